@@ -1,0 +1,279 @@
+//! Futures in the order in which they complete: [`CompletionQueue`] and [`as_completed`].
+//!
+//! Each future is watched once, when it is added, and leaves its number in a queue when it ends.
+//! So "whichever is done next" costs the same however many are waited for; CPython's
+//! `wait(FIRST_COMPLETED)` in a loop looks at every future at every step.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::iter::FusedIterator;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::future::{Future, Watcher, deadline};
+use crate::spin;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// The numbers of the futures that have ended and not been fetched. Futures know it, and it knows
+/// no future: so nothing keeps anything alive in a circle.
+pub(crate) struct Ready {
+    numbers: Mutex<Numbers>,
+    /// How many there are, for one who looks without the lock.
+    count: AtomicUsize,
+    arrived: Condvar,
+}
+
+struct Numbers {
+    queue: VecDeque<usize>,
+    /// How many the sleeper is waiting for; none when nobody sleeps.
+    wanted: Option<usize>,
+}
+
+impl Ready {
+    pub(crate) fn new() -> Self {
+        Self {
+            numbers: Mutex::new(Numbers { queue: VecDeque::new(), wanted: None }),
+            count: AtomicUsize::new(0),
+            arrived: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn push(&self, number: usize) {
+        let mut numbers = self.numbers.lock();
+        numbers.queue.push_back(number);
+        let count = numbers.queue.len();
+        self.count.store(count, Ordering::Release);
+        let enough = numbers.wanted.is_some_and(|wanted| count >= wanted);
+        if enough {
+            numbers.wanted = None;
+        }
+        drop(numbers);
+        if enough {
+            self.arrived.notify_all();
+        }
+    }
+
+    /// The next one; `None` when the time is up.
+    pub(crate) fn pop(&self, deadline: Option<Instant>) -> Option<usize> {
+        let mut numbers = self.wait_for(1, deadline);
+        let number = numbers.queue.pop_front()?;
+        self.count.store(numbers.queue.len(), Ordering::Release);
+        Some(number)
+    }
+
+    /// Waits until `wanted` are there, with one wake-up in all, or until the time is up.
+    pub(crate) fn wait_for_all(&self, wanted: usize, deadline: Option<Instant>) {
+        drop(self.wait_for(wanted, deadline));
+    }
+
+    /// For one waiting thread at a time.
+    fn wait_for(&self, wanted: usize, deadline: Option<Instant>) -> MutexGuard<'_, Numbers> {
+        let patient = || deadline.is_none_or(|deadline| Instant::now() < deadline);
+        let enough = || self.count.load(Ordering::Acquire) >= wanted;
+        if !enough() && patient() {
+            spin::for_caller(enough);
+        }
+        let mut numbers = self.numbers.lock();
+        while numbers.queue.len() < wanted && patient() {
+            numbers.wanted = Some(wanted);
+            numbers = self.arrived.wait(numbers, deadline);
+        }
+        numbers.wanted = None;
+        numbers
+    }
+}
+
+/// Futures that were asked for and had not ended when the time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{unfinished} (of {total}) futures unfinished")]
+pub struct Unfinished {
+    /// How many have not ended.
+    pub unfinished: usize,
+    /// How many were asked for.
+    pub total: usize,
+}
+
+/// Hands out futures as they complete, each once; more can be added at any time. (Java's
+/// `ExecutorCompletionService`.)
+///
+/// A step costs the same however many futures are waited for. The queue lets go of a future as it
+/// hands it out.
+///
+/// ```
+/// use manyhands::{CompletionQueue, Executor, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::new(2)?;
+/// let mut queue = CompletionQueue::new();
+/// for n in 1..=3 {
+///     queue.push(pool.spawn(move || n * n)?);
+/// }
+/// let mut squares = Vec::new();
+/// while let Some(future) = queue.next(None)? {
+///     squares.push(future.into_result(None)?);
+/// }
+/// squares.sort();
+/// assert_eq!(squares, [1, 4, 9]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
+    ready: Arc<Ready>,
+    /// By number; `None` once handed out.
+    futures: Vec<Option<Future<T, E>>>,
+    /// Numbers that can be given again.
+    vacant: Vec<usize>,
+    total: usize,
+}
+
+impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
+    /// An empty queue.
+    pub fn new() -> Self {
+        Self { ready: Arc::new(Ready::new()), futures: Vec::new(), vacant: Vec::new(), total: 0 }
+    }
+
+    /// Adds a future. One that has ended already is handed out like the others.
+    pub fn push(&mut self, future: Future<T, E>) {
+        self.total += 1;
+        let number = self.vacant.pop().unwrap_or_else(|| {
+            self.futures.push(None);
+            self.futures.len() - 1
+        });
+        if future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_err() {
+            self.ready.push(number);
+        }
+        self.futures[number] = Some(future);
+    }
+
+    /// The next future that has ended, waiting for it `timeout` at the longest (`None`: for as long
+    /// as it takes). `Ok(None)`: the queue is empty.
+    ///
+    /// # Errors
+    /// [`Unfinished`] when the time is up; the futures stay in the queue.
+    pub fn next(
+        &mut self,
+        timeout: impl Into<Option<Duration>>,
+    ) -> Result<Option<Future<T, E>>, Unfinished> {
+        self.next_before(deadline(timeout.into()))
+    }
+
+    pub(crate) fn next_before(
+        &mut self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Future<T, E>>, Unfinished> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let Some(number) = self.ready.pop(deadline) else {
+            return Err(Unfinished { unfinished: self.len(), total: self.total });
+        };
+        self.vacant.push(number);
+        Ok(self.futures[number].take())
+    }
+
+    /// How many futures have not been handed out.
+    pub fn len(&self) -> usize {
+        self.futures.len() - self.vacant.len()
+    }
+
+    /// Whether all futures have been handed out.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Those that have not been handed out.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Future<T, E>> {
+        let ready = Arc::clone(&self.ready);
+        self.vacant.clear();
+        std::mem::take(&mut self.futures).into_iter().flatten().inspect(move |future| {
+            future.forget(&ready);
+        })
+    }
+}
+
+impl<T: Send, E: Send + Sync> Default for CompletionQueue<T, E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Send, E: Send + Sync> Extend<Future<T, E>> for CompletionQueue<T, E> {
+    fn extend<I: IntoIterator<Item = Future<T, E>>>(&mut self, futures: I) {
+        for future in futures {
+            self.push(future);
+        }
+    }
+}
+
+/// A future that is waited for no more forgets who waited.
+impl<T: Send, E: Send + Sync> Drop for CompletionQueue<T, E> {
+    fn drop(&mut self) {
+        self.drain().for_each(drop);
+    }
+}
+
+impl<T: Send, E: Send + Sync> fmt::Debug for CompletionQueue<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompletionQueue").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// Iterates over `futures` in the order in which they complete, each once (also one given twice), those
+/// that are done already first. The `timeout` counts from this call, for all of them together; when
+/// it is up, the iterator gives one [`Unfinished`] and ends, and the tasks go on.
+///
+/// The futures may belong to different executors. The iterator lets go of each as it yields it.
+///
+/// ```
+/// use manyhands::{Executor, ThreadPoolExecutor, as_completed};
+/// use std::collections::HashMap;
+///
+/// let pool = ThreadPoolExecutor::new(2)?;
+/// let mut future_to_word = HashMap::new();
+/// for word in ["one", "three"] {
+///     future_to_word.insert(pool.spawn(move || word.len())?, word);
+/// }
+/// for future in as_completed(future_to_word.keys().cloned(), None) {
+///     let future = future?;
+///     assert_eq!(future.result(None)?, future_to_word[&future].len());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn as_completed<T: Send, E: Send + Sync>(
+    futures: impl IntoIterator<Item = Future<T, E>>,
+    timeout: impl Into<Option<Duration>>,
+) -> AsCompleted<T, E> {
+    let deadline = deadline(timeout.into());
+    let mut seen = std::collections::HashSet::new();
+    let mut queue = CompletionQueue::new();
+    for future in futures {
+        if seen.insert(future.address()) {
+            queue.push(future);
+        }
+    }
+    AsCompleted { queue, deadline }
+}
+
+/// The iterator of [`as_completed`].
+#[derive(Debug)]
+pub struct AsCompleted<T: Send, E: Send + Sync> {
+    queue: CompletionQueue<T, E>,
+    deadline: Option<Instant>,
+}
+
+impl<T: Send, E: Send + Sync> Iterator for AsCompleted<T, E> {
+    type Item = Result<Future<T, E>, Unfinished>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.queue.next_before(self.deadline).transpose();
+        if let Some(Err(_)) = next {
+            self.queue.drain().for_each(drop);
+        }
+        next
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.queue.len()))
+    }
+}
+
+impl<T: Send, E: Send + Sync> FusedIterator for AsCompleted<T, E> {}

@@ -1,0 +1,154 @@
+//! What can go wrong, as types: of a future, of a submission, of an executor's making.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::panic::Panic;
+use crate::promise::State;
+
+/// A task's exception: how it failed.
+///
+/// A task that returned `Err` and a task that panicked have both failed, and the variants tell them
+/// apart. Cloning is cheap: the error itself is shared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Exception<E> {
+    /// The task returned this as its `Err`.
+    #[error("the task failed: {0}")]
+    Error(Arc<E>),
+    /// The task panicked.
+    #[error("{0}")]
+    Panic(Panic),
+    /// The executor broke before the task could run.
+    #[error("{0}")]
+    Broken(BrokenExecutor),
+}
+
+impl<E> Clone for Exception<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Error(error) => Self::Error(Arc::clone(error)),
+            Self::Panic(panic) => Self::Panic(panic.clone()),
+            Self::Broken(broken) => Self::Broken(broken.clone()),
+        }
+    }
+}
+
+/// Why a future gave no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FutureError<E = std::convert::Infallible> {
+    /// The time was up before the task had ended. The task goes on.
+    #[error("the task has not ended within the time given")]
+    TimedOut,
+    /// The task was cancelled before it started.
+    #[error("the task was cancelled before it started")]
+    Cancelled,
+    /// The task failed.
+    #[error("{0}")]
+    Exception(Exception<E>),
+    /// The result was there, and `into_result` or `.await` on another handle has moved it out.
+    #[error(
+        "the result has been moved out by `into_result` or `.await` on another handle; use \
+         `result` there to leave a copy"
+    )]
+    Taken,
+    /// A step of a `map` was not accepted by the executor.
+    #[error("the executor did not accept the task: {0}")]
+    Refused(Reason),
+}
+
+impl<E> Clone for FutureError<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::TimedOut => Self::TimedOut,
+            Self::Cancelled => Self::Cancelled,
+            Self::Exception(exception) => Self::Exception(exception.clone()),
+            Self::Taken => Self::Taken,
+            Self::Refused(reason) => Self::Refused(reason.clone()),
+        }
+    }
+}
+
+/// A transition that the state of the future does not allow (CPython's `InvalidStateError`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{attempt} is not possible: the future is {state}")]
+pub struct InvalidState {
+    /// Where the future stands.
+    pub state: State,
+    /// What was attempted.
+    pub attempt: &'static str,
+}
+
+/// An executor that can run nothing any more, or could not run this task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrokenExecutor {
+    /// A thread pool.
+    #[error(transparent)]
+    ThreadPool(#[from] BrokenThreadPool),
+}
+
+/// A thread pool that can run nothing any more, or could not run this task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the thread pool is broken: {reason}")]
+pub struct BrokenThreadPool {
+    /// What broke it: the initializer's failure, or the system's refusal to start a thread.
+    pub reason: Arc<str>,
+}
+
+/// Why an executor did not accept a task.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It has been shut down.
+    #[error("cannot schedule new futures after shutdown")]
+    Shutdown,
+    /// Its queue is full.
+    #[error("the queue is full: {max_pending} tasks are pending")]
+    Full {
+        /// The most tasks that may be pending.
+        max_pending: usize,
+    },
+    /// It is broken.
+    #[error(transparent)]
+    Broken(#[from] BrokenExecutor),
+}
+
+/// A task that was not accepted, given back.
+pub struct Refused<T> {
+    /// Why.
+    pub reason: Reason,
+    /// What was not accepted: the function and its arguments, or the job.
+    pub task: T,
+}
+
+impl<T> fmt::Debug for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refused").field("reason", &self.reason).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for Refused<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task refused: {}", self.reason)
+    }
+}
+
+impl<T> std::error::Error for Refused<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.reason)
+    }
+}
+
+/// Options that cannot be: the executor was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// As CPython's `ValueError`.
+    #[error("max_workers must be greater than 0")]
+    NoWorkers,
+    /// A queue without room accepts nothing.
+    #[error("max_pending must be greater than 0; leave it out for an unbounded queue")]
+    NoRoom,
+}

@@ -1,0 +1,85 @@
+//! How a task is written: a function with a tuple of its arguments, or a closure, which is a
+//! function without arguments.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use crate::errors::Exception;
+use crate::panic;
+
+/// Something that can be called with the arguments `Args`, a tuple: `fn(A, B) -> R` is a
+/// `Function<(A, B), Output = R>`.
+///
+/// Implemented for every `FnOnce` of up to six arguments; there is no need to implement it.
+pub trait Function<Args> {
+    /// What it returns.
+    type Output;
+
+    /// Calls it.
+    fn call(self, args: Args) -> Self::Output;
+}
+
+macro_rules! function {
+    ($($arg:ident)*) => {
+        impl<F, R, $($arg),*> Function<($($arg,)*)> for F
+        where
+            F: FnOnce($($arg),*) -> R,
+        {
+            type Output = R;
+
+            #[allow(non_snake_case, reason = "the type's name serves for the value")]
+            fn call(self, ($($arg,)*): ($($arg,)*)) -> R {
+                self($($arg),*)
+            }
+        }
+    };
+}
+
+function!();
+function!(A);
+function!(A B);
+function!(A B C);
+function!(A B C D);
+function!(A B C D G);
+function!(A B C D G H);
+
+/// A function and its arguments, waiting to be called.
+pub(crate) trait Call {
+    type Value;
+    type Error;
+
+    fn call(self) -> Result<Self::Value, Self::Error>;
+}
+
+/// A call that cannot fail but by panicking.
+pub(crate) struct Plain<F, A>(pub(crate) F, pub(crate) A);
+
+/// A call whose `Err` is the task's exception.
+pub(crate) struct Fallible<F, A>(pub(crate) F, pub(crate) A);
+
+impl<F: Function<A>, A> Call for Plain<F, A> {
+    type Value = F::Output;
+    type Error = Infallible;
+
+    fn call(self) -> Result<F::Output, Infallible> {
+        Ok(self.0.call(self.1))
+    }
+}
+
+impl<F: Function<A, Output = Result<T, E>>, A, T, E> Call for Fallible<F, A> {
+    type Value = T;
+    type Error = E;
+
+    fn call(self) -> Result<T, E> {
+        self.0.call(self.1)
+    }
+}
+
+/// Makes the call; its error and its panic are both its exception.
+pub(crate) fn attempt<C: Call>(call: C) -> Result<C::Value, Exception<C::Error>> {
+    match panic::catch(|| call.call()) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Exception::Error(Arc::new(error))),
+        Err(panic) => Err(Exception::Panic(panic)),
+    }
+}

@@ -1,0 +1,511 @@
+//! `Future`: the Rust handle on a task's [`Promise`].
+
+use std::convert::Infallible;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::completion::Ready;
+use crate::errors::{Exception, FutureError, InvalidState};
+use crate::panic;
+use crate::promise::{Cancel, Promise, State, Turn, View, Wake, Watch};
+
+/// A handle on a task: what it will return, when it has.
+///
+/// `T` is the value and `E` the error of a task that can fail (`Infallible` for one that cannot but
+/// by panicking). A handle is as cheap to clone as an `Arc`, compares and hashes by the task it
+/// stands for, and may be dropped at any time: the task runs all the same.
+///
+/// A future is also a [`std::future::Future`], so any async runtime can `.await` it.
+///
+/// ```
+/// use manyhands::{Executor, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::new(2)?;
+/// let future = pool.spawn(|| 6 * 7)?;
+/// assert_eq!(future.result(None)?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Future<T, E = Infallible>(Inner<T, E>);
+
+enum Inner<T, E> {
+    /// The job, if there is one, lies elsewhere.
+    Bare(Arc<Core<(), T, E>>),
+    /// One allocation holds the promise and the job.
+    Task(Arc<dyn Handle<T, E>>),
+}
+
+/// A promise as the Rust host has it.
+pub(crate) type Core<J, T, E> = Promise<J, T, Exception<E>, Watcher<T, E>>;
+
+type Callback<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
+
+type Look<'a, T, E> = dyn FnMut(View<'_, T, Exception<E>>) + 'a;
+
+/// Whom a Rust promise tells.
+pub(crate) enum Watcher<T, E> {
+    Callback(Callback<T, E>),
+    Waker(Waker),
+    /// A queue of completed futures, and the number of this one in it.
+    Ready(Arc<Ready>, usize),
+}
+
+impl<T, E> Watch for Watcher<T, E> {
+    fn waits_for_notice(&self) -> bool {
+        matches!(self, Self::Ready(..))
+    }
+}
+
+/// The promise behind a handle, whatever job it carries.
+pub(crate) trait Handle<T, E>: Send + Sync {
+    fn state(&self) -> State;
+    fn wait(&self, deadline: Option<Instant>) -> bool;
+    fn look(&self, look: &mut Look<'_, T, E>);
+    fn take(&self) -> Option<T>;
+    fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>>;
+    fn unwatch(&self, which: &mut dyn FnMut(&Watcher<T, E>) -> bool) -> Wake<Watcher<T, E>>;
+    /// `Ok(None)`: cancelled before. Drops the job.
+    fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State>;
+    fn set_running_or_notify_cancel(&self) -> Result<Turn<Watcher<T, E>>, State>;
+    fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State>;
+}
+
+impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
+    fn state(&self) -> State {
+        Promise::state(self)
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        Promise::wait(self, deadline)
+    }
+
+    fn look(&self, look: &mut Look<'_, T, E>) {
+        Promise::look(self, look);
+    }
+
+    fn take(&self) -> Option<T> {
+        Promise::take(self)
+    }
+
+    fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>> {
+        Promise::watch(self, watcher)
+    }
+
+    fn unwatch(&self, which: &mut dyn FnMut(&Watcher<T, E>) -> bool) -> Wake<Watcher<T, E>> {
+        Promise::unwatch(self, which)
+    }
+
+    fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State> {
+        match Promise::cancel(self) {
+            Cancel::Now(job, wake) => {
+                // Those who wait have to be told, whatever the job does when it is dropped.
+                if let Err(panic) = panic::catch(|| drop(job)) {
+                    log::error!("panic while dropping a cancelled task: {panic}");
+                }
+                Ok(Some(wake))
+            }
+            Cancel::Already => Ok(None),
+            Cancel::TooLate(state) => Err(state),
+        }
+    }
+
+    fn set_running_or_notify_cancel(&self) -> Result<Turn<Watcher<T, E>>, State> {
+        Promise::set_running_or_notify_cancel(self)
+    }
+
+    fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State> {
+        Promise::finish(self, outcome, |_| ()).map_err(|(_, state)| state)
+    }
+}
+
+impl<T: Send, E: Send + Sync> Future<T, E> {
+    /// A pending future of no executor, for those who write one and for tests. Whoever makes it has
+    /// to end it: by [`set_result`](Self::set_result), [`set_exception`](Self::set_exception), or
+    /// [`set_running_or_notify_cancel`](Self::set_running_or_notify_cancel) once it is cancelled.
+    ///
+    /// ```
+    /// use manyhands::Future;
+    ///
+    /// let future: Future<i32> = Future::new();
+    /// assert!(future.set_running_or_notify_cancel()?);
+    /// future.set_result(5)?;
+    /// assert_eq!(future.result(None)?, 5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[allow(clippy::new_without_default, reason = "a future nobody ends is no sensible default")]
+    pub fn new() -> Self {
+        Self::bare(Arc::new(Promise::new(None)))
+    }
+
+    pub(crate) fn bare(core: Arc<Core<(), T, E>>) -> Self {
+        Self(Inner::Bare(core))
+    }
+
+    pub(crate) fn task(handle: Arc<dyn Handle<T, E>>) -> Self {
+        Self(Inner::Task(handle))
+    }
+
+    /// The value, once the task has ended: blocks until then, `timeout` at the longest (`None`: for
+    /// as long as it takes). May be called any number of times, from any thread; each call clones
+    /// the value, with the future's lock held, so its `Clone` must not use this very future. Where
+    /// there is no `Clone`, [`into_result`](Self::into_result) moves the value out.
+    ///
+    /// # Errors
+    /// [`FutureError::TimedOut`], [`FutureError::Cancelled`], [`FutureError::Exception`] with the
+    /// task's own error or its panic, [`FutureError::Taken`].
+    ///
+    /// ```
+    /// use manyhands::{Exception, Executor, FutureError, InlineExecutor};
+    ///
+    /// let future = InlineExecutor::new().try_spawn(|| "x".parse::<u8>())?;
+    /// let Err(FutureError::Exception(Exception::Error(error))) = future.result(None) else {
+    ///     panic!("not a number");
+    /// };
+    /// assert_eq!(error.to_string(), "invalid digit found in string");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn result(&self, timeout: impl Into<Option<Duration>>) -> Result<T, FutureError<E>>
+    where
+        T: Clone,
+    {
+        self.wait(timeout.into())?;
+        self.look(|view| match view {
+            View::Done(value) => Ok(value.clone()),
+            View::Failed(exception) => Err(FutureError::Exception(exception.clone())),
+            View::Cancelled => Err(FutureError::Cancelled),
+            View::Taken => Err(FutureError::Taken),
+            View::Unfinished(_) => Err(FutureError::TimedOut),
+        })
+    }
+
+    /// As [`result`](Self::result), and moves the value out: other handles on the same task get
+    /// [`FutureError::Taken`] from then on.
+    ///
+    /// # Errors
+    /// As [`result`](Self::result). After [`FutureError::TimedOut`] this handle is gone; keep a
+    /// clone to ask again.
+    ///
+    /// ```
+    /// use manyhands::{Executor, InlineExecutor};
+    ///
+    /// struct NotClone(u8);
+    /// let future = InlineExecutor::new().spawn(|| NotClone(7))?;
+    /// assert_eq!(future.into_result(None)?.0, 7);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_result(self, timeout: impl Into<Option<Duration>>) -> Result<T, FutureError<E>> {
+        self.wait(timeout.into())?;
+        self.take()
+    }
+
+    /// The task's exception, or `None` when it returned a value: blocks as
+    /// [`result`](Self::result) does.
+    ///
+    /// # Errors
+    /// [`FutureError::TimedOut`] and [`FutureError::Cancelled`].
+    ///
+    /// ```
+    /// use manyhands::{Executor, InlineExecutor};
+    ///
+    /// let inline = InlineExecutor::new();
+    /// assert!(inline.spawn(|| 1)?.exception(None)?.is_none());
+    /// let exception = inline.spawn(|| panic!("no luck"))?.exception(None)?.unwrap();
+    /// assert!(exception.to_string().starts_with("the task panicked: no luck"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn exception(
+        &self,
+        timeout: impl Into<Option<Duration>>,
+    ) -> Result<Option<Exception<E>>, FutureError<E>> {
+        self.wait(timeout.into())?;
+        self.look(|view| match view {
+            View::Failed(exception) => Ok(Some(exception.clone())),
+            View::Cancelled => Err(FutureError::Cancelled),
+            View::Done(_) | View::Taken | View::Unfinished(_) => Ok(None),
+        })
+    }
+
+    /// Cancels the task if it has not started. `true`: it is cancelled, now or before, and will
+    /// never run; `false`: it is running or has ended. Callbacks run in this thread.
+    ///
+    /// ```
+    /// use manyhands::Future;
+    ///
+    /// let future: Future<()> = Future::new();
+    /// assert!(future.cancel() && future.cancelled());
+    /// ```
+    pub fn cancel(&self) -> bool {
+        match self.handle().cancel() {
+            Ok(Some(wake)) => {
+                tell(wake, || self.clone());
+                true
+            }
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Where the task stands at this moment.
+    pub fn state(&self) -> State {
+        self.handle().state()
+    }
+
+    /// Whether the task was cancelled.
+    pub fn cancelled(&self) -> bool {
+        matches!(self.state(), State::Cancelled | State::CancelledAndNotified)
+    }
+
+    /// Whether the task is running at this moment.
+    pub fn running(&self) -> bool {
+        self.state() == State::Running
+    }
+
+    /// Whether the task was cancelled or has ended.
+    pub fn done(&self) -> bool {
+        self.state().is_done()
+    }
+
+    /// Calls `callback` with this future when the task has ended or is cancelled: in the thread
+    /// that ends or cancels it, or here and now if it is done already. Callbacks run in the order
+    /// in which they were added. One that panics is reported by `log::error!`, and the others still
+    /// run.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// pool.spawn(|| 2 + 2)?.add_done_callback(move |future| {
+    ///     sender.send(future.result(None)).unwrap();
+    /// });
+    /// assert_eq!(receiver.recv()??, 4);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_done_callback(&self, callback: impl FnOnce(&Self) + Send + 'static) {
+        if let Err(watcher) = self.handle().watch(Watcher::Callback(Box::new(callback))) {
+            watcher.tell(|| self.clone());
+        }
+    }
+
+    /// For executors: the task's turn has come. `true`: it is running now, run it; `false`: it was
+    /// cancelled, and those who wait for it have been told.
+    ///
+    /// # Errors
+    /// [`InvalidState`] when it is running or has ended.
+    pub fn set_running_or_notify_cancel(&self) -> Result<bool, InvalidState> {
+        match self.handle().set_running_or_notify_cancel() {
+            Ok(Turn::Run) => Ok(true),
+            Ok(Turn::Skip(wake)) => {
+                tell(wake, || self.clone());
+                Ok(false)
+            }
+            Err(state) => Err(InvalidState { state, attempt: "set_running_or_notify_cancel" }),
+        }
+    }
+
+    /// For executors: ends the task with a value.
+    ///
+    /// # Errors
+    /// [`InvalidState`] when it has ended or is cancelled.
+    pub fn set_result(&self, value: T) -> Result<(), InvalidState> {
+        self.finish(Ok(value), "set_result")
+    }
+
+    /// For executors: ends the task with its exception.
+    ///
+    /// # Errors
+    /// [`InvalidState`] when it has ended or is cancelled.
+    ///
+    /// ```
+    /// use manyhands::{Exception, Future};
+    /// use std::sync::Arc;
+    ///
+    /// let future: Future<(), String> = Future::new();
+    /// future.set_exception(Exception::Error(Arc::new("no luck".to_owned())))?;
+    /// assert!(future.exception(None)?.is_some());
+    /// assert!(future.set_result(()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn set_exception(&self, exception: Exception<E>) -> Result<(), InvalidState> {
+        self.finish(Err(exception), "set_exception")
+    }
+
+    fn finish(
+        &self,
+        outcome: Result<T, Exception<E>>,
+        attempt: &'static str,
+    ) -> Result<(), InvalidState> {
+        match self.handle().finish(outcome) {
+            Ok(wake) => {
+                tell(wake, || self.clone());
+                Ok(())
+            }
+            Err(state) => Err(InvalidState { state, attempt }),
+        }
+    }
+
+    /// Whether the task has ended with an exception.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.done() && self.look(|view| matches!(view, View::Failed(_)))
+    }
+
+    pub(crate) fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>> {
+        self.handle().watch(watcher)
+    }
+
+    /// Takes back what [`watch`](Self::watch) registered with `ready`.
+    pub(crate) fn forget(&self, ready: &Arc<Ready>) {
+        drop(
+            self.handle().unwatch(
+                &mut |w| matches!(w, Watcher::Ready(other, _) if Arc::ptr_eq(other, ready)),
+            ),
+        );
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Result<(), FutureError<E>> {
+        if self.wait_before(deadline(timeout)) { Ok(()) } else { Err(FutureError::TimedOut) }
+    }
+
+    /// Whether the task is done, or was before `deadline`.
+    pub(crate) fn wait_before(&self, deadline: Option<Instant>) -> bool {
+        self.handle().wait(deadline)
+    }
+
+    /// The outcome of a task that is done, its value moved out.
+    pub(crate) fn take(&self) -> Result<T, FutureError<E>> {
+        if let Some(value) = self.handle().take() {
+            return Ok(value);
+        }
+        self.look(|view| {
+            Err(match view {
+                View::Failed(exception) => FutureError::Exception(exception.clone()),
+                View::Cancelled => FutureError::Cancelled,
+                View::Done(_) | View::Taken => FutureError::Taken,
+                View::Unfinished(_) => FutureError::TimedOut,
+            })
+        })
+    }
+
+    fn look<R>(&self, look: impl FnOnce(View<'_, T, Exception<E>>) -> R) -> R {
+        let mut look = Some(look);
+        let mut seen = None;
+        self.handle().look(&mut |view| seen = look.take().map(|look| look(view)));
+        seen.expect("a promise shows itself exactly once")
+    }
+
+    fn handle(&self) -> &(dyn Handle<T, E> + '_) {
+        match &self.0 {
+            Inner::Bare(core) => &**core,
+            Inner::Task(handle) => &**handle,
+        }
+    }
+}
+
+/// The most wakers one task keeps. The contract of `poll` is that only the newest waker of each
+/// awaiting party counts, and a party cannot be told from another here; so past this number all are
+/// woken, those still awaiting come back with a new one, and the rest are gone.
+const MAX_WAKERS: usize = 32;
+
+impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
+    type Output = Result<T, FutureError<E>>;
+
+    /// Moves the value out, as [`Future::into_result`] does.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.done() {
+            return Poll::Ready(self.take());
+        }
+        let handle = self.handle();
+        let mut kept = 0;
+        drop(handle.unwatch(&mut |watcher| match watcher {
+            Watcher::Waker(waker) => {
+                kept += 1;
+                waker.will_wake(context.waker())
+            }
+            _ => false,
+        }));
+        if kept >= MAX_WAKERS {
+            let stale = handle.unwatch(&mut |watcher| matches!(watcher, Watcher::Waker(_)));
+            tell(stale, || self.clone());
+        }
+        match handle.watch(Watcher::Waker(context.waker().clone())) {
+            Ok(()) => Poll::Pending,
+            Err(_) => Poll::Ready(self.take()),
+        }
+    }
+}
+
+/// Tells all in `wake` that the task has ended; `future` makes a handle for the callbacks.
+pub(crate) fn tell<T: Send, E: Send + Sync>(
+    wake: Wake<Watcher<T, E>>,
+    future: impl Fn() -> Future<T, E>,
+) {
+    for watcher in wake {
+        watcher.tell(&future);
+    }
+}
+
+impl<T: Send, E: Send + Sync> Watcher<T, E> {
+    fn tell(self, future: impl Fn() -> Future<T, E>) {
+        match self {
+            Self::Ready(ready, number) => ready.push(number),
+            Self::Callback(callback) => {
+                let future = future();
+                if let Err(panic) = panic::catch(|| callback(&future)) {
+                    log::error!("panic in a callback of {future:?}: {panic}");
+                }
+            }
+            Self::Waker(waker) => {
+                if let Err(panic) = panic::catch(|| waker.wake()) {
+                    log::error!("panic in a waker: {panic}");
+                }
+            }
+        }
+    }
+}
+
+/// The moment at which `timeout` is up; `None` also for one too far away to be a moment.
+pub(crate) fn deadline(timeout: Option<Duration>) -> Option<Instant> {
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+impl<T, E> Clone for Future<T, E> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Inner::Bare(core) => Inner::Bare(Arc::clone(core)),
+            Inner::Task(handle) => Inner::Task(Arc::clone(handle)),
+        })
+    }
+}
+
+impl<T, E> Future<T, E> {
+    pub(crate) fn address(&self) -> *const () {
+        match &self.0 {
+            Inner::Bare(core) => Arc::as_ptr(core).cast(),
+            Inner::Task(handle) => Arc::as_ptr(handle).cast(),
+        }
+    }
+}
+
+impl<T, E> PartialEq for Future<T, E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.address() == other.address()
+    }
+}
+
+impl<T, E> Eq for Future<T, E> {}
+
+impl<T, E> Hash for Future<T, E> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.address().hash(hasher);
+    }
+}
+
+impl<T: Send, E: Send + Sync> fmt::Debug for Future<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<Future at {:p} state={}>", self.address(), self.state())
+    }
+}

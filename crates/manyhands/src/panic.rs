@@ -1,0 +1,121 @@
+//! A panic of a task, caught and kept with its message and place.
+//!
+//! The place is known only to the panic hook, so the first task that runs puts one in front of the
+//! hook that is there. It notes the place for the thread and calls the other: what a panic prints,
+//! and to where, stays the program's own affair.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::{Arc, Once};
+
+/// A task's panic.
+#[derive(Clone)]
+pub struct Panic(Arc<Caught>);
+
+struct Caught {
+    message: String,
+    location: Option<String>,
+}
+
+impl Panic {
+    /// What `panic!` was given.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The place in the source, as `file:line:column`.
+    pub fn location(&self) -> Option<&str> {
+        self.0.location.as_deref()
+    }
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the task panicked: {}", self.message())?;
+        match self.location() {
+            Some(location) => write!(f, " (at {location})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Panic")
+            .field("message", &self.message())
+            .field("location", &self.location())
+            .finish()
+    }
+}
+
+thread_local! {
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Calls `f`; a panic in it comes back as a value.
+pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            note_place(info);
+            others(info);
+        }));
+    });
+    let outer = CATCHING.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    CATCHING.set(outer);
+    result.map_err(|payload| {
+        Panic(Arc::new(Caught {
+            message: message_of(payload),
+            location: PLACE.with(|place| place.borrow_mut().take()),
+        }))
+    })
+}
+
+fn note_place(info: &PanicHookInfo<'_>) {
+    if CATCHING.get() {
+        PLACE.with(|place| *place.borrow_mut() = info.location().map(ToString::to_string));
+    }
+}
+
+fn message_of(payload: Box<dyn std::any::Any + Send>) -> String {
+    let message = match payload.downcast::<String>() {
+        Ok(message) => return *message,
+        Err(payload) => match payload.downcast::<&'static str>() {
+            Ok(message) => return (*message).to_owned(),
+            Err(payload) => payload,
+        },
+    };
+    // A payload of another type may panic when it is dropped; that must not end a worker.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(message)));
+    "a panic whose payload is no text".to_owned()
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_message_and_place() {
+        let panic = catch(|| panic!("no {}", "luck")).unwrap_err();
+        assert_eq!(panic.message(), "no luck");
+        let location = panic.location().unwrap();
+        assert!(location.contains("panic.rs:"), "{location}");
+        assert_eq!(panic.to_string(), format!("the task panicked: no luck (at {location})"));
+    }
+
+    #[test]
+    fn survives_a_payload_that_panics_when_dropped() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                assert!(std::thread::panicking(), "dropped");
+            }
+        }
+        let panic = catch(|| std::panic::panic_any(Bomb)).unwrap_err();
+        assert_eq!(panic.message(), "a panic whose payload is no text");
+    }
+}

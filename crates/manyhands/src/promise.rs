@@ -1,0 +1,436 @@
+//! THE STATE MACHINE: the life of one task, for any host.
+//!
+//! ```text
+//!                 claim / set_running_or_notify_cancel
+//!     PENDING ────────────────────────────────────────▶ RUNNING
+//!        │  │                                              │
+//!        │  └───────────────── finish ─────────────┐       │ finish
+//!        │ cancel                                  ▼       ▼
+//!        ▼                                         FINISHED
+//!     CANCELLED ── set_running_or_notify_cancel ──▶ CANCELLED_AND_NOTIFIED
+//! ```
+//!
+//! A promise is either *bare* or *carries its job*. Nobody but its executor can tell that a bare
+//! one will not run, so a cancelled one stays `CANCELLED` until the executor has said so by
+//! `set_running_or_notify_cancel`, as in CPython. A promise that carries its job is the job's only
+//! owner: `cancel` takes the job away, which is all the notice that is needed, and goes on to
+//! `CANCELLED_AND_NOTIFIED` in the same step. That is why `wait` never hangs on a cancelled task
+//! here, whatever its executor does.
+//!
+//! Who may touch what, and when:
+//!
+//! | field | guarded by | written by |
+//! |---|---|---|
+//! | `body.slot` | the lock | every transition; holds the job while `PENDING`, then the outcome |
+//! | `body.watchers` | the lock | `watch`, `unwatch`; emptied by the transition that ends the task |
+//! | `body.sleepers` | the lock | `wait`, before it sleeps |
+//! | `state` | written under the lock, read without it | mirrors `slot`, so that a look costs one load and a waiter can spin without touching the lock |
+//!
+//! Transitions call nobody. They return the [`Wake`] of those to be told, and the host tells them,
+//! by its own law, with no lock held. The promise wakes only threads asleep in [`Promise::wait`].
+
+use std::time::Instant;
+
+use crate::spin;
+use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{Condvar, Mutex};
+
+/// Where a task stands. The names are CPython's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum State {
+    /// Submitted and not started; it can be cancelled.
+    Pending = 0,
+    /// A worker is running it.
+    Running = 1,
+    /// Cancelled, and its executor has not said yet that it will not run it.
+    Cancelled = 2,
+    /// Cancelled, and `wait` and `as_completed` have been told.
+    CancelledAndNotified = 3,
+    /// Ended with a result or an exception.
+    Finished = 4,
+}
+
+impl State {
+    fn from_u8(value: u8) -> Self {
+        match value {
+            0 => Self::Pending,
+            1 => Self::Running,
+            2 => Self::Cancelled,
+            3 => Self::CancelledAndNotified,
+            _ => Self::Finished,
+        }
+    }
+
+    /// Whether the task has ended for those who want its result.
+    pub fn is_done(self) -> bool {
+        matches!(self, Self::Cancelled | Self::CancelledAndNotified | Self::Finished)
+    }
+
+    /// Whether the task has ended for `wait` and `as_completed`, which count a cancelled future
+    /// only once its executor has been told (as in CPython).
+    pub fn is_notified(self) -> bool {
+        matches!(self, Self::CancelledAndNotified | Self::Finished)
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Cancelled => "CANCELLED",
+            Self::CancelledAndNotified => "CANCELLED_AND_NOTIFIED",
+            Self::Finished => "FINISHED",
+        })
+    }
+}
+
+/// One who is to be told of a task's end.
+pub trait Watch {
+    /// Whether this one is told of a cancelled task only when its executor has been
+    /// (`CANCELLED_AND_NOTIFIED`), as `wait` and `as_completed` are; callbacks are told at once.
+    fn waits_for_notice(&self) -> bool;
+}
+
+/// What an ended or unended task shows to one who looks.
+#[derive(Debug)]
+pub enum View<'a, T, E> {
+    /// It has not ended.
+    Unfinished(State),
+    /// It was cancelled.
+    Cancelled,
+    /// It returned this.
+    Done(&'a T),
+    /// It failed with this.
+    Failed(&'a E),
+    /// It ended, and its outcome has been moved out.
+    Taken,
+}
+
+/// Those to be told of an end, in the order in which they came. The host tells them with no lock
+/// held.
+#[must_use = "those who wait for this task have to be told"]
+#[derive(Debug)]
+pub struct Wake<W>(Watchers<W>);
+
+impl<W> Wake<W> {
+    /// Whether nobody is to be told.
+    pub fn is_empty(&self) -> bool {
+        self.0.head.is_none()
+    }
+}
+
+impl<W> Iterator for Wake<W> {
+    type Item = W;
+
+    fn next(&mut self) -> Option<W> {
+        self.0.pop()
+    }
+}
+
+/// What became of a request to cancel.
+#[must_use = "those who wait for this task have to be told"]
+#[derive(Debug)]
+pub enum Cancel<J, W> {
+    /// It is running or finished; nothing changed.
+    TooLate(State),
+    /// It had been cancelled before; nothing changed.
+    Already,
+    /// It is cancelled now. The job, if the promise carried it, is the caller's to drop.
+    Now(Option<J>, Wake<W>),
+}
+
+/// What the executor is to do with a bare future whose turn has come.
+#[must_use = "a cancelled task must not run, and those who wait for it have to be told"]
+#[derive(Debug)]
+pub enum Turn<W> {
+    /// It is running now: run it.
+    Run,
+    /// It was cancelled: do not run it.
+    Skip(Wake<W>),
+}
+
+/// One task's life. `J` is the job while it waits to run, `T` and `E` are the two kinds of
+/// outcome, `W` is whom to tell. Its host owns it: an `Arc` in Rust, a Python object in Python.
+pub struct Promise<J, T, E, W> {
+    state: AtomicU8,
+    body: Mutex<Body<J, T, E, W>>,
+    ended: Condvar,
+}
+
+struct Body<J, T, E, W> {
+    slot: Slot<J, T, E>,
+    watchers: Watchers<W>,
+    sleepers: bool,
+}
+
+enum Slot<J, T, E> {
+    Pending(Option<J>),
+    Running,
+    Cancelled,
+    Ended(Result<T, E>),
+    Taken,
+}
+
+impl<J, T, E, W: Watch> Promise<J, T, E, W> {
+    /// A pending task that carries its job, or a bare one.
+    pub fn new(job: Option<J>) -> Self {
+        Self {
+            state: AtomicU8::new(State::Pending as u8),
+            body: Mutex::new(Body {
+                slot: Slot::Pending(job),
+                watchers: Watchers { head: None },
+                sleepers: false,
+            }),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// Where the task stands at this moment.
+    pub fn state(&self) -> State {
+        State::from_u8(self.state.load(Ordering::Acquire))
+    }
+
+    /// PENDING to RUNNING, handing the job to the one who will run it. `None`: the task was
+    /// cancelled or ended in another way, and there is nothing to run.
+    pub fn claim(&self) -> Option<J> {
+        let mut body = self.body.lock();
+        let Slot::Pending(job) = &mut body.slot else { return None };
+        let job = job.take()?;
+        body.slot = Slot::Running;
+        self.set(State::Running);
+        Some(job)
+    }
+
+    /// Takes the job back from a task that was never accepted; the task counts as cancelled.
+    pub fn withdraw(&self) -> Option<J> {
+        match self.cancel() {
+            Cancel::Now(job, _) => job,
+            Cancel::TooLate(_) | Cancel::Already => None,
+        }
+    }
+
+    /// PENDING to RUNNING, or CANCELLED to CANCELLED_AND_NOTIFIED.
+    ///
+    /// # Errors
+    /// The state, when it is another one.
+    pub fn set_running_or_notify_cancel(&self) -> Result<Turn<W>, State> {
+        let mut body = self.body.lock();
+        match (&body.slot, self.state()) {
+            (Slot::Pending(_), _) => {
+                let pending = std::mem::replace(&mut body.slot, Slot::Running);
+                self.set(State::Running);
+                drop(body);
+                drop(pending);
+                Ok(Turn::Run)
+            }
+            (_, State::Cancelled) => {
+                self.set(State::CancelledAndNotified);
+                Ok(Turn::Skip(body.watchers.take_all()))
+            }
+            (_, state) => Err(state),
+        }
+    }
+
+    /// PENDING or RUNNING to FINISHED. `publish` is called just before the outcome can be seen,
+    /// with the lock held, and is told whether nobody is left to be told afterwards.
+    ///
+    /// # Errors
+    /// The outcome and the state, when the task has ended already.
+    #[allow(clippy::type_complexity, reason = "the outcome goes back beside the state")]
+    pub fn finish(
+        &self,
+        outcome: Result<T, E>,
+        publish: impl FnOnce(bool),
+    ) -> Result<Wake<W>, (Result<T, E>, State)> {
+        let mut body = self.body.lock();
+        let state = self.state();
+        if state.is_done() {
+            drop(body);
+            return Err((outcome, state));
+        }
+        let wake = body.watchers.take_all();
+        publish(wake.is_empty());
+        let before = std::mem::replace(&mut body.slot, Slot::Ended(outcome));
+        self.set(State::Finished);
+        let sleepers = body.sleepers;
+        drop(body);
+        drop(before);
+        if sleepers && cfg!(not(sabotage = "promise_finish_wakes_nobody")) {
+            self.ended.notify_all();
+        }
+        Ok(wake)
+    }
+
+    /// PENDING to CANCELLED, or at once to CANCELLED_AND_NOTIFIED when the promise carries its job.
+    pub fn cancel(&self) -> Cancel<J, W> {
+        let mut body = self.body.lock();
+        match &mut body.slot {
+            Slot::Pending(job) => {
+                let job = job.take();
+                let wake = if job.is_some() {
+                    self.set(State::CancelledAndNotified);
+                    body.watchers.take_all()
+                } else {
+                    self.set(State::Cancelled);
+                    body.watchers.take_if(|w| !w.waits_for_notice())
+                };
+                body.slot = Slot::Cancelled;
+                let sleepers = body.sleepers;
+                drop(body);
+                if sleepers {
+                    self.ended.notify_all();
+                }
+                Cancel::Now(job, wake)
+            }
+            Slot::Cancelled => Cancel::Already,
+            Slot::Running | Slot::Ended(_) | Slot::Taken => Cancel::TooLate(self.state()),
+        }
+    }
+
+    /// Asks that `watcher` be told of the end.
+    ///
+    /// # Errors
+    /// The watcher, when there is nothing left to wait for: tell it at once.
+    pub fn watch(&self, watcher: W) -> Result<(), W> {
+        // Sabotaged: the state is looked at before the lock is taken, so an end can slip between.
+        #[cfg(sabotage = "promise_watch_looks_unlocked")]
+        let looked = self.state();
+        let mut body = self.body.lock();
+        #[cfg(not(sabotage = "promise_watch_looks_unlocked"))]
+        let looked = self.state();
+        if looked.is_notified() || (looked.is_done() && !watcher.waits_for_notice()) {
+            return Err(watcher);
+        }
+        body.watchers.push(watcher);
+        Ok(())
+    }
+
+    /// Takes back the watchers that `which` picks.
+    pub fn unwatch(&self, which: impl FnMut(&W) -> bool) -> Wake<W> {
+        self.body.lock().watchers.take_if(which)
+    }
+
+    /// Sleeps until the task is done, or until `deadline`; whether it is done.
+    pub fn wait(&self, deadline: Option<Instant>) -> bool {
+        if self.state().is_done() {
+            return true;
+        }
+        let patient = deadline.is_none_or(|deadline| Instant::now() < deadline);
+        if patient && spin::for_caller(|| self.state().is_done()) {
+            return true;
+        }
+        #[cfg(sabotage = "promise_wait_looks_unlocked")]
+        if self.state().is_done() {
+            return true;
+        }
+        let mut body = self.body.lock();
+        #[cfg(sabotage = "promise_wait_looks_unlocked")]
+        {
+            body.sleepers = true;
+            body = self.ended.wait(body, deadline);
+        }
+        while !self.state().is_done() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
+            body.sleepers = true;
+            body = self.ended.wait(body, deadline);
+        }
+        true
+    }
+
+    /// Shows the outcome to `look`, with the lock held: `look` must not touch this task.
+    pub fn look<R>(&self, look: impl FnOnce(View<'_, T, E>) -> R) -> R {
+        let body = self.body.lock();
+        look(match &body.slot {
+            Slot::Pending(_) | Slot::Running => View::Unfinished(self.state()),
+            Slot::Cancelled => View::Cancelled,
+            Slot::Ended(Ok(value)) => View::Done(value),
+            Slot::Ended(Err(error)) => View::Failed(error),
+            Slot::Taken => View::Taken,
+        })
+    }
+
+    /// Moves the value out of a task that ended with one; `None` when it did not, or when the value
+    /// has gone. An error stays, for all to see.
+    pub fn take(&self) -> Option<T> {
+        let mut body = self.body.lock();
+        if !matches!(body.slot, Slot::Ended(Ok(_))) {
+            return None;
+        }
+        match std::mem::replace(&mut body.slot, Slot::Taken) {
+            Slot::Ended(Ok(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Called with the lock held, so that state and slot change together for all who take it.
+    fn set(&self, state: State) {
+        self.state.store(state as u8, Ordering::Release);
+    }
+}
+
+impl<J, T, E, W: Watch> std::fmt::Debug for Promise<J, T, E, W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Promise").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// A list of watchers, eight bytes while it is empty, which it nearly always is.
+#[derive(Debug)]
+struct Watchers<W> {
+    head: Option<Box<Node<W>>>,
+}
+
+#[derive(Debug)]
+struct Node<W> {
+    watcher: W,
+    next: Option<Box<Node<W>>>,
+}
+
+impl<W> Watchers<W> {
+    /// Keeps the newest first, so that a push costs the same however many there are.
+    fn push(&mut self, watcher: W) {
+        self.head = Some(Box::new(Node { watcher, next: self.head.take() }));
+    }
+
+    fn pop(&mut self) -> Option<W> {
+        let Node { watcher, next } = *self.head.take()?;
+        self.head = next;
+        Some(watcher)
+    }
+
+    /// All of them, oldest first.
+    fn take_all(&mut self) -> Wake<W> {
+        let mut reversed = None;
+        let mut rest = self.head.take();
+        while let Some(mut node) = rest {
+            rest = std::mem::replace(&mut node.next, reversed.take());
+            reversed = Some(node);
+        }
+        Wake(Self { head: reversed })
+    }
+
+    /// Those that `which` picks, oldest first; the others stay.
+    fn take_if(&mut self, mut which: impl FnMut(&W) -> bool) -> Wake<W> {
+        let mut taken = Self { head: None };
+        let all = self.take_all();
+        for watcher in all {
+            if which(&watcher) {
+                taken.push(watcher);
+            } else {
+                self.push(watcher);
+            }
+        }
+        taken.take_all()
+    }
+}
+
+/// One by one: dropping a long chain of boxes by recursion would overflow the stack.
+impl<W> Drop for Watchers<W> {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+    }
+}

@@ -1,0 +1,92 @@
+//! What a `map` does with each item: the four ways to call a function, as types.
+
+use std::convert::Infallible;
+
+use crate::function::Function;
+
+/// Calls a function with one item of a map.
+///
+/// Implemented by what [`Executor::map`](crate::Executor::map) and its kin make of their function;
+/// there is no need to implement it.
+pub trait Step<V>: Send + Sync + 'static {
+    /// What the function returns.
+    type Value: Send + 'static;
+    /// How it can fail.
+    type Error: Send + Sync + 'static;
+
+    /// Calls it.
+    ///
+    /// # Errors
+    /// The function's own.
+    fn step(&self, item: V) -> Result<Self::Value, Self::Error>;
+}
+
+/// `map`: the item is the argument.
+#[derive(Debug)]
+pub struct Each<F>(pub(crate) F);
+
+/// `try_map`: the item is the argument, the function returns a `Result`.
+#[derive(Debug)]
+pub struct TryEach<F>(pub(crate) F);
+
+/// `starmap`: the item is the tuple of arguments.
+#[derive(Debug)]
+pub struct Star<F>(pub(crate) F);
+
+/// `try_starmap`: the item is the tuple of arguments, the function returns a `Result`.
+#[derive(Debug)]
+pub struct TryStar<F>(pub(crate) F);
+
+impl<F, V, T> Step<V> for Each<F>
+where
+    F: Fn(V) -> T + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    type Value = T;
+    type Error = Infallible;
+
+    fn step(&self, item: V) -> Result<T, Infallible> {
+        Ok((self.0)(item))
+    }
+}
+
+impl<F, V, T, E> Step<V> for TryEach<F>
+where
+    F: Fn(V) -> Result<T, E> + Send + Sync + 'static,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    type Value = T;
+    type Error = E;
+
+    fn step(&self, item: V) -> Result<T, E> {
+        (self.0)(item)
+    }
+}
+
+impl<F, V, T> Step<V> for Star<F>
+where
+    F: Function<V, Output = T> + Clone + Send + Sync + 'static,
+    T: Send + 'static,
+{
+    type Value = T;
+    type Error = Infallible;
+
+    fn step(&self, item: V) -> Result<T, Infallible> {
+        Ok(self.0.clone().call(item))
+    }
+}
+
+impl<F, V, T, E> Step<V> for TryStar<F>
+where
+    F: Function<V, Output = Result<T, E>> + Clone + Send + Sync + 'static,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    type Value = T;
+    type Error = E;
+
+    fn step(&self, item: V) -> Result<T, E> {
+        self.0.clone().call(item)
+    }
+}

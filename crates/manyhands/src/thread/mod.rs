@@ -1,0 +1,145 @@
+//! `ThreadPoolExecutor`: tasks on a pool of threads.
+
+mod batch;
+mod builder;
+pub mod pool;
+mod scope;
+mod worker;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::errors::{ConfigError, Refused};
+use crate::executor::{Executor, Job};
+use crate::future::deadline;
+use pool::Stats;
+use worker::Workers;
+
+pub use builder::{ThreadPoolBuilder, WhenFull};
+pub use scope::Scope;
+
+/// Runs tasks on a pool of threads.
+///
+/// Threads start on demand, up to `max_workers`, and an idle one is used before a new one is
+/// started. Tasks start in the order in which they were submitted; where they are so short that
+/// coming for each costs more than running it, a worker takes several at once, and two that stand
+/// close together may change places. A task that panics ends with that exception and harms no other.
+///
+/// Dropping the executor waits for all its tasks, as the end of a `with` block does in Python; so
+/// does the end of [`scope`](ThreadPoolBuilder::scope), whose tasks may borrow from the stack.
+///
+/// ```
+/// use manyhands::{Executor, ThreadPoolExecutor};
+///
+/// let pool = ThreadPoolExecutor::builder().max_workers(4).thread_name_prefix("answer").build()?;
+/// let future = pool.spawn(|| std::thread::current().name().map(str::to_owned))?;
+/// assert_eq!(future.result(None)?.as_deref(), Some("answer_0"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ThreadPoolExecutor {
+    workers: Arc<Workers<'static>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl ThreadPoolExecutor {
+    /// A pool of at most `max_workers` threads.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoWorkers`] when that is 0.
+    ///
+    /// ```
+    /// use manyhands::{ConfigError, ThreadPoolExecutor};
+    ///
+    /// assert_eq!(ThreadPoolExecutor::new(0).unwrap_err(), ConfigError::NoWorkers);
+    /// ```
+    pub fn new(max_workers: usize) -> Result<Self, ConfigError> {
+        Self::builder().max_workers(max_workers).build()
+    }
+
+    /// A pool with more options.
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
+
+    fn with(workers: Workers<'static>) -> Self {
+        Self { workers: Arc::new(workers), threads: Mutex::default() }
+    }
+
+    /// What goes on in the pool at this moment.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(2)?;
+    /// pool.spawn(|| ())?.result(None)?;
+    /// let stats = pool.stats();
+    /// assert_eq!((stats.completed, stats.pending, stats.workers), (1, 0, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stats(&self) -> Stats {
+        self.workers.pool.stats()
+    }
+
+    /// The most threads there may be.
+    pub fn max_workers(&self) -> usize {
+        self.workers.pool.max_workers()
+    }
+
+    /// Shuts down as [`Executor::shutdown`] does and waits for the tasks, `timeout` at the longest;
+    /// whether all have ended. A task of the pool itself cannot wait for its own end: called from
+    /// one, this returns `false` at once, and `shutdown` returns without waiting.
+    pub fn shutdown_timeout(&self, timeout: Duration, cancel_futures: bool) -> bool {
+        self.workers.close(cancel_futures);
+        self.join(deadline(Some(timeout)))
+    }
+
+    fn join(&self, deadline: Option<Instant>) -> bool {
+        if self.workers.is_current() || !self.workers.pool.wait_until_deserted(deadline) {
+            return false;
+        }
+        // All have left the pool, so what is left of their threads ends at once.
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                log::error!("a worker thread has panicked outside of any task");
+            }
+        }
+        true
+    }
+}
+
+impl Executor for ThreadPoolExecutor {
+    fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
+        self.workers.execute(job, |worker| {
+            let workers = Arc::clone(&self.workers);
+            let thread = workers.thread(worker.index()).spawn(move || workers.work(worker))?;
+            self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+            Ok(())
+        })
+    }
+
+    fn shutdown(&self, wait: bool, cancel_futures: bool) {
+        self.workers.close(cancel_futures);
+        if wait {
+            self.join(None);
+        }
+    }
+}
+
+impl Drop for ThreadPoolExecutor {
+    fn drop(&mut self) {
+        self.shutdown(true, false);
+    }
+}
+
+impl fmt::Debug for ThreadPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPoolExecutor")
+            .field("max_workers", &self.max_workers())
+            .field("stats", &self.stats())
+            .finish()
+    }
+}

@@ -1,0 +1,161 @@
+//! A thread pool for the length of a scope, whose tasks may borrow from the stack.
+//!
+//! The threads are scoped threads of the standard library, so that not a line of this needs
+//! `unsafe`; the pool they work for is the same as everywhere.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::builder::Options;
+use super::pool::Stats;
+use super::worker::Workers;
+use crate::errors::{BrokenExecutor, Exception, Refused};
+use crate::executor::{Job, Run, end};
+use crate::function::{Call, Fallible, Plain, attempt};
+use crate::future::{Core, Future};
+use crate::promise::Promise;
+
+/// A thread pool for the length of a scope; see
+/// [`ThreadPoolBuilder::scope`](super::ThreadPoolBuilder::scope).
+///
+/// It can be cloned into tasks that submit more tasks.
+#[derive(Clone)]
+pub struct Scope<'scope, 'env> {
+    workers: Arc<Workers<'scope>>,
+    threads: &'scope std::thread::Scope<'scope, 'env>,
+}
+
+pub(super) fn run<'env, R>(
+    options: Options,
+    f: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> R,
+) -> R {
+    std::thread::scope(|threads| {
+        let scope = Scope { workers: Arc::new(options.workers()), threads };
+        // Also when `f` panics: the threads end only after this.
+        let _closing = Closing(&scope.workers);
+        f(&scope)
+    })
+}
+
+struct Closing<'a, 'scope>(&'a Workers<'scope>);
+
+impl Drop for Closing<'_, '_> {
+    fn drop(&mut self) {
+        self.0.close(false);
+    }
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Submits a closure that may borrow what outlives the scope, as
+    /// [`Executor::spawn`](crate::Executor::spawn) does.
+    ///
+    /// # Errors
+    /// [`Refused`] with the closure.
+    pub fn spawn<F, T>(&self, closure: F) -> Result<Future<T>, Refused<F>>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        self.start(Plain(closure, ()))
+            .map_err(|refused| Refused { reason: refused.reason, task: refused.task.0 })
+    }
+
+    /// As [`spawn`](Self::spawn), for a closure that returns a `Result`.
+    ///
+    /// # Errors
+    /// [`Refused`] with the closure.
+    pub fn try_spawn<F, T, E>(&self, closure: F) -> Result<Future<T, E>, Refused<F>>
+    where
+        F: FnOnce() -> Result<T, E> + Send + 'scope,
+        T: Send + 'scope,
+        E: Send + Sync + 'scope,
+    {
+        self.start(Fallible(closure, ()))
+            .map_err(|refused| Refused { reason: refused.reason, task: refused.task.0 })
+    }
+
+    /// What goes on in the pool at this moment.
+    pub fn stats(&self) -> Stats {
+        self.workers.pool.stats()
+    }
+
+    /// The future knows nothing of the call, whose borrows its type would have to tell of; so this
+    /// takes an allocation for each, where a task without borrows takes one for both.
+    fn start<C>(&self, call: C) -> Result<Future<C::Value, C::Error>, Refused<C>>
+    where
+        C: Call + Send + 'scope,
+        C::Value: Send + 'scope,
+        C::Error: Send + Sync + 'scope,
+    {
+        let core = Arc::new(Promise::new(Some(())));
+        let task = Arc::new(ScopedTask { core: Arc::clone(&core), call: Mutex::new(Some(call)) });
+        match self.accept(Job::new(Arc::clone(&task) as _)) {
+            Ok(()) => Ok(Future::bare(core)),
+            Err(refused) => match task.call() {
+                Some(call) => Err(Refused { reason: refused.reason, task: call }),
+                None => Ok(Future::bare(core)),
+            },
+        }
+    }
+
+    fn accept(&self, job: Job<'scope>) -> Result<(), Refused<Job<'scope>>> {
+        self.workers.execute(job, |worker| {
+            let workers = Arc::clone(&self.workers);
+            let thread = workers.thread(worker.index());
+            thread.spawn_scoped(self.threads, move || workers.work(worker))?;
+            Ok(())
+        })
+    }
+}
+
+impl fmt::Debug for Scope<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scope").field(&self.stats()).finish()
+    }
+}
+
+struct ScopedTask<C: Call> {
+    core: Arc<Core<(), C::Value, C::Error>>,
+    call: Mutex<Option<C>>,
+}
+
+impl<C> ScopedTask<C>
+where
+    C: Call + Send,
+    C::Value: Send,
+    C::Error: Send + Sync,
+{
+    fn call(&self) -> Option<C> {
+        self.call.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<C> Run for ScopedTask<C>
+where
+    C: Call + Send,
+    C::Value: Send,
+    C::Error: Send + Sync,
+{
+    fn run(self: Arc<Self>, publish: &mut dyn FnMut(bool)) {
+        if self.core.claim().is_some()
+            && let Some(call) = self.call()
+        {
+            end(&self.core, attempt(call), publish, || Future::bare(Arc::clone(&self.core)));
+        }
+    }
+
+    fn discard(self: Arc<Self>) {
+        Future::bare(Arc::clone(&self.core)).cancel();
+    }
+
+    fn fail(self: Arc<Self>, why: BrokenExecutor) {
+        if self.core.claim().is_some() {
+            end(
+                &self.core,
+                Err(Exception::Broken(why)),
+                |_| (),
+                || Future::bare(Arc::clone(&self.core)),
+            );
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! THE WORKER LOOP, and what all threads of a pool share.
+
+use std::cell::Cell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::builder::{Initializer, WhenFull};
+use super::pool::{self, Pool, Rejection, Worker};
+use crate::errors::{BrokenThreadPool, Reason, Refused};
+use crate::executor::Job;
+use crate::future::deadline;
+use crate::panic;
+
+/// A pool of Rust jobs and what its threads have to know; whoever has it starts the threads.
+pub(super) struct Workers<'env> {
+    pub(super) pool: Pool<Job<'env>>,
+    when_full: WhenFull,
+    name_prefix: String,
+    initializer: Option<Initializer>,
+    /// Tells the pools of this process apart.
+    number: usize,
+}
+
+thread_local! {
+    /// The number of the pool whose worker this thread is; 0 where it is none.
+    static WORKER_OF: Cell<usize> = const { Cell::new(0) };
+}
+
+impl<'env> Workers<'env> {
+    pub(super) fn new(
+        pool: Pool<Job<'env>>,
+        when_full: WhenFull,
+        name_prefix: Option<String>,
+        initializer: Option<Initializer>,
+    ) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let before = MADE.fetch_add(1, Ordering::Relaxed);
+        let name_prefix = name_prefix.unwrap_or_else(|| format!("ThreadPoolExecutor-{before}"));
+        Self { pool, when_full, name_prefix, initializer, number: before + 1 }
+    }
+
+    /// Whether the calling thread is one of these workers.
+    pub(super) fn is_current(&self) -> bool {
+        WORKER_OF.get() == self.number
+    }
+
+    /// Accepts a job as the options say. `start` starts a thread that calls [`work`](Self::work).
+    pub(super) fn execute(
+        &self,
+        job: Job<'env>,
+        start: impl FnOnce(Worker<Job<'env>>) -> io::Result<()>,
+    ) -> Result<(), Refused<Job<'env>>> {
+        let in_caller = match self.when_full {
+            WhenFull::Block => self.is_current(),
+            WhenFull::RunInCaller => true,
+            WhenFull::BlockFor(_) | WhenFull::Refuse => false,
+        };
+        let when_full = match self.when_full {
+            WhenFull::Block if !in_caller => pool::WhenFull::WaitUntil(None),
+            WhenFull::BlockFor(time) => pool::WhenFull::WaitUntil(deadline(Some(time))),
+            _ => pool::WhenFull::Refuse,
+        };
+        match self.pool.submit(job, when_full) {
+            Ok(None) => Ok(()),
+            Ok(Some(worker)) => {
+                if let Err(error) = start(worker) {
+                    self.could_not_start(&error);
+                }
+                Ok(())
+            }
+            Err((job, Rejection::Full { .. })) if in_caller => {
+                job.run();
+                Ok(())
+            }
+            Err((job, rejection)) => Err(Refused { reason: reason(rejection), task: job }),
+        }
+    }
+
+    /// The others will do the work; where there are none, it must not wait for them for ever.
+    fn could_not_start(&self, error: &io::Error) {
+        log::warn!("could not start a worker thread: {error}");
+        fail(self.pool.drain_if_deserted(), &format!("no thread could be started: {error}").into());
+    }
+
+    pub(super) fn close(&self, cancel_futures: bool) {
+        // Dropping a job cancels its future: its callbacks run here, with no lock held.
+        drop(self.pool.close(cancel_futures));
+    }
+
+    /// A thread for the worker of this number, to be started.
+    pub(super) fn thread(&self, index: usize) -> std::thread::Builder {
+        std::thread::Builder::new().name(format!("{}_{index}", self.name_prefix))
+    }
+
+    /// What a worker's thread does, from its first moment to its last.
+    pub(super) fn work(&self, mut worker: Worker<Job<'env>>) {
+        WORKER_OF.set(self.number);
+        if let Some(initializer) = &self.initializer
+            && let Err(error) = initializer()
+        {
+            let reason = format!("a thread's initializer failed: {error}").into();
+            log::error!("{reason}");
+            fail(self.pool.break_down(Arc::clone(&reason)), &reason);
+            return;
+        }
+        while let Some(job) = worker.next() {
+            // A task's panic never comes here; that of a value that is dropped may.
+            if let Err(panic) = panic::catch(|| job.run_with(&mut |last| worker.publish(last))) {
+                log::error!("panic in a worker, outside of its task: {panic}");
+            }
+        }
+    }
+}
+
+fn fail(jobs: Vec<Job<'_>>, reason: &Arc<str>) {
+    for job in jobs {
+        job.fail(BrokenThreadPool { reason: Arc::clone(reason) }.into());
+    }
+}
+
+fn reason(rejection: Rejection) -> Reason {
+    match rejection {
+        Rejection::Closed => Reason::Shutdown,
+        Rejection::Full { max_pending } => Reason::Full { max_pending },
+        Rejection::Broken(reason) => Reason::Broken(BrokenThreadPool { reason }.into()),
+    }
+}

@@ -1,0 +1,93 @@
+//! `wait`: for all of several futures, for the first to complete, or for the first to fail.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::completion::Ready;
+use crate::future::{Future, Watcher, deadline};
+
+/// When [`wait`] returns. The names are those of `concurrent.futures` and of its 2009 proposal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ReturnWhen {
+    /// When any future has ended or is cancelled.
+    FirstCompleted,
+    /// When any future has failed (cancelling is no failure), or else when all have ended.
+    FirstException,
+    /// When all futures have ended.
+    #[default]
+    AllCompleted,
+    /// At once: the 2009 proposal's `RETURN_IMMEDIATELY`.
+    Immediately,
+}
+
+/// What [`wait`] returns: the futures it was given, sorted, each once and in the order given.
+#[derive(Debug)]
+pub struct DoneAndNotDone<T: Send, E: Send + Sync = std::convert::Infallible> {
+    /// Those that have ended or are cancelled.
+    pub done: Vec<Future<T, E>>,
+    /// Those that are pending or running.
+    pub not_done: Vec<Future<T, E>>,
+}
+
+/// Waits for `futures`, `timeout` at the longest (`None`: for as long as it takes), until the
+/// condition `return_when` holds. Never fails: what has not ended by then is in `not_done`.
+///
+/// The futures may belong to different executors. A bare future (one of [`Future::new`]) that was
+/// cancelled counts as not done until its executor has been told, as in CPython.
+///
+/// To take "whichever is done next" again and again, use [`as_completed`](crate::as_completed) or a
+/// [`CompletionQueue`](crate::CompletionQueue): this function looks at every future at every call.
+///
+/// ```
+/// use manyhands::{Executor, ReturnWhen, ThreadPoolExecutor, wait};
+///
+/// let pool = ThreadPoolExecutor::new(2)?;
+/// let futures = [pool.spawn(|| 1)?, pool.spawn(|| 2)?];
+/// let sorted = wait(futures, None, ReturnWhen::AllCompleted);
+/// assert_eq!(sorted.done.len(), 2);
+/// assert!(sorted.not_done.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn wait<T: Send, E: Send + Sync>(
+    futures: impl IntoIterator<Item = Future<T, E>>,
+    timeout: impl Into<Option<Duration>>,
+    return_when: ReturnWhen,
+) -> DoneAndNotDone<T, E> {
+    let deadline = deadline(timeout.into());
+    let mut seen = HashSet::new();
+    let futures: Vec<_> = futures.into_iter().filter(|f| seen.insert(f.address())).collect();
+
+    let notified = |future: &Future<T, E>| future.state().is_notified();
+    let fulfilled = match return_when {
+        ReturnWhen::AllCompleted => false,
+        ReturnWhen::Immediately => true,
+        ReturnWhen::FirstCompleted => futures.iter().any(notified),
+        ReturnWhen::FirstException => futures.iter().any(Future::has_failed),
+    };
+    if !fulfilled {
+        let ready = Arc::new(Ready::new());
+        let mut left = 0_usize;
+        for (number, future) in futures.iter().enumerate() {
+            if !notified(future) {
+                left += 1;
+                if future.watch(Watcher::Ready(Arc::clone(&ready), number)).is_err() {
+                    ready.push(number);
+                }
+            }
+        }
+        match return_when {
+            ReturnWhen::Immediately => (),
+            ReturnWhen::FirstCompleted => ready.wait_for_all(left.min(1), deadline),
+            ReturnWhen::AllCompleted => ready.wait_for_all(left, deadline),
+            ReturnWhen::FirstException => {
+                (0..left).map_while(|_| ready.pop(deadline)).find(|&n| futures[n].has_failed());
+            }
+        }
+        for future in futures.iter().filter(|future| !notified(future)) {
+            future.forget(&ready);
+        }
+    }
+    let (done, not_done) = futures.into_iter().partition(notified);
+    DoneAndNotDone { done, not_done }
+}
