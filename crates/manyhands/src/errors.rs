@@ -94,7 +94,7 @@ pub enum BrokenExecutor {
 #[error("the thread pool is broken: {reason}")]
 pub struct BrokenThreadPool {
     /// What broke it: the initializer's failure, or the system's refusal to start a thread.
-    pub reason: Arc<str>,
+    pub reason: Arc<String>,
 }
 
 /// Why an executor did not accept a task.

@@ -482,6 +482,7 @@ impl<T, E> Clone for Future<T, E> {
 }
 
 impl<T, E> Future<T, E> {
+    /// What tells one task from another, as long as a handle on it lives.
     pub(crate) fn address(&self) -> *const () {
         match &self.0 {
             Inner::Bare(core) => Arc::as_ptr(core).cast(),

@@ -7,6 +7,8 @@ mod function;
 mod future;
 mod future_list;
 mod inline;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod map;
 mod panic;
 pub mod promise;

@@ -166,7 +166,8 @@ struct Body<J, T, E, W> {
 }
 
 enum Slot<J, T, E> {
-    Pending(Option<J>),
+    Bare,
+    Pending(J),
     Running,
     Cancelled,
     Ended(Result<T, E>),
@@ -179,7 +180,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         Self {
             state: AtomicU8::new(State::Pending as u8),
             body: Mutex::new(Body {
-                slot: Slot::Pending(job),
+                slot: job.map_or(Slot::Bare, Slot::Pending),
                 watchers: Watchers { head: None },
                 sleepers: false,
             }),
@@ -196,11 +197,16 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// cancelled or ended in another way, and there is nothing to run.
     pub fn claim(&self) -> Option<J> {
         let mut body = self.body.lock();
-        let Slot::Pending(job) = &mut body.slot else { return None };
-        let job = job.take()?;
-        body.slot = Slot::Running;
+        if !matches!(body.slot, Slot::Pending(_)) {
+            return None;
+        }
+        #[cfg(sabotage = "promise_claim_lets_go")]
+        let mut body = body.let_go();
         self.set(State::Running);
-        Some(job)
+        match std::mem::replace(&mut body.slot, Slot::Running) {
+            Slot::Pending(job) => Some(job),
+            _ => None,
+        }
     }
 
     /// Takes the job back from a task that was never accepted; the task counts as cancelled.
@@ -218,7 +224,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn set_running_or_notify_cancel(&self) -> Result<Turn<W>, State> {
         let mut body = self.body.lock();
         match (&body.slot, self.state()) {
-            (Slot::Pending(_), _) => {
+            (Slot::Bare | Slot::Pending(_), _) => {
                 let pending = std::mem::replace(&mut body.slot, Slot::Running);
                 self.set(State::Running);
                 drop(body);
@@ -251,6 +257,8 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             return Err((outcome, state));
         }
         let wake = body.watchers.take_all();
+        #[cfg(sabotage = "promise_finish_lets_go")]
+        let mut body = body.let_go();
         publish(wake.is_empty());
         let before = std::mem::replace(&mut body.slot, Slot::Ended(outcome));
         self.set(State::Finished);
@@ -266,27 +274,25 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// PENDING to CANCELLED, or at once to CANCELLED_AND_NOTIFIED when the promise carries its job.
     pub fn cancel(&self) -> Cancel<J, W> {
         let mut body = self.body.lock();
-        match &mut body.slot {
-            Slot::Pending(job) => {
-                let job = job.take();
-                let wake = if job.is_some() {
-                    self.set(State::CancelledAndNotified);
-                    body.watchers.take_all()
-                } else {
-                    self.set(State::Cancelled);
-                    body.watchers.take_if(|w| !w.waits_for_notice())
-                };
-                body.slot = Slot::Cancelled;
-                let sleepers = body.sleepers;
-                drop(body);
-                if sleepers {
-                    self.ended.notify_all();
-                }
-                Cancel::Now(job, wake)
-            }
-            Slot::Cancelled => Cancel::Already,
-            Slot::Running | Slot::Ended(_) | Slot::Taken => Cancel::TooLate(self.state()),
+        match &body.slot {
+            Slot::Bare | Slot::Pending(_) => (),
+            Slot::Cancelled => return Cancel::Already,
+            Slot::Running | Slot::Ended(_) | Slot::Taken => return Cancel::TooLate(self.state()),
         }
+        let before = std::mem::replace(&mut body.slot, Slot::Cancelled);
+        let (job, wake) = if let Slot::Pending(job) = before {
+            self.set(State::CancelledAndNotified);
+            (Some(job), body.watchers.take_all())
+        } else {
+            self.set(State::Cancelled);
+            (None, body.watchers.take_if(|w| !w.waits_for_notice()))
+        };
+        let sleepers = body.sleepers;
+        drop(body);
+        if sleepers {
+            self.ended.notify_all();
+        }
+        Cancel::Now(job, wake)
     }
 
     /// Asks that `watcher` be told of the end.
@@ -294,11 +300,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// # Errors
     /// The watcher, when there is nothing left to wait for: tell it at once.
     pub fn watch(&self, watcher: W) -> Result<(), W> {
-        // Sabotaged: the state is looked at before the lock is taken, so an end can slip between.
-        #[cfg(sabotage = "promise_watch_looks_unlocked")]
-        let looked = self.state();
         let mut body = self.body.lock();
-        #[cfg(not(sabotage = "promise_watch_looks_unlocked"))]
         let looked = self.state();
         if looked.is_notified() || (looked.is_done() && !watcher.waits_for_notice()) {
             return Err(watcher);
@@ -321,16 +323,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         if patient && spin::for_caller(|| self.state().is_done()) {
             return true;
         }
-        #[cfg(sabotage = "promise_wait_looks_unlocked")]
-        if self.state().is_done() {
-            return true;
-        }
         let mut body = self.body.lock();
-        #[cfg(sabotage = "promise_wait_looks_unlocked")]
-        {
-            body.sleepers = true;
-            body = self.ended.wait(body, deadline);
-        }
         while !self.state().is_done() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
@@ -345,7 +338,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn look<R>(&self, look: impl FnOnce(View<'_, T, E>) -> R) -> R {
         let body = self.body.lock();
         look(match &body.slot {
-            Slot::Pending(_) | Slot::Running => View::Unfinished(self.state()),
+            Slot::Bare | Slot::Pending(_) | Slot::Running => View::Unfinished(self.state()),
             Slot::Cancelled => View::Cancelled,
             Slot::Ended(Ok(value)) => View::Done(value),
             Slot::Ended(Err(error)) => View::Failed(error),

@@ -1,31 +1,45 @@
-//! How long to spin before sleeping: briefly, and only where the last waits showed that it pays.
+//! How long to spin before sleeping: as long as a wake-up would take, and only while the last waits
+//! show that it pays.
 //!
 //! Handing work to a sleeping thread on another core costs tens of microseconds, to a spinning one
 //! a fraction of one. But a spin takes a core from somebody, and when all cores are busy that
-//! somebody may be the very thread that is waited for. So every spinner keeps a budget of turns:
-//! a wait that ended within it raises the budget, one that did not halves it, down to nothing;
-//! then a short probe every [`PROBE_EVERY`] waits finds out whether times have changed.
+//! somebody may be the very thread that is waited for. So a spinner offers its core to others now
+//! and then, and each party has a budget: a wait that ended within it restores it in full, one that
+//! did not halves it, down to nothing. Then a full probe every so many waits finds out whether times
+//! have changed: a full one, because the other party is asleep by then too, and its wake-up is what
+//! has to be sat out once.
+
+use std::time::{Duration, Instant};
 
 use crate::sync::atomic::{AtomicU32, Ordering};
 
-/// The most turns one wait may spin; a turn is one `spin_loop` hint, 10 to 50 ns by machine.
-const MAX_TURNS: u32 = 400;
-const FIRST_TURNS: u32 = 100;
-const PROBE_TURNS: u32 = 25;
-const PROBE_EVERY: u32 = 32;
+/// About the time in which a sleeping thread is brought back on another core, in nanoseconds.
+const FULL: u32 = 50_000;
+/// Below this a budget is not worth the clock that measures it.
+const LEAST: u32 = 1_000;
+const FIRST_PROBE: u32 = 4;
+const LAST_PROBE: u32 = 64;
+/// Looks between two readings of the clock.
+const LOOKS: u32 = 16;
 
-/// One party's budget, learnt from its own waits. The two fields are hints: a lost update between
-/// two threads costs a few turns, never a wake-up, so relaxed order is enough.
+/// One party's budget, learnt from its own waits. The fields are hints: a lost update between two
+/// threads costs a spin, never a wake-up, so relaxed order is enough.
 #[derive(Debug)]
 pub(crate) struct Spin {
-    turns: AtomicU32,
-    skipped: AtomicU32,
+    /// In nanoseconds.
+    budget: AtomicU32,
+    /// Waits until the next probe, when the budget is spent.
+    until_probe: AtomicU32,
+    probe_every: AtomicU32,
 }
 
 impl Spin {
     pub(crate) fn new() -> Self {
-        let turns = if cores() > 1 { FIRST_TURNS } else { 0 };
-        Self { turns: AtomicU32::new(turns), skipped: AtomicU32::new(0) }
+        Self {
+            budget: AtomicU32::new(FULL),
+            until_probe: AtomicU32::new(FIRST_PROBE),
+            probe_every: AtomicU32::new(FIRST_PROBE),
+        }
     }
 
     /// Spins until `ready` or until the budget is spent; whether it was ready.
@@ -33,41 +47,54 @@ impl Spin {
         if ready() {
             return true;
         }
-        if cfg!(loom) {
+        if cfg!(loom) || !has_cores() {
             return false;
         }
-        let turns = self.turns.load(Ordering::Relaxed);
-        let allowed = if turns > 0 { turns } else { self.probe() };
-        for _ in 0..allowed {
-            std::hint::spin_loop();
-            if ready() {
-                self.turns.store(after_success(turns), Ordering::Relaxed);
-                return true;
+        let budget = self.budget.load(Ordering::Relaxed);
+        let allowed = if budget > 0 { budget } else { self.probe() };
+        if allowed == 0 {
+            return false;
+        }
+        let end = Instant::now() + Duration::from_nanos(allowed.into());
+        let mut in_time = true;
+        let mut done = false;
+        while in_time && !done {
+            done = (0..LOOKS).any(|_| {
+                std::hint::spin_loop();
+                ready()
+            });
+            if !done {
+                std::thread::yield_now();
+                done = ready();
+                // Also when it is ready now: whoever had the core may have had it for long.
+                in_time = Instant::now() < end;
             }
         }
-        self.turns.store(after_failure(turns), Ordering::Relaxed);
-        false
+        self.learn(budget, done && in_time);
+        done
     }
 
     fn probe(&self) -> u32 {
-        let skipped = self.skipped.load(Ordering::Relaxed);
-        if cores() > 1 && skipped >= PROBE_EVERY {
-            self.skipped.store(0, Ordering::Relaxed);
-            PROBE_TURNS
-        } else {
-            self.skipped.store(skipped + 1, Ordering::Relaxed);
-            0
+        let left = self.until_probe.load(Ordering::Relaxed);
+        if left > 0 {
+            self.until_probe.store(left - 1, Ordering::Relaxed);
+            return 0;
+        }
+        let every = (self.probe_every.load(Ordering::Relaxed) * 2).min(LAST_PROBE);
+        self.probe_every.store(every, Ordering::Relaxed);
+        self.until_probe.store(every, Ordering::Relaxed);
+        FULL
+    }
+
+    fn learn(&self, budget: u32, paid: bool) {
+        if !paid {
+            let half = budget / 2;
+            self.budget.store(if half < LEAST { 0 } else { half }, Ordering::Relaxed);
+        } else if budget < FULL {
+            self.budget.store(FULL, Ordering::Relaxed);
+            self.probe_every.store(FIRST_PROBE, Ordering::Relaxed);
         }
     }
-}
-
-fn after_success(turns: u32) -> u32 {
-    (turns + turns / 2).clamp(PROBE_TURNS * 2, MAX_TURNS)
-}
-
-fn after_failure(turns: u32) -> u32 {
-    let half = turns / 2;
-    if half < PROBE_TURNS { 0 } else { half }
 }
 
 /// Spins for the calling thread's own budget: threads that wait for long tasks do not spoil it for
@@ -79,42 +106,46 @@ pub(crate) fn for_caller(ready: impl FnMut() -> bool) -> bool {
     SPIN.with(|spin| spin.until(ready))
 }
 
-fn cores() -> usize {
+/// Whether anybody else can run while this thread spins.
+fn has_cores() -> bool {
     use std::sync::OnceLock;
     static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)) > 1
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
-    #[test]
-    fn failures_end_the_spinning_and_a_success_revives_it() {
-        let mut turns = MAX_TURNS;
-        for _ in 0..8 {
-            turns = after_failure(turns);
-        }
-        assert_eq!(turns, 0);
-        assert_eq!(after_success(turns), PROBE_TURNS * 2);
-        for _ in 0..20 {
-            turns = after_success(turns);
-        }
-        assert_eq!(turns, MAX_TURNS);
+    fn looks(spin: &Spin) -> u32 {
+        let mut looks = 0;
+        spin.until(|| {
+            looks += 1;
+            false
+        });
+        looks
     }
 
     #[test]
-    fn a_spent_budget_probes_now_and_then() {
-        let spin = Spin { turns: AtomicU32::new(0), skipped: AtomicU32::new(0) };
-        let mut looks = 0;
-        for _ in 0..=PROBE_EVERY {
-            spin.until(|| {
-                looks += 1;
-                false
-            });
+    fn failures_end_the_spinning() {
+        let spin = Spin::new();
+        for _ in 0..FULL.ilog2() {
+            spin.learn(spin.budget.load(Ordering::Relaxed), false);
         }
-        let every_wait = PROBE_EVERY + 1;
-        let probe = if cores() > 1 { PROBE_TURNS } else { 0 };
-        assert_eq!(looks, every_wait + probe);
+        assert_eq!(looks(&spin), 1, "one look, no spin");
+    }
+
+    #[test]
+    fn a_success_restores_the_budget() {
+        let spin = Spin::new();
+        spin.learn(LEAST, true);
+        assert_eq!(spin.budget.load(Ordering::Relaxed), FULL);
+    }
+
+    #[test]
+    fn a_spent_budget_probes_more_and_more_seldom() {
+        let spin = Spin::new();
+        let probes: Vec<_> = (0..200).filter(|_| spin.probe() > 0).collect();
+        assert_eq!(probes, [4, 13, 30, 63, 128, 193]);
     }
 }

@@ -9,9 +9,11 @@ use std::time::Instant;
 pub(crate) use std::sync::{Condvar as RawCondvar, Mutex as RawMutex, MutexGuard, atomic};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::{Condvar as RawCondvar, Mutex as RawMutex, MutexGuard, atomic};
+pub(crate) use loom::sync::{Condvar as RawCondvar, Mutex as RawMutex, atomic};
 
 use std::sync::PoisonError;
+#[cfg(not(loom))]
+use std::sync::TryLockError;
 
 pub(crate) struct Mutex<T>(RawMutex<T>);
 
@@ -20,8 +22,21 @@ impl<T> Mutex<T> {
         Self(RawMutex::new(value))
     }
 
+    /// Tries for a while before it sleeps, longer than the standard library does: our locks are held
+    /// for some tens of nanoseconds, and a sleeper costs the owner a system call.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        #[cfg(not(loom))]
+        for _ in 0..100 {
+            match self.0.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+            }
+        }
+        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(loom)]
+        let held = MutexGuard { lock: self, held };
+        held
     }
 }
 
@@ -34,6 +49,7 @@ impl Condvar {
 
     /// Sleeps until notified or until `deadline`. The caller checks its condition again: a wake-up
     /// may be spurious, and the deadline may have passed.
+    #[cfg(not(loom))]
     pub(crate) fn wait<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -48,11 +64,75 @@ impl Condvar {
         }
     }
 
+    /// loom knows no time, so a deadline may be over at any moment: as soon as others could come.
+    #[cfg(loom)]
+    pub(crate) fn wait<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        deadline: Option<Instant>,
+    ) -> MutexGuard<'a, T> {
+        #[cfg(sabotage = "condvar_lets_go_before_it_waits")]
+        let guard = guard.let_go();
+        if deadline.is_some() {
+            return guard.let_go();
+        }
+        let MutexGuard { lock, held } = guard;
+        MutexGuard { lock, held: self.0.wait(held).unwrap_or_else(PoisonError::into_inner) }
+    }
+
     pub(crate) fn notify_one(&self) {
         self.0.notify_one();
     }
 
     pub(crate) fn notify_all(&self) {
+        if cfg!(sabotage = "condvar_notifies_one_for_all") {
+            return self.0.notify_one();
+        }
         self.0.notify_all();
+    }
+}
+
+/// The time, for a decision that a model has to see made in the same way each time: there it
+/// stands still.
+pub(crate) fn now() -> Instant {
+    #[cfg(loom)]
+    {
+        static STOPPED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+        *STOPPED.get_or_init(Instant::now)
+    }
+    #[cfg(not(loom))]
+    Instant::now()
+}
+
+/// loom's guard, and the way back to its lock.
+#[cfg(loom)]
+pub(crate) struct MutexGuard<'a, T> {
+    lock: &'a Mutex<T>,
+    held: loom::sync::MutexGuard<'a, T>,
+}
+
+#[cfg(loom)]
+impl<T> MutexGuard<'_, T> {
+    /// Unlocks and locks again: what a wait with a deadline does, and many a sabotage.
+    pub(crate) fn let_go(self) -> Self {
+        let Self { lock, held } = self;
+        drop(held);
+        lock.lock()
+    }
+}
+
+#[cfg(loom)]
+impl<T> std::ops::Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.held
+    }
+}
+
+#[cfg(loom)]
+impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.held
     }
 }

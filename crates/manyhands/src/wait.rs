@@ -1,10 +1,9 @@
 //! `wait`: for all of several futures, for the first to complete, or for the first to fail.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::completion::Ready;
+use crate::completion::{Ready, distinct};
 use crate::future::{Future, Watcher, deadline};
 
 /// When [`wait`] returns. The names are those of `concurrent.futures` and of its 2009 proposal.
@@ -55,8 +54,7 @@ pub fn wait<T: Send, E: Send + Sync>(
     return_when: ReturnWhen,
 ) -> DoneAndNotDone<T, E> {
     let deadline = deadline(timeout.into());
-    let mut seen = HashSet::new();
-    let futures: Vec<_> = futures.into_iter().filter(|f| seen.insert(f.address())).collect();
+    let futures: Vec<_> = distinct(futures).collect();
 
     let notified = |future: &Future<T, E>| future.state().is_notified();
     let fulfilled = match return_when {

@@ -1,7 +1,7 @@
 //! `ThreadPoolExecutor`: tasks on a pool of threads.
 
-mod batch;
 mod builder;
+mod pace;
 pub mod pool;
 mod scope;
 mod worker;

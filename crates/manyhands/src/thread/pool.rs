@@ -7,7 +7,7 @@
 //! # The order of jobs
 //! First in, first out. A worker takes one job at a time while jobs are long. When its last jobs
 //! took well under [`BATCH_TIME`] it takes several at once into its *hand*, so that workers and
-//! submitters seldom meet at the lock; [`batch`](super::batch) decides how many. A hand is no hiding
+//! submitters seldom meet at the lock; [`Pace`] decides how many. A hand is no hiding
 //! place: a worker that finds the queue empty takes from the others' hands before it sleeps, and one
 //! that comes for more serves a hand first whose owner has not come since everybody else could have
 //! come twice. So a job that blocks holds up no other while any worker is free.
@@ -31,12 +31,25 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::batch::Batch;
+use super::pace::Pace;
 use crate::spin::Spin;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, now};
+
+/// How long a dozing worker sleeps before it looks up, and how often it does so before it sleeps for
+/// good. As long as one dozes, a submit need not wake anybody to help workers that run brisk jobs:
+/// they come back sooner than a sleeper would, and if one does not, the dozer looks up. Waking costs
+/// the submitter far more than submitting.
+const DOZE: Duration = Duration::from_micros(200);
+const DOZES: u32 = 5;
+
+/// How many brisk jobs may be queued before somebody is woken all the same.
+const BACKLOG: usize = 256;
+
+/// How many turns a worker waits for one more brisk job to come in, before it takes those there are.
+const GATHER: usize = 64;
 
 /// Work, and those who come for it. A handle: clones share the pool.
 pub struct Pool<J>(Arc<Shared<J>>);
@@ -53,8 +66,6 @@ struct Shared<J> {
     gone: Condvar,
     queued: AtomicUsize,
     free: AtomicUsize,
-    /// At most one worker spins at a time; the others park at once.
-    spinning: AtomicBool,
     spin: Spin,
 }
 
@@ -67,6 +78,12 @@ struct State<J> {
     parked: usize,
     /// Parked workers that have been notified and have not come yet.
     woken: usize,
+    /// Whether a worker spins. One at a time does, before it is parked.
+    spinning: bool,
+    /// Whether one of the parked workers only dozes: it looks up every [`DOZE`].
+    dozing: bool,
+    /// Whether the last measured jobs were shorter than a wake-up.
+    brisk: bool,
     /// Submitters that wait for room.
     blocked: usize,
     /// How often any worker has come for jobs.
@@ -81,7 +98,7 @@ struct State<J> {
 enum Phase {
     Open,
     Closed,
-    Broken(Arc<str>),
+    Broken(Arc<String>),
 }
 
 /// What a worker shows to the others.
@@ -117,7 +134,7 @@ pub enum Rejection {
         max_pending: usize,
     },
     /// The pool was broken, for this reason.
-    Broken(Arc<str>),
+    Broken(Arc<String>),
 }
 
 /// A pool at one moment.
@@ -149,6 +166,9 @@ impl<J> Pool<J> {
                 hired: 0,
                 parked: 0,
                 woken: 0,
+                spinning: false,
+                dozing: false,
+                brisk: false,
                 blocked: 0,
                 visits: 0,
                 hands: 0,
@@ -159,7 +179,6 @@ impl<J> Pool<J> {
             gone: Condvar::new(),
             queued: AtomicUsize::new(0),
             free: AtomicUsize::new(0),
-            spinning: AtomicBool::new(false),
             spin: Spin::new(),
         }))
     }
@@ -190,6 +209,8 @@ impl<J> Pool<J> {
                 _ => return Err((job, Rejection::Full { max_pending: most.get() })),
             }
         }
+        #[cfg(sabotage = "pool_submit_lets_go")]
+        let mut state = state.let_go();
         state.queue.push_back(job);
         shared.queued.store(state.queue.len(), Ordering::Release);
         if state.desks.len() < shared.max_workers
@@ -218,7 +239,8 @@ impl<J> Pool<J> {
             index,
             free: true,
             in_hand: 0,
-            batch: Batch::default(),
+            pace: Pace::default(),
+            carried: false,
         }
     }
 
@@ -230,7 +252,7 @@ impl<J> Pool<J> {
 
     /// Accepts nothing from now on, for this reason (the first one counts), and gives back all that
     /// no worker has begun.
-    pub fn break_down(&self, reason: Arc<str>) -> Vec<J> {
+    pub fn break_down(&self, reason: Arc<String>) -> Vec<J> {
         self.end(Phase::Broken(reason), true)
     }
 
@@ -299,7 +321,12 @@ impl<J> Shared<J> {
         }
         let free = self.free.load(Ordering::Acquire);
         let coming = free.saturating_sub(state.parked) + state.woken;
-        if state.queue.len() > coming {
+        let awake = state.desks.len() > state.parked;
+        let enough =
+            if awake && state.dozing && state.brisk { coming.max(BACKLOG) } else { coming };
+        // Somebody has to be about who would see that the owner of a hand is held up.
+        let unwatched = state.hands > 0 && !state.dozing && coming == 0;
+        if state.queue.len() > enough || unwatched {
             state.woken += 1;
             drop(state);
             if cfg!(not(sabotage = "pool_submit_wakes_nobody")) {
@@ -308,9 +335,25 @@ impl<J> Shared<J> {
         }
     }
 
+    /// Sleeps lightly: looks up every [`DOZE`], and sleeps on as long as the others come for brisk jobs
+    /// and do not fall behind.
+    fn doze<'s>(&self, mut state: MutexGuard<'s, State<J>>) -> MutexGuard<'s, State<J>> {
+        state.dozing = true;
+        loop {
+            let visits = state.visits;
+            state = self.work.wait(state, Some(Instant::now() + DOZE));
+            let others_get_on = state.brisk && state.visits > visits;
+            if !others_get_on || state.queue.len() > BACKLOG || state.woken > 0 {
+                state.dozing = false;
+                return state;
+            }
+        }
+    }
+
     /// All jobs that no worker has begun, oldest first.
     fn take_back(&self, state: &mut State<J>) -> Vec<J> {
         let mut jobs = Vec::new();
+        #[cfg(not(sabotage = "pool_drain_overlooks_hands"))]
         for desk in &state.desks {
             jobs.extend(desk.hand.lock().jobs.drain(..));
         }
@@ -341,7 +384,9 @@ pub struct Worker<J> {
     free: bool,
     /// How many jobs its hand holds; fewer where others have helped themselves.
     in_hand: usize,
-    batch: Batch,
+    pace: Pace,
+    /// Whether the last visit left something in the hand.
+    carried: bool,
 }
 
 impl<J> Worker<J> {
@@ -359,6 +404,9 @@ impl<J> Worker<J> {
         if self.shared.queued.load(Ordering::Acquire) == 0 {
             return None;
         }
+        if self.pace.is_brisk() == Some(true) {
+            self.gather();
+        }
         self.visit(false)
     }
 
@@ -370,12 +418,7 @@ impl<J> Worker<J> {
             return Some(job);
         }
         self.set_free();
-        self.batch.pause();
-        let shared = &*self.shared;
-        if !shared.spinning.swap(true, Ordering::AcqRel) {
-            shared.spin.until(|| shared.queued.load(Ordering::Acquire) > 0);
-            shared.spinning.store(false, Ordering::Release);
-        }
+        self.pace.pause();
         self.visit(true)
     }
 
@@ -390,8 +433,24 @@ impl<J> Worker<J> {
         }
     }
 
+    /// Lets brisk jobs gather while they stream in: a worker as quick as its submitter would meet it
+    /// at the lock for each of them.
+    fn gather(&self) {
+        let mut before = 0;
+        loop {
+            let queued = self.shared.queued.load(Ordering::Acquire);
+            if queued <= before || queued >= BACKLOG {
+                return;
+            }
+            before = queued;
+            for _ in 0..GATHER {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
     fn set_free(&mut self) {
-        if !self.free {
+        if !self.free && cfg!(not(sabotage = "pool_free_is_not_told")) {
             self.free = true;
             self.shared.free.fetch_add(1, Ordering::AcqRel);
         }
@@ -419,6 +478,7 @@ impl<J> Worker<J> {
     fn visit(&mut self, park: bool) -> Option<J> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
+        let (mut spun, mut dozes) = (false, 0);
         loop {
             if let Some(job) = self.take(&mut state) {
                 if self.free {
@@ -432,8 +492,26 @@ impl<J> Worker<J> {
             if !park || !matches!(state.phase, Phase::Open) {
                 return None;
             }
+            let others_busy = state.desks.len() > shared.free.load(Ordering::Acquire);
+            let needless = state.spinning || (state.brisk && others_busy);
+            if !spun && !needless {
+                spun = true;
+                state.spinning = true;
+                drop(state);
+                shared.spin.until(|| shared.queued.load(Ordering::Acquire) > 0);
+                state = shared.state.lock();
+                state.spinning = false;
+                continue;
+            }
             state.parked += 1;
-            state = shared.work.wait(state, None);
+            if dozes < DOZES && !state.dozing {
+                dozes += 1;
+                state = shared.doze(state);
+            } else {
+                // Here nothing is queued and no hand holds anything: whoever changes that, wakes.
+                state = shared.work.wait(state, None);
+                (spun, dozes) = (false, 0);
+            }
             state.parked -= 1;
             state.woken = state.woken.saturating_sub(1);
         }
@@ -441,7 +519,7 @@ impl<J> Worker<J> {
 
     /// Takes the next job, and perhaps several more into the hand.
     fn take(&mut self, state: &mut State<J>) -> Option<J> {
-        if self.batch.carried() {
+        if std::mem::take(&mut self.carried) {
             state.hands -= 1;
         }
         state.visits += 1;
@@ -452,9 +530,11 @@ impl<J> Worker<J> {
         let Some(job) = state.queue.pop_front() else { return Self::steal(state, |_| true) };
         let mut taken = 1;
         if self.shared.max_pending.is_none() {
-            let fair_share = state.queue.len() / (2 * state.desks.len());
-            let more = self.batch.more(fair_share, Instant::now);
+            let awake = state.desks.len() - state.parked.min(state.desks.len() - 1);
+            let more = self.pace.more(state.queue.len() / awake, now);
+            state.brisk = self.pace.is_brisk().unwrap_or(state.brisk);
             if more > 0 {
+                self.carried = true;
                 let mut hand = self.desk.hand.lock();
                 hand.filled_at = state.visits;
                 hand.jobs.extend(state.queue.drain(..more));
@@ -472,7 +552,7 @@ impl<J> Worker<J> {
 
     /// The oldest job of a hand that `which` picks.
     fn steal(state: &State<J>, which: impl Fn(&Hand<J>) -> bool) -> Option<J> {
-        if state.hands == 0 {
+        if state.hands == 0 || cfg!(sabotage = "pool_hands_are_not_shared") {
             return None;
         }
         state.desks.iter().find_map(|desk| {
@@ -488,9 +568,10 @@ impl<J> Drop for Worker<J> {
         let mut state = self.shared.state.lock();
         state.desks.retain(|desk| !Arc::ptr_eq(desk, &self.desk));
         state.completed += self.desk.completed.load(Ordering::Acquire);
-        if self.batch.carried() {
+        if self.carried {
             state.hands -= 1;
         }
+        #[cfg(not(sabotage = "pool_leaver_keeps_its_hand"))]
         for job in self.desk.hand.lock().jobs.drain(..).rev() {
             state.queue.push_front(job);
         }

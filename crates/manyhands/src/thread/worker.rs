@@ -80,7 +80,10 @@ impl<'env> Workers<'env> {
     /// The others will do the work; where there are none, it must not wait for them for ever.
     fn could_not_start(&self, error: &io::Error) {
         log::warn!("could not start a worker thread: {error}");
-        fail(self.pool.drain_if_deserted(), &format!("no thread could be started: {error}").into());
+        fail(
+            self.pool.drain_if_deserted(),
+            &Arc::new(format!("no thread could be started: {error}")),
+        );
     }
 
     pub(super) fn close(&self, cancel_futures: bool) {
@@ -99,7 +102,7 @@ impl<'env> Workers<'env> {
         if let Some(initializer) = &self.initializer
             && let Err(error) = initializer()
         {
-            let reason = format!("a thread's initializer failed: {error}").into();
+            let reason = Arc::new(format!("a thread's initializer failed: {error}"));
             log::error!("{reason}");
             fail(self.pool.break_down(Arc::clone(&reason)), &reason);
             return;
@@ -113,7 +116,7 @@ impl<'env> Workers<'env> {
     }
 }
 
-fn fail(jobs: Vec<Job<'_>>, reason: &Arc<str>) {
+fn fail(jobs: Vec<Job<'_>>, reason: &Arc<String>) {
     for job in jobs {
         job.fail(BrokenThreadPool { reason: Arc::clone(reason) }.into());
     }

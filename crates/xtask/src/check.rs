@@ -1,0 +1,37 @@
+//! `check`: what can be said of the code without running it.
+
+use anyhow::{Result, bail};
+
+use crate::shell::{Shell, step};
+use crate::tidy;
+
+pub(crate) fn run(shell: &Shell) -> Result<()> {
+    step(&mut shell.cargo(["fmt", "--all", "--check"]))?;
+    obeys_house_rules(shell)?;
+    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    step(&mut shell.cargo(lints))?;
+    let docs = ["doc", "--workspace", "--no-deps"];
+    step(shell.cargo(docs).env("RUSTDOCFLAGS", "-D warnings"))?;
+    if shell.has("deny") {
+        step(&mut shell.cargo(["deny", "check"]))?;
+        println!("check: all passed");
+    } else {
+        println!(
+            "check: all passed, but licences, advisories and sources were NOT looked at: cargo-deny \
+             is not installed (cargo install --locked cargo-deny)"
+        );
+    }
+    Ok(())
+}
+
+fn obeys_house_rules(shell: &Shell) -> Result<()> {
+    eprintln!("==> tidy");
+    let complaints = tidy::complaints(&shell.sources(".")?, tidy::LONG_FOR_A_REASON);
+    for complaint in &complaints {
+        eprintln!("{complaint}");
+    }
+    match complaints.len() {
+        0 => Ok(()),
+        several => bail!("tidy found {several} breaches of the house rules, listed above"),
+    }
+}

@@ -1,0 +1,122 @@
+//! The project's chores, one word each: `cargo xtask check`, `test`, `loom`, `bench`, `demo`.
+
+mod check;
+mod guard;
+mod loom;
+mod sabotage;
+mod shell;
+mod test;
+mod tidy;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::shell::{Shell, step};
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about)]
+enum Task {
+    /// Formatting, lints, rustdoc, dependencies and the house rules
+    Check,
+    /// Everything that can fail at run time: tests, doctests, loom models and their sabotages
+    Test,
+    /// The loom models, which must pass; then every sabotaged build, which must not
+    Loom {
+        /// Only the sabotaged builds: those named, or all
+        #[arg(long, value_name = "NAME", num_args = 0..)]
+        sabotage: Option<Vec<String>>,
+    },
+    /// Our workloads and the peers' side by side
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// The main example: a web server's log, read by several workers
+    Demo {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// What cargo runs test binaries through, so that a hanging one is killed
+    #[command(hide = true)]
+    Guard {
+        seconds: u64,
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    if let Some(name) = sabotage::called_as() {
+        return sabotage::compile(&name);
+    }
+    match Task::parse() {
+        Task::Guard { seconds, command } => return guard::run(seconds, &command),
+        Task::Check => check::run(&Shell::new()?)?,
+        Task::Test => test::run(&Shell::new()?)?,
+        Task::Loom { sabotage } => loom::run(&Shell::new()?, sabotage.as_deref())?,
+        Task::Bench { args } => bench(&Shell::new()?, &args)?,
+        Task::Demo { args } => demo(&Shell::new()?, &args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bench(shell: &Shell, args: &[OsString]) -> Result<()> {
+    let peers = ["run", "--release", "--manifest-path", "benches/peers/Cargo.toml", "--"];
+    step(shell.cargo(peers).args(args))
+}
+
+fn demo(shell: &Shell, args: &[OsString]) -> Result<()> {
+    let log = "examples/access_log/data/apache_logs.gz";
+    let mut command = shell.cargo(["run", "--release", "-p", "access_log", "--", log]);
+    if !args.iter().any(|arg| arg.to_string_lossy().starts_with("--executor")) {
+        command.args(["--executor", "threads"]);
+    }
+    step(command.args(args))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::Task;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Task::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bare_sabotage_is_not_the_same_as_none() {
+        let sabotage = |args: &[&str]| match Task::parse_from(args) {
+            Task::Loom { sabotage } => sabotage,
+            _ => panic!("{args:?} is a loom task"),
+        };
+        assert_eq!(sabotage(&["xtask", "loom"]), None);
+        assert_eq!(sabotage(&["xtask", "loom", "--sabotage"]), Some(vec![]));
+        let one = sabotage(&["xtask", "loom", "--sabotage", "lost_wake"]);
+        assert_eq!(one, Some(vec!["lost_wake".to_owned()]));
+    }
+
+    #[test]
+    fn the_guard_hands_every_argument_on() {
+        let Task::Guard { seconds, command } =
+            Task::parse_from(["xtask", "guard", "5", "a-test", "--nocapture", "name"])
+        else {
+            panic!("guard is a task");
+        };
+        assert_eq!((seconds, command.len()), (5, 3));
+    }
+}
