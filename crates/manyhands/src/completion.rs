@@ -119,6 +119,8 @@ pub struct Unfinished {
 /// ```
 pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
     ready: Arc<Ready>,
+    /// The numbers of those that had ended before they were added.
+    ended: VecDeque<usize>,
     /// By number; `None` once handed out.
     futures: Vec<Option<Future<T, E>>>,
     /// Numbers that can be given again.
@@ -129,7 +131,13 @@ pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
 impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     /// An empty queue.
     pub fn new() -> Self {
-        Self { ready: Arc::new(Ready::new()), futures: Vec::new(), vacant: Vec::new(), total: 0 }
+        Self {
+            ready: Arc::new(Ready::new()),
+            ended: VecDeque::new(),
+            futures: Vec::new(),
+            vacant: Vec::new(),
+            total: 0,
+        }
     }
 
     /// Adds a future. One that has ended already is handed out like the others.
@@ -139,8 +147,10 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
             self.futures.push(None);
             self.futures.len() - 1
         });
-        if future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_err() {
-            self.ready.push(number);
+        if future.state().is_notified()
+            || future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_err()
+        {
+            self.ended.push_back(number);
         }
         self.futures[number] = Some(future);
     }
@@ -164,7 +174,7 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
         if self.is_empty() {
             return Ok(None);
         }
-        let Some(number) = self.ready.pop(deadline) else {
+        let Some(number) = self.ended.pop_front().or_else(|| self.ready.pop(deadline)) else {
             return Err(Unfinished { unfinished: self.len(), total: self.total });
         };
         self.vacant.push(number);
@@ -184,6 +194,7 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     /// Those that have not been handed out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Future<T, E>> {
         let ready = Arc::clone(&self.ready);
+        self.ended.clear();
         self.vacant.clear();
         std::mem::take(&mut self.futures).into_iter().flatten().inspect(move |future| {
             future.forget(&ready);
@@ -253,8 +264,10 @@ pub fn as_completed<T: Send, E: Send + Sync>(
 pub(crate) fn distinct<T, E>(
     futures: impl IntoIterator<Item = Future<T, E>>,
 ) -> impl Iterator<Item = Future<T, E>> {
+    let futures = futures.into_iter();
     let mut seen = HashSet::<_, BuildHasherDefault<AddressHasher>>::default();
-    futures.into_iter().filter(move |future| seen.insert(future.address().addr()))
+    seen.reserve(futures.size_hint().0);
+    futures.filter(move |future| seen.insert(future.address().addr()))
 }
 
 /// Spreads addresses, which nobody chooses to do harm, many times faster than the standard hasher.

@@ -37,7 +37,8 @@ where
     in_flight: InFlight<S::Value, S::Error>,
     /// Items submitted and not yet yielded.
     outstanding: usize,
-    results: ChunkIter<S::Value>,
+    /// The rest of the chunk that is being yielded.
+    results: std::vec::IntoIter<S::Value>,
     failure: Option<FutureError<S::Error>>,
     ended: bool,
 }
@@ -47,8 +48,6 @@ struct Chunk<V> {
     first: V,
     rest: Vec<V>,
 }
-
-type ChunkIter<V> = std::iter::Chain<std::option::IntoIter<V>, std::vec::IntoIter<V>>;
 
 /// What the task of one chunk gives: the values up to the first failure.
 struct Outcome<T, E> {
@@ -85,7 +84,7 @@ where
             held: None,
             in_flight: InFlight::Ordered(VecDeque::new()),
             outstanding: 0,
-            results: None.into_iter().chain(Vec::new()),
+            results: Vec::new().into_iter(),
             failure: None,
             ended: false,
         }
@@ -192,6 +191,53 @@ where
         Some(Chunk { first, rest })
     }
 
+    /// A result that is about to be yielded. Before that, as in CPython, more is submitted: work
+    /// goes on while the caller uses it.
+    #[inline]
+    fn taken(&mut self, value: S::Value) -> S::Value {
+        self.outstanding -= 1;
+        if self.buffersize.is_some() || self.held.is_some() {
+            self.feed();
+        }
+        value
+    }
+
+    /// The first result of the next chunk, or what there is instead.
+    fn next_chunk_of_results(&mut self) -> Option<Result<S::Value, FutureError<S::Error>>> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            if self.in_flight.is_empty() {
+                if let Some(failure) = self.failure.take() {
+                    self.end();
+                    return Some(Err(failure));
+                }
+                self.feed();
+            }
+            let outcome = match self.fetch() {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(error)) => {
+                    self.end();
+                    return Some(Err(error));
+                }
+                None if self.failure.is_some() => continue,
+                None => {
+                    self.ended = true;
+                    return None;
+                }
+            };
+            self.results = outcome.rest.into_iter();
+            if let Some(exception) = outcome.failure {
+                self.cancel();
+                self.failure = Some(FutureError::Exception(exception));
+            }
+            if let Some(value) = outcome.first {
+                return Some(Ok(self.taken(value)));
+            }
+        }
+    }
+
     /// The results of the next chunk, when it has ended.
     fn fetch(&mut self) -> Option<Fetched<S, I::Item>> {
         let future = match &mut self.in_flight {
@@ -233,43 +279,11 @@ where
 {
     type Item = Result<S::Value, FutureError<S::Error>>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(value) = self.results.next() {
-                self.outstanding -= 1;
-                // Before the value is given, as in CPython: work goes on while the caller uses it.
-                if self.buffersize.is_some() || self.held.is_some() {
-                    self.feed();
-                }
-                return Some(Ok(value));
-            }
-            if self.ended {
-                return None;
-            }
-            if self.in_flight.is_empty() {
-                if let Some(failure) = self.failure.take() {
-                    self.end();
-                    return Some(Err(failure));
-                }
-                self.feed();
-            }
-            let outcome = match self.fetch() {
-                Some(Ok(outcome)) => outcome,
-                Some(Err(error)) => {
-                    self.end();
-                    return Some(Err(error));
-                }
-                None if self.failure.is_some() => continue,
-                None => {
-                    self.ended = true;
-                    return None;
-                }
-            };
-            self.results = outcome.first.into_iter().chain(outcome.rest);
-            if let Some(exception) = outcome.failure {
-                self.cancel();
-                self.failure = Some(FutureError::Exception(exception));
-            }
+        match self.results.next() {
+            Some(value) => Some(Ok(self.taken(value))),
+            None => self.next_chunk_of_results(),
         }
     }
 }

@@ -18,7 +18,7 @@ const FULL: u32 = 50_000;
 /// Below this a budget is not worth the clock that measures it.
 const LEAST: u32 = 1_000;
 const FIRST_PROBE: u32 = 4;
-const LAST_PROBE: u32 = 64;
+const LAST_PROBE: u32 = 256;
 /// Looks between two readings of the clock.
 const LOOKS: u32 = 16;
 
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_spent_budget_probes_more_and_more_seldom() {
         let spin = Spin::new();
-        let probes: Vec<_> = (0..200).filter(|_| spin.probe() > 0).collect();
-        assert_eq!(probes, [4, 13, 30, 63, 128, 193]);
+        let probes: Vec<_> = (0..400).filter(|_| spin.probe() > 0).collect();
+        assert_eq!(probes, [4, 13, 30, 63, 128, 257]);
     }
 }

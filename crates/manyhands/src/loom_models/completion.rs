@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::exhaustive;
+use super::{exhaustive, join_all};
 use crate::completion::Ready;
 
 fn push_elsewhere(ready: &Arc<Ready>, number: usize) -> thread::JoinHandle<()> {
@@ -30,7 +30,7 @@ fn two_pops_get_what_two_pushed() {
         let mut numbers = [ready.pop(None), ready.pop(None)];
         numbers.sort_unstable();
         assert_eq!(numbers, [Some(1), Some(2)]);
-        pushing.into_iter().for_each(|pushing| pushing.join().unwrap());
+        join_all(pushing);
     });
 }
 
@@ -44,6 +44,6 @@ fn one_who_waits_for_two_sleeps_until_both_are_there_and_no_longer() {
         let mut numbers = [ready.pop(None), ready.pop(None)];
         numbers.sort_unstable();
         assert_eq!(numbers, [Some(1), Some(2)]);
-        pushing.into_iter().for_each(|pushing| pushing.join().unwrap());
+        join_all(pushing);
     });
 }

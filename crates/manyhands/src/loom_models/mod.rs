@@ -1,7 +1,30 @@
-//! Every schedule of the parts that threads share, tried out by loom.
+//! Models: what threads do to each other in the promise, the completion queue and the pool, tried
+//! by loom in every order that can make a difference.
 //!
-//! Here: Models.
+//! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
+//! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
+//!
+//! | sabotage | models that catch it |
+//! |---|---|
+//! | `condvar_lets_go_before_it_waits` | all in which somebody sleeps |
+//! | `condvar_notifies_one_for_all` | `promise::two_waiters…`, `pool::a_close_that_meets_workers…` |
+//! | `promise_claim_lets_go` | `promise::a_job_is_claimed…` |
+//! | `promise_finish_lets_go` | `promise::finish_against_cancel…`, `promise::a_watcher_that…` (both) |
+//! | `promise_finish_wakes_nobody` | `promise::a_waiter_that_meets_the_end…`, `promise::two_waiters…` |
+//! | `completion_push_forgets_the_sleeper` | `completion::one_who_waits_for_two…` |
+//! | `pool_submit_wakes_nobody` | `pool::a_job_that_meets_a_worker…`, `pool::two_jobs…` (both), `pool::a_submit_that_meets_a_worker…` |
+//! | `pool_submit_lets_go` | `pool::a_submit_that_meets_a_close…` |
+//! | `pool_close_wakes_nobody` | `pool::a_close_that_meets_workers…`, and most in which workers end |
+//! | `pool_free_is_not_told` | `pool::who_has_seen_an_outcome…` |
+//! | `pool_hands_are_not_shared` | `pool::a_job_in_the_hand…` |
+//! | `pool_drain_overlooks_hands` | `pool::a_drain_that_meets_a_take…` |
+//! | `pool_leaver_keeps_its_hand` | `pool::a_worker_that_leaves…` |
+//!
+//! Whatever only counts for a model is a std atomic or a std `Arc`: loom does not see it, so it
+//! makes no schedules of its own. A model's name says what must hold.
+
 use loom::model::Builder;
+use loom::thread::JoinHandle;
 
 mod completion;
 mod pool;
@@ -12,10 +35,17 @@ fn exhaustive(model: impl Fn() + Send + Sync + 'static) {
     loom::model(model);
 }
 
-/// Tries the schedules in which threads are interrupted at most so many times in all (where they
-/// give way by themselves, as they sleep or end, is not counted).
+/// Tries the schedules in which threads are interrupted at most `times` in all; that they sleep or
+/// end does not count. For models of two workers and a submitter: without a bound they take minutes
+/// to hours, and a lost wake-up needs one interruption, between a look and a sleep, or two.
 fn preempted_at_most(times: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(times);
     builder.check(model);
+}
+
+fn join_all<const N: usize>(threads: [JoinHandle<()>; N]) {
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }

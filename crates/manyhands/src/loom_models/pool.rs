@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use loom::thread::{self, JoinHandle};
 
-use super::{exhaustive, preempted_at_most};
+use super::{exhaustive, join_all, preempted_at_most};
 use crate::completion::Ready;
 use crate::promise::{Promise, Watch};
 use crate::thread::pool::{Pool, Rejection, WhenFull, Worker};
@@ -133,19 +133,19 @@ fn a_job_that_meets_a_worker_on_its_way_to_sleep_is_taken() {
 
 #[test]
 fn two_jobs_get_two_workers() {
-    exhaustive(|| {
+    preempted_at_most(2, || {
         let site = Site::new(2, None, 2);
         let working = site.break_in::<2>().map(|worker| site.start(worker));
         assert!(site.submit(NEEDS_HELP).is_none());
         assert!(site.submit(HELP).is_none());
-        working.into_iter().for_each(|working| working.join().unwrap());
+        join_all(working);
         site.each_ran_once([NEEDS_HELP, HELP]);
     });
 }
 
 #[test]
 fn two_jobs_get_two_workers_where_jobs_have_been_brisk() {
-    exhaustive(|| {
+    preempted_at_most(2, || {
         let site = Site::new(2, None, 2);
         let mut brisk = site.with_in_hand([]);
         let [mut other] = site.hire();
@@ -155,14 +155,14 @@ fn two_jobs_get_two_workers_where_jobs_have_been_brisk() {
         let working = [brisk, other].map(|worker| site.start(worker));
         assert!(site.submit(NEEDS_HELP).is_none());
         assert!(site.submit(HELP).is_none());
-        working.into_iter().for_each(|working| working.join().unwrap());
+        join_all(working);
         site.each_ran_once([NEEDS_HELP, HELP]);
     });
 }
 
 #[test]
 fn a_job_in_the_hand_of_a_worker_that_is_held_up_is_taken_by_another() {
-    exhaustive(|| {
+    preempted_at_most(3, || {
         let site = Site::new(2, None, 3);
         let held_up = site.with_in_hand([NEEDS_HELP, HELP]);
         let working = site.start(held_up);
@@ -174,12 +174,12 @@ fn a_job_in_the_hand_of_a_worker_that_is_held_up_is_taken_by_another() {
 
 #[test]
 fn a_close_that_meets_workers_on_their_way_to_sleep_sends_them_home() {
-    exhaustive(|| {
+    preempted_at_most(3, || {
         let site = Site::new(2, None, 0);
         let working = site.break_in::<2>().map(|worker| site.start(worker));
         assert!(site.pool.close(false).is_empty());
         assert!(site.pool.wait_until_deserted(None));
-        working.into_iter().for_each(|working| working.join().unwrap());
+        join_all(working);
     });
 }
 
@@ -244,7 +244,7 @@ fn a_drain_that_meets_a_take_leaves_nothing_behind() {
 
 #[test]
 fn a_submit_that_meets_a_worker_being_freed_is_served() {
-    exhaustive(|| {
+    preempted_at_most(3, || {
         let site = Site::new(2, None, 1);
         let [mut worker] = site.hire();
         assert!(worker.try_next().is_some());
@@ -329,22 +329,5 @@ fn one_who_waits_for_room_is_refused_by_a_close() {
         let refused = site.pool.submit(1, WhenFull::WaitUntil(None));
         assert_eq!(refused.unwrap_err(), (1, Rejection::Closed));
         assert_eq!(closing.join().unwrap(), [0]);
-    });
-}
-
-#[test]
-fn tmp_one_who_waits_for_room_gets_it_when_the_only_thread_could_not_start() {
-    exhaustive(|| {
-        let site = Site::new(1, Some(1), usize::MAX);
-        let [worker] = site.hire();
-        let failing = {
-            let site = Arc::clone(&site);
-            thread::spawn(move || {
-                drop(worker);
-                assert_eq!(site.pool.drain_if_deserted(), [FIRST]);
-            })
-        };
-        let r = site.pool.submit(1, WhenFull::WaitUntil(None)).unwrap();
-        failing.join().unwrap();
     });
 }
