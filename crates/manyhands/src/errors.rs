@@ -14,7 +14,7 @@ use crate::promise::State;
 #[non_exhaustive]
 pub enum Exception<E> {
     /// The task returned this as its `Err`.
-    #[error("the task failed: {0}")]
+    #[error("{0}")]
     Error(Arc<E>),
     /// The task panicked.
     #[error("{0}")]

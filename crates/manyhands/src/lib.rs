@@ -1,4 +1,46 @@
 //! Futures and executors: Python's `concurrent.futures`, rebuilt for Rust.
+//!
+//! An [`Executor`] runs tasks; submitting one returns a [`Future`], a handle on what it will return.
+//!
+//! ```
+//! use manyhands::{Executor, ThreadPoolExecutor};
+//!
+//! let pool = ThreadPoolExecutor::new(4)?;
+//! let answer = pool.spawn(|| 6 * 7)?; // a closure
+//! let power = pool.submit(u64::pow, (2, 10))?; // a function and its arguments
+//! assert_eq!((answer.result(None)?, power.result(None)?), (42, 1024));
+//!
+//! let squares: Result<Vec<u64>, _> = pool.map(|n| n * n, 1..=3).collect();
+//! assert_eq!(squares?, [1, 4, 9]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to look
+//!
+//! | for | see |
+//! |---|---|
+//! | what can be done with a task | [`Future`] |
+//! | waiting for several | [`wait`], [`as_completed`], [`CompletionQueue`] |
+//! | ways to submit; writing an executor of one's own | [`Executor`] |
+//! | one function over many items | [`Executor::map`], [`Map`] |
+//! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
+//! | tasks that borrow from the stack | [`ThreadPoolBuilder::scope`] |
+//! | tests without threads | [`InlineExecutor`] |
+//! | what went wrong | [`FutureError`], [`Exception`], [`Refused`] |
+//! | the 2009 proposal's lists | [`Executor::run_to_futures`], [`FutureList`] |
+//!
+//! # Values and errors
+//!
+//! A task returns a value (`spawn`, `submit`, `map`) or a `Result` (`try_spawn`, `try_submit`,
+//! `try_map`), whose `Err` is the task's *exception*, as its panic is; [`Exception`] tells them
+//! apart. `Future<T, E>` names both types; `E` is [`Infallible`](std::convert::Infallible) where it
+//! is left out.
+//!
+//! # For hosts of another kind
+//!
+//! [`promise`] and [`thread::pool`] are the engine under the Rust face: a state machine and a queue
+//! that start no thread, run no job and call nobody. Another host, a Python interpreter say, puts
+//! its own kinds of jobs and threads on them.
 
 mod completion;
 mod errors;
@@ -35,3 +77,8 @@ pub use step::{Each, Star, Step, TryEach, TryStar};
 pub use thread::pool::Stats;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor, WhenFull};
 pub use wait::{DoneAndNotDone, ReturnWhen, wait};
+
+/// The README's examples, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -12,13 +12,13 @@
 //! | `promise_finish_lets_go` | `promise::finish_against_cancel…`, `promise::a_watcher_that…` (both) |
 //! | `promise_finish_wakes_nobody` | `promise::a_waiter_that_meets_the_end…`, `promise::two_waiters…` |
 //! | `completion_push_forgets_the_sleeper` | `completion::one_who_waits_for_two…` |
-//! | `pool_submit_wakes_nobody` | `pool::a_job_that_meets_a_worker…`, `pool::two_jobs…` (both), `pool::a_submit_that_meets_a_worker…` |
+//! | `pool_submit_wakes_nobody` | `pool::a_job_that_meets_a_worker…`, `pool::two_jobs…` (both) and others |
 //! | `pool_submit_lets_go` | `pool::a_submit_that_meets_a_close…` |
 //! | `pool_close_wakes_nobody` | `pool::a_close_that_meets_workers…`, and most in which workers end |
 //! | `pool_free_is_not_told` | `pool::who_has_seen_an_outcome…` |
-//! | `pool_hands_are_not_shared` | `pool::a_job_in_the_hand…` |
-//! | `pool_drain_overlooks_hands` | `pool::a_drain_that_meets_a_take…` |
-//! | `pool_leaver_keeps_its_hand` | `pool::a_worker_that_leaves…` |
+//! | `pool_local_queues_are_not_shared` | `pool::a_job_in_the_local_queue…` |
+//! | `pool_drain_overlooks_local_queues` | `pool::a_drain_that_meets_a_take…` |
+//! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
 //!
 //! Whatever only counts for a model is a std atomic or a std `Arc`: loom does not see it, so it
 //! makes no schedules of its own. A model's name says what must hold.
@@ -36,8 +36,8 @@ fn exhaustive(model: impl Fn() + Send + Sync + 'static) {
 }
 
 /// Tries the schedules in which threads are interrupted at most `times` in all; that they sleep or
-/// end does not count. For models of two workers and a submitter: without a bound they take minutes
-/// to hours, and a lost wake-up needs one interruption, between a look and a sleep, or two.
+/// end does not count. For models of three threads at the pool, which take minutes to hours without a
+/// bound; a lost wake-up needs one interruption, between a look and a sleep, or two.
 fn preempted_at_most(times: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(times);

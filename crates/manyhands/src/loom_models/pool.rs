@@ -47,13 +47,13 @@ impl Site {
     }
 
     /// Submits jobs of no account; each calls for a worker.
-    fn hire<const N: usize>(&self) -> [Worker<usize>; N] {
+    fn add_workers<const N: usize>(&self) -> [Worker<usize>; N] {
         std::array::from_fn(|n| self.submit(FIRST + n).expect("a worker for each job"))
     }
 
     /// Workers that have run a job and want the next one.
     fn break_in<const N: usize>(&self) -> [Worker<usize>; N] {
-        let mut workers = self.hire();
+        let mut workers = self.add_workers();
         for worker in &mut workers {
             assert!(worker.try_next().is_some());
         }
@@ -63,12 +63,12 @@ impl Site {
         workers
     }
 
-    /// A worker in the middle of a job, with these jobs in its hand. The clock stands still, so it
+    /// A worker in the middle of a job, with these jobs in its local queue. The clock stands still, so it
     /// takes its jobs to be of no length.
-    fn with_in_hand(&self, jobs: impl IntoIterator<Item = usize>) -> Worker<usize> {
-        let [mut worker] = self.hire();
+    fn with_local_queue(&self, jobs: impl IntoIterator<Item = usize>) -> Worker<usize> {
+        let [mut worker] = self.add_workers();
         for job in [FIRST + 1].into_iter().chain(jobs) {
-            // Those hired for them leave at once.
+            // Those added for them leave at once.
             drop(self.submit(job));
         }
         assert_eq!(worker.try_next(), Some(FIRST), "taken alone");
@@ -144,15 +144,15 @@ fn two_jobs_get_two_workers() {
 }
 
 #[test]
-fn two_jobs_get_two_workers_where_jobs_have_been_brisk() {
+fn two_jobs_get_two_workers_where_jobs_have_been_short() {
     preempted_at_most(2, || {
         let site = Site::new(2, None, 2);
-        let mut brisk = site.with_in_hand([]);
-        let [mut other] = site.hire();
+        let mut quick = site.with_local_queue([]);
+        let [mut other] = site.add_workers();
         assert!(other.try_next().is_some());
         other.publish(true);
-        brisk.publish(true);
-        let working = [brisk, other].map(|worker| site.start(worker));
+        quick.publish(true);
+        let working = [quick, other].map(|worker| site.start(worker));
         assert!(site.submit(NEEDS_HELP).is_none());
         assert!(site.submit(HELP).is_none());
         join_all(working);
@@ -161,10 +161,10 @@ fn two_jobs_get_two_workers_where_jobs_have_been_brisk() {
 }
 
 #[test]
-fn a_job_in_the_hand_of_a_worker_that_is_held_up_is_taken_by_another() {
+fn a_job_in_the_local_queue_of_a_worker_that_is_held_up_is_taken_by_another() {
     preempted_at_most(3, || {
         let site = Site::new(2, None, 3);
-        let held_up = site.with_in_hand([NEEDS_HELP, HELP]);
+        let held_up = site.with_local_queue([NEEDS_HELP, HELP]);
         let working = site.start(held_up);
         site.work(site.submit(0).expect("nobody is free"));
         working.join().unwrap();
@@ -178,14 +178,14 @@ fn a_close_that_meets_workers_on_their_way_to_sleep_sends_them_home() {
         let site = Site::new(2, None, 0);
         let working = site.break_in::<2>().map(|worker| site.start(worker));
         assert!(site.pool.close(false).is_empty());
-        assert!(site.pool.wait_until_deserted(None));
+        assert!(site.pool.wait_for_workers(None));
         join_all(working);
     });
 }
 
 #[test]
 fn a_submit_that_meets_a_close_is_refused_or_its_job_is_run_before_the_end() {
-    exhaustive(|| {
+    preempted_at_most(3, || {
         let site = Site::new(1, None, usize::MAX);
         let [worker] = site.break_in();
         let working = site.start(worker);
@@ -193,7 +193,7 @@ fn a_submit_that_meets_a_close_is_refused_or_its_job_is_run_before_the_end() {
             let site = Arc::clone(&site);
             thread::spawn(move || {
                 site.pool.close(false);
-                site.pool.wait_until_deserted(None);
+                site.pool.wait_for_workers(None);
                 site.over.store(true, Ordering::Relaxed);
             })
         };
@@ -218,7 +218,7 @@ fn a_submit_that_meets_a_close_is_refused_or_its_job_is_run_before_the_end() {
 fn a_drain_that_meets_a_take_leaves_nothing_behind() {
     exhaustive(|| {
         let site = Site::new(1, None, usize::MAX);
-        let mut worker = site.with_in_hand([0, 1]);
+        let mut worker = site.with_local_queue([0, 1]);
         assert!(site.submit(2).is_none());
         let working = {
             let site = Arc::clone(&site);
@@ -246,7 +246,7 @@ fn a_drain_that_meets_a_take_leaves_nothing_behind() {
 fn a_submit_that_meets_a_worker_being_freed_is_served() {
     preempted_at_most(3, || {
         let site = Site::new(2, None, 1);
-        let [mut worker] = site.hire();
+        let [mut worker] = site.add_workers();
         assert!(worker.try_next().is_some());
         let working = {
             let site = Arc::clone(&site);
@@ -255,7 +255,7 @@ fn a_submit_that_meets_a_worker_being_freed_is_served() {
                 site.work(worker);
             })
         };
-        // Whether another is hired depends on who comes first.
+        // Whether another is added depends on who comes first.
         if let Some(another) = site.submit(0) {
             site.work(another);
         }
@@ -275,7 +275,7 @@ fn who_has_seen_an_outcome_finds_its_worker_free() {
     exhaustive(|| {
         let site = Site::new(2, None, 1);
         let task = Arc::new(Promise::<(), (), (), Nobody>::new(None));
-        let [mut worker] = site.hire();
+        let [mut worker] = site.add_workers();
         assert!(worker.try_next().is_some());
         let working = {
             let (site, task) = (Arc::clone(&site), Arc::clone(&task));
@@ -285,17 +285,17 @@ fn who_has_seen_an_outcome_finds_its_worker_free() {
             })
         };
         task.wait(None);
-        assert!(site.submit(0).is_none(), "hired without need");
+        assert!(site.submit(0).is_none(), "added without need");
         working.join().unwrap();
         site.each_ran_once([0]);
     });
 }
 
 #[test]
-fn a_worker_that_leaves_gives_back_what_is_in_its_hand() {
+fn a_worker_that_leaves_gives_back_what_is_in_its_local_queue() {
     exhaustive(|| {
         let site = Site::new(2, None, 3);
-        let leaver = site.with_in_hand([0, 1]);
+        let leaver = site.with_local_queue([0, 1]);
         let leaving = thread::spawn(move || drop(leaver));
         site.work(site.submit(2).expect("nobody is free"));
         leaving.join().unwrap();
@@ -329,5 +329,22 @@ fn one_who_waits_for_room_is_refused_by_a_close() {
         let refused = site.pool.submit(1, WhenFull::WaitUntil(None));
         assert_eq!(refused.unwrap_err(), (1, Rejection::Closed));
         assert_eq!(closing.join().unwrap(), [0]);
+    });
+}
+
+#[test]
+fn one_who_waits_for_room_gets_it_when_the_only_thread_could_not_start() {
+    exhaustive(|| {
+        let site = Site::new(1, Some(1), usize::MAX);
+        let [worker] = site.add_workers();
+        let failing = {
+            let site = Arc::clone(&site);
+            thread::spawn(move || {
+                drop(worker);
+                assert_eq!(site.pool.drain_if_no_workers(), [FIRST]);
+            })
+        };
+        site.pool.submit(1, WhenFull::WaitUntil(None)).unwrap();
+        failing.join().unwrap();
     });
 }

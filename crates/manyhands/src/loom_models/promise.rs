@@ -173,7 +173,8 @@ fn a_job_is_claimed_or_given_back() {
         };
         let claimed = claiming.join().unwrap();
         assert!(claimed.is_some() != given_back.is_some(), "{claimed:?}, {given_back:?}");
-        assert_eq!(value(&task).is_some(), claimed.is_some());
+        let ended = if claimed.is_some() { State::Finished } else { State::CancelledAndNotified };
+        assert_eq!((task.state(), value(&task).is_some()), (ended, claimed.is_some()));
     });
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ThreadPoolExecutor;
 use super::pool::Pool;
 use super::scope::{self, Scope};
-use super::worker::Workers;
+use super::worker_loop::Workers;
 use crate::errors::ConfigError;
 use crate::function::Function;
 use crate::panic;

@@ -1,10 +1,9 @@
 //! `ThreadPoolExecutor`: tasks on a pool of threads.
 
 mod builder;
-mod pace;
 pub mod pool;
 mod scope;
-mod worker;
+mod worker_loop;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +14,7 @@ use crate::errors::{ConfigError, Refused};
 use crate::executor::{Executor, Job};
 use crate::future::deadline;
 use pool::Stats;
-use worker::Workers;
+use worker_loop::Workers;
 
 pub use builder::{ThreadPoolBuilder, WhenFull};
 pub use scope::Scope;
@@ -96,7 +95,7 @@ impl ThreadPoolExecutor {
     }
 
     fn join(&self, deadline: Option<Instant>) -> bool {
-        if self.workers.is_current() || !self.workers.pool.wait_until_deserted(deadline) {
+        if self.workers.is_current() || !self.workers.pool.wait_for_workers(deadline) {
             return false;
         }
         // All have left the pool, so what is left of their threads ends at once.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builder::Options;
 use super::pool::Stats;
-use super::worker::Workers;
+use super::worker_loop::Workers;
 use crate::errors::{BrokenExecutor, Exception, Refused};
 use crate::executor::{Job, Run, end};
 use crate::function::{Call, Fallible, Plain, attempt};

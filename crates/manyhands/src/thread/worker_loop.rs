@@ -81,7 +81,7 @@ impl<'env> Workers<'env> {
     fn could_not_start(&self, error: &io::Error) {
         log::warn!("could not start a worker thread: {error}");
         fail(
-            self.pool.drain_if_deserted(),
+            self.pool.drain_if_no_workers(),
             &Arc::new(format!("no thread could be started: {error}")),
         );
     }

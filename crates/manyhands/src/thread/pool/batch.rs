@@ -7,20 +7,20 @@
 use std::time::{Duration, Instant};
 
 /// The work that a worker takes at once, at the most. This is also how long a job may lie in one
-/// worker's hand while another runs a later one: the price of batching.
+/// worker's local queue while another runs a later one: the price of batching.
 const BATCH_TIME: Duration = Duration::from_micros(20);
 
 const MAX_BATCH: usize = 256;
 
 /// Jobs shorter than this are over before a sleeping thread could be woken to run them.
-const BRISK: Duration = Duration::from_micros(5);
+const SHORT: Duration = Duration::from_micros(5);
 
 /// Without a backlog, the clock is read at one visit in so many.
 const SAMPLE_EVERY: u8 = 8;
 
 /// One worker's measure of its jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct Batch {
     /// When jobs were last taken, and how many; `None` when that visit was not timed, or when the
     /// worker has slept since.
     taken: Option<(Instant, u32)>,
@@ -29,7 +29,7 @@ pub(crate) struct Pace {
     untimed: u8,
 }
 
-impl Pace {
+impl Batch {
     /// Says how many jobs to take besides the first, when `share` are there to be taken.
     pub(crate) fn more(&mut self, share: usize, now: impl FnOnce() -> Instant) -> usize {
         if share == 0 && self.taken.is_none() && self.untimed < SAMPLE_EVERY {
@@ -56,8 +56,8 @@ impl Pace {
 
     /// Whether the last jobs were over before a sleeping thread could have been woken, if any were
     /// measured.
-    pub(crate) fn is_brisk(&self) -> Option<bool> {
-        self.each.map(|each| each < BRISK)
+    pub(crate) fn short_jobs(&self) -> Option<bool> {
+        self.each.map(|each| each < SHORT)
     }
 }
 
@@ -84,31 +84,31 @@ mod tests {
     fn grows_only_on_evidence_and_never_beyond_the_share() {
         let start = Instant::now();
         let after = |nanos| move || start + Duration::from_nanos(nanos);
-        let mut pace = Pace::default();
-        assert_eq!(pace.more(1000, after(0)), 0);
-        assert_eq!(pace.more(1000, after(50)), MAX_BATCH - 1);
-        assert_eq!(pace.is_brisk(), Some(true));
-        assert_eq!(pace.more(5, after(12_850)), 5);
-        assert_eq!(pace.more(1000, after(1_000_000_000)), 0);
-        assert_eq!(pace.is_brisk(), Some(false));
+        let mut batch = Batch::default();
+        assert_eq!(batch.more(1000, after(0)), 0);
+        assert_eq!(batch.more(1000, after(50)), MAX_BATCH - 1);
+        assert_eq!(batch.short_jobs(), Some(true));
+        assert_eq!(batch.more(5, after(12_850)), 5);
+        assert_eq!(batch.more(1000, after(1_000_000_000)), 0);
+        assert_eq!(batch.short_jobs(), Some(false));
     }
 
     #[test]
     fn idle_time_is_no_evidence() {
         let start = Instant::now();
-        let mut pace = Pace::default();
-        pace.more(1000, || start);
-        pace.pause();
-        assert_eq!(pace.more(1000, || start + Duration::from_nanos(1)), 0);
-        assert_eq!(pace.is_brisk(), None);
+        let mut batch = Batch::default();
+        batch.more(1000, || start);
+        batch.pause();
+        assert_eq!(batch.more(1000, || start + Duration::from_nanos(1)), 0);
+        assert_eq!(batch.short_jobs(), None);
     }
 
     #[test]
     fn reads_the_clock_now_and_then_without_a_backlog() {
-        let mut pace = Pace::default();
+        let mut batch = Batch::default();
         let mut reads = 0;
         for _ in 0..2 * (SAMPLE_EVERY + 2) {
-            pace.more(0, || {
+            batch.more(0, || {
                 reads += 1;
                 Instant::now()
             });

@@ -1,0 +1,358 @@
+//! THE QUEUE AND THE HEAD-COUNT: what waits to be run, and who comes for it.
+//!
+//! A [`Pool`] starts no thread, runs no job and calls nobody; it is the same for every kind of job
+//! and every kind of thread. Its host submits jobs, starts a thread whenever [`Pool::submit`] hands
+//! out a new [`Worker`], and has that thread ask the worker for one job after the other.
+//!
+//! # The order of jobs
+//! First in, first out. A worker fetches one job at a time while jobs are long. When its last jobs
+//! were shorter than the way to the queue it fetches several (`batch.rs` decides how many) and keeps
+//! the rest in its *local queue*, so that workers and submitters seldom meet at the lock. A local
+//! queue is no hiding place: a worker that finds the queue empty takes from the others' local queues
+//! before it sleeps, and one that comes for more first serves the local queue of a worker that has
+//! not come since everybody else could have come twice. So a job that blocks holds up no other while
+//! any worker is free.
+//!
+//! # The head-count
+//! A worker is *free* from just before the outcome of its last job can be seen ([`Worker::publish`])
+//! until it has a job again. So whoever has seen a result and submits the next task finds the worker
+//! free, and no needless thread is started. A submit starts a thread when more jobs are queued than
+//! workers are free, and wakes a *parked* (sleeping) worker when more are queued than are awake and
+//! free.
+//!
+//! Waking costs the submitter far more than submitting. So while jobs are short, one idle worker
+//! parks with a timeout, and as long as it does nobody is woken to help those that are awake: they
+//! come back sooner than a sleeper would, and if one of them is held up, the timeout finds it out.
+//!
+//! | field | guarded by |
+//! |---|---|
+//! | `state` | its lock |
+//! | `queued` | written under that lock; read by spinning workers without it |
+//! | `free` | atomic; raised by `Worker::publish` without the lock, lowered under it |
+//! | `Local::queue` | its own lock, taken after the pool's or alone |
+//! | `Local::running`, `Local::completed` | written by their worker only |
+
+mod batch;
+mod worker;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::spin::Spin;
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+pub use worker::Worker;
+
+/// How many short jobs may be queued before somebody is woken all the same.
+const BACKLOG: usize = 256;
+
+/// Work, and those who come for it. A handle: clones share the pool.
+pub struct Pool<J>(Arc<Shared<J>>);
+
+struct Shared<J> {
+    max_workers: usize,
+    max_pending: Option<NonZeroUsize>,
+    state: Mutex<State<J>>,
+    /// Parked workers wait here.
+    work: Condvar,
+    /// Submitters wait here for room in a bounded queue.
+    room: Condvar,
+    /// Those who wait for the last worker to leave.
+    all_left: Condvar,
+    queued: AtomicUsize,
+    free: AtomicUsize,
+    spin: Spin,
+}
+
+struct State<J> {
+    queue: VecDeque<J>,
+    phase: Phase,
+    workers: Vec<Arc<Local<J>>>,
+    /// Workers made so far: the number of the next one.
+    added: usize,
+    parked: usize,
+    /// Parked workers that have been notified and have not come yet.
+    woken: usize,
+    /// Whether a worker spins. One at a time does, before it is parked.
+    spinning: bool,
+    /// Whether one of the parked workers is parked with a timeout.
+    timed_park: bool,
+    /// Whether the last measured jobs were shorter than a wake-up.
+    short_jobs: bool,
+    /// Submitters that wait for room.
+    blocked: usize,
+    /// How often any worker has come for jobs.
+    fetches: u64,
+    /// Workers that left with something in their local queue and have not come since.
+    local_queues: usize,
+    /// Jobs completed by workers that have left.
+    completed: u64,
+}
+
+#[derive(Clone)]
+enum Phase {
+    Open,
+    Closed,
+    Broken(Arc<String>),
+}
+
+/// What a worker shows to the others.
+struct Local<J> {
+    queue: Mutex<LocalQueue<J>>,
+    running: AtomicBool,
+    completed: AtomicU64,
+}
+
+struct LocalQueue<J> {
+    jobs: VecDeque<J>,
+    /// The count of fetches when it was filled.
+    filled_at: u64,
+}
+
+/// What to do when a bounded queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Give the job back.
+    Refuse,
+    /// Wait for room until this moment (`None`: for as long as it takes), then give the job back.
+    WaitUntil(Option<Instant>),
+}
+
+/// Why a job was given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The pool was closed.
+    Closed,
+    /// The queue is full.
+    Full {
+        /// The most jobs that may be queued.
+        max_pending: usize,
+    },
+    /// The pool was broken, for this reason.
+    Broken(Arc<String>),
+}
+
+/// A pool at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Tasks that wait to be run. One that was cancelled counts until a worker has passed it by.
+    pub pending: usize,
+    /// Tasks that are running.
+    pub running: usize,
+    /// Tasks that have been run since the pool was made, whatever their outcome.
+    pub completed: u64,
+    /// Workers there are.
+    pub workers: usize,
+    /// Workers that have nothing to do.
+    pub idle: usize,
+}
+
+impl<J> Pool<J> {
+    /// A pool without workers or work. `max_pending` bounds the queue.
+    pub fn new(max_workers: NonZeroUsize, max_pending: Option<NonZeroUsize>) -> Self {
+        Self(Arc::new(Shared {
+            max_workers: max_workers.get(),
+            max_pending,
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                phase: Phase::Open,
+                workers: Vec::new(),
+                added: 0,
+                parked: 0,
+                woken: 0,
+                spinning: false,
+                timed_park: false,
+                short_jobs: false,
+                blocked: 0,
+                fetches: 0,
+                local_queues: 0,
+                completed: 0,
+            }),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            all_left: Condvar::new(),
+            queued: AtomicUsize::new(0),
+            free: AtomicUsize::new(0),
+            spin: Spin::new(),
+        }))
+    }
+
+    /// Queues a job. `Some`: the host is to start one more thread with this worker.
+    ///
+    /// # Errors
+    /// The job, and why it was not accepted.
+    pub fn submit(&self, job: J, when_full: WhenFull) -> Result<Option<Worker<J>>, (J, Rejection)> {
+        let shared = &*self.0;
+        let mut state = shared.state.lock();
+        loop {
+            match &state.phase {
+                Phase::Open => (),
+                Phase::Closed => return Err((job, Rejection::Closed)),
+                Phase::Broken(reason) => return Err((job, Rejection::Broken(Arc::clone(reason)))),
+            }
+            let Some(most) = shared.max_pending.filter(|most| state.queue.len() >= most.get())
+            else {
+                break;
+            };
+            match when_full {
+                WhenFull::WaitUntil(until) if until.is_none_or(|until| Instant::now() < until) => {
+                    state.blocked += 1;
+                    state = shared.room.wait(state, until);
+                    state.blocked -= 1;
+                }
+                _ => return Err((job, Rejection::Full { max_pending: most.get() })),
+            }
+        }
+        #[cfg(sabotage = "pool_submit_lets_go")]
+        let mut state = state.let_go();
+        state.queue.push_back(job);
+        shared.queued.store(state.queue.len(), Ordering::Release);
+        if state.workers.len() < shared.max_workers
+            && state.queue.len() > shared.free.load(Ordering::Acquire)
+        {
+            return Ok(Some(self.add_worker(&mut state)));
+        }
+        shared.wake_one(state);
+        Ok(None)
+    }
+
+    fn add_worker(&self, state: &mut State<J>) -> Worker<J> {
+        let local = Arc::new(Local {
+            queue: Mutex::new(LocalQueue { jobs: VecDeque::new(), filled_at: 0 }),
+            running: AtomicBool::new(false),
+            completed: AtomicU64::new(0),
+        });
+        state.workers.push(Arc::clone(&local));
+        let index = state.added;
+        state.added += 1;
+        // New workers are free: the job that called for one is theirs to take.
+        self.0.free.fetch_add(1, Ordering::AcqRel);
+        Worker::new(Arc::clone(&self.0), local, index)
+    }
+
+    /// Accepts nothing from now on; workers leave when all that is queued has been run, or taken
+    /// back here with `drain`.
+    pub fn close(&self, drain: bool) -> Vec<J> {
+        self.end(Phase::Closed, drain)
+    }
+
+    /// Accepts nothing from now on, for this reason (the first one counts), and gives back all that
+    /// no worker has begun.
+    pub fn break_down(&self, reason: Arc<String>) -> Vec<J> {
+        self.end(Phase::Broken(reason), true)
+    }
+
+    fn end(&self, phase: Phase, drain: bool) -> Vec<J> {
+        let mut state = self.0.state.lock();
+        if !matches!(state.phase, Phase::Broken(_)) {
+            state.phase = phase;
+        }
+        let jobs = if drain { self.0.take_back(&mut state) } else { Vec::new() };
+        drop(state);
+        if cfg!(not(sabotage = "pool_close_wakes_nobody")) {
+            self.0.work.notify_all();
+        }
+        self.0.room.notify_all();
+        jobs
+    }
+
+    /// Takes back all jobs if there is no worker to run them: its thread could not be started.
+    pub fn drain_if_no_workers(&self) -> Vec<J> {
+        let mut state = self.0.state.lock();
+        let jobs = if state.workers.is_empty() { self.0.take_back(&mut state) } else { Vec::new() };
+        drop(state);
+        self.0.room.notify_all();
+        jobs
+    }
+
+    /// Waits until no worker is left, or until `deadline`; whether none is left. Only a closed or
+    /// broken pool is left by its workers.
+    pub fn wait_for_workers(&self, deadline: Option<Instant>) -> bool {
+        let mut state = self.0.state.lock();
+        while !state.workers.is_empty() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
+            state = self.0.all_left.wait(state, deadline);
+        }
+        true
+    }
+
+    /// The most workers there may be.
+    pub fn max_workers(&self) -> usize {
+        self.0.max_workers
+    }
+
+    /// What goes on at this moment.
+    pub fn stats(&self) -> Stats {
+        let now = self.0.state.lock();
+        let mut stats = Stats {
+            pending: now.queue.len(),
+            completed: now.completed,
+            workers: now.workers.len(),
+            ..Stats::default()
+        };
+        for local in &now.workers {
+            stats.pending += local.queue.lock().jobs.len();
+            stats.running += usize::from(local.running.load(Ordering::Acquire));
+            stats.completed += local.completed.load(Ordering::Acquire);
+        }
+        stats.idle = stats.workers - stats.running;
+        stats
+    }
+}
+
+impl<J> Shared<J> {
+    /// Wakes a parked worker if more is queued than those awake will come for.
+    fn wake_one(&self, mut state: MutexGuard<'_, State<J>>) {
+        if state.parked <= state.woken {
+            return;
+        }
+        let free = self.free.load(Ordering::Acquire);
+        let coming = free.saturating_sub(state.parked) + state.woken;
+        let awake = state.workers.len() > state.parked;
+        let enough = if awake && state.timed_park && state.short_jobs {
+            coming.max(BACKLOG)
+        } else {
+            coming
+        };
+        // Somebody has to be about who would see that the owner of a local queue is held up.
+        let unwatched = state.local_queues > 0 && !state.timed_park && coming == 0;
+        if state.queue.len() > enough || unwatched {
+            state.woken += 1;
+            drop(state);
+            if cfg!(not(sabotage = "pool_submit_wakes_nobody")) {
+                self.work.notify_one();
+            }
+        }
+    }
+
+    /// All jobs that no worker has begun, oldest first.
+    fn take_back(&self, state: &mut State<J>) -> Vec<J> {
+        let mut jobs = Vec::new();
+        #[cfg(not(sabotage = "pool_drain_overlooks_local_queues"))]
+        for local in &state.workers {
+            jobs.extend(local.queue.lock().jobs.drain(..));
+        }
+        jobs.extend(state.queue.drain(..));
+        self.queued.store(0, Ordering::Release);
+        jobs
+    }
+}
+
+impl<J> Clone for Pool<J> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<J> fmt::Debug for Pool<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pool").field(&self.stats()).finish()
+    }
+}

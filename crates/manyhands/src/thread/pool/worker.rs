@@ -1,0 +1,258 @@
+//! One worker of a pool: how it comes for jobs, helps the others, and sleeps.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::{BACKLOG, Local, LocalQueue, Phase, Shared, State};
+use crate::sync::atomic::Ordering;
+use crate::sync::{MutexGuard, now};
+
+/// How long a worker is parked with a timeout, and how often it is before it sleeps for good.
+const PARK_TIMEOUT: Duration = Duration::from_micros(200);
+const TIMED_PARKS: u32 = 5;
+
+/// How many turns a worker waits for one more short job to come in, before it takes those there are.
+const GATHER: usize = 64;
+
+/// One worker's place in a pool: its thread asks it for jobs. Dropping it leaves the pool.
+pub struct Worker<J> {
+    shared: Arc<Shared<J>>,
+    local: Arc<Local<J>>,
+    index: usize,
+    /// Whether this worker is counted in the pool's `free`.
+    free: bool,
+    /// How many jobs its local queue holds; fewer where others have helped themselves.
+    in_local: usize,
+    batch: Batch,
+    /// Whether this worker is counted in the pool's `local_queues`.
+    counted: bool,
+}
+
+impl<J> Worker<J> {
+    /// A free worker: the job that called for it is its to take.
+    pub(super) fn new(shared: Arc<Shared<J>>, local: Arc<Local<J>>, index: usize) -> Self {
+        let (in_local, batch, counted) = (0, Batch::default(), false);
+        Self { shared, local, index, free: true, in_local, batch, counted }
+    }
+
+    /// The number of this worker in its pool, from 0 in the order in which they were added.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The next job if there is one now; never sleeps.
+    pub fn try_next(&mut self) -> Option<J> {
+        self.local.running.store(false, Ordering::Release);
+        if let Some(job) = self.next_in_local() {
+            return Some(job);
+        }
+        if self.shared.queued.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        if self.batch.short_jobs() == Some(true) {
+            self.gather();
+        }
+        self.fetch(false)
+    }
+
+    /// The next job, sleeping until there is one. `None`: the pool is closed and all is done, and
+    /// this worker's thread is to end.
+    #[expect(clippy::should_implement_trait, reason = "it sleeps; a `for` loop would hide that")]
+    pub fn next(&mut self) -> Option<J> {
+        if let Some(job) = self.try_next() {
+            return Some(job);
+        }
+        self.set_free();
+        self.batch.pause();
+        self.fetch(true)
+    }
+
+    /// Says that the current job is as good as done, just before its outcome can be seen; `last`:
+    /// and that nothing else is to be done for it, so that this worker is free for another.
+    pub fn publish(&mut self, last: bool) {
+        let completed = self.local.completed.load(Ordering::Relaxed);
+        self.local.completed.store(completed + 1, Ordering::Release);
+        self.local.running.store(false, Ordering::Release);
+        if last && self.in_local == 0 && self.shared.queued.load(Ordering::Acquire) == 0 {
+            self.set_free();
+        }
+    }
+
+    /// Lets short jobs gather while they stream in: a worker as quick as its submitter would meet it
+    /// at the lock for each of them.
+    fn gather(&self) {
+        let mut before = 0;
+        loop {
+            let queued = self.shared.queued.load(Ordering::Acquire);
+            if queued <= before || queued >= BACKLOG {
+                return;
+            }
+            before = queued;
+            for _ in 0..GATHER {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    fn set_free(&mut self) {
+        if !self.free && cfg!(not(sabotage = "pool_free_is_not_told")) {
+            self.free = true;
+            self.shared.free.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn next_in_local(&mut self) -> Option<J> {
+        if self.in_local == 0 {
+            return None;
+        }
+        let job = self.local.queue.lock().jobs.pop_front();
+        if job.is_some() {
+            self.in_local -= 1;
+        } else {
+            self.in_local = 0;
+        }
+        job.map(|job| self.begin(job))
+    }
+
+    fn begin(&mut self, job: J) -> J {
+        self.local.running.store(true, Ordering::Release);
+        job
+    }
+
+    /// Comes to the queue for a job; with `park`, sleeps until there is one or the pool is closed.
+    fn fetch(&mut self, park: bool) -> Option<J> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state.lock();
+        let (mut spun, mut timed) = (false, 0);
+        loop {
+            if let Some(job) = self.take(&mut state) {
+                if self.free {
+                    self.free = false;
+                    shared.free.fetch_sub(1, Ordering::AcqRel);
+                }
+                // A wake-up brings one worker; if there is work for more, it calls the next.
+                shared.wake_one(state);
+                return Some(self.begin(job));
+            }
+            if !park || !matches!(state.phase, Phase::Open) {
+                return None;
+            }
+            let others_busy = state.workers.len() > shared.free.load(Ordering::Acquire);
+            let needless = state.spinning || (state.short_jobs && others_busy);
+            if !spun && !needless {
+                spun = true;
+                state.spinning = true;
+                drop(state);
+                shared.spin.until(|| shared.queued.load(Ordering::Acquire) > 0);
+                state = shared.state.lock();
+                state.spinning = false;
+                continue;
+            }
+            state.parked += 1;
+            if timed < TIMED_PARKS && !state.timed_park {
+                timed += 1;
+                state = shared.park_timeout(state);
+            } else {
+                // Nothing is queued, here or in a local queue: whoever changes that, wakes.
+                state = shared.work.wait(state, None);
+                (spun, timed) = (false, 0);
+            }
+            state.parked -= 1;
+            state.woken = state.woken.saturating_sub(1);
+        }
+    }
+
+    /// Takes the next job, and perhaps several more into the local queue.
+    fn take(&mut self, state: &mut State<J>) -> Option<J> {
+        if std::mem::take(&mut self.counted) {
+            state.local_queues -= 1;
+        }
+        state.fetches += 1;
+        let stalled = state.fetches.saturating_sub(2 * state.workers.len() as u64);
+        if let Some(job) = Self::steal(state, |ahead| ahead.filled_at < stalled) {
+            return Some(job);
+        }
+        let Some(job) = state.queue.pop_front() else { return Self::steal(state, |_| true) };
+        let mut taken = 1;
+        if self.shared.max_pending.is_none() {
+            let awake = state.workers.len() - state.parked.min(state.workers.len() - 1);
+            let more = self.batch.more(state.queue.len() / awake, now);
+            state.short_jobs = self.batch.short_jobs().unwrap_or(state.short_jobs);
+            if more > 0 {
+                self.counted = true;
+                let mut ahead = self.local.queue.lock();
+                ahead.filled_at = state.fetches;
+                ahead.jobs.extend(state.queue.drain(..more));
+                state.local_queues += 1;
+                self.in_local = more;
+                taken += more;
+            }
+        }
+        self.shared.queued.store(state.queue.len(), Ordering::Release);
+        for _ in 0..taken.min(state.blocked) {
+            self.shared.room.notify_one();
+        }
+        Some(job)
+    }
+
+    /// The oldest job of a local queue that `which` picks.
+    fn steal(state: &State<J>, which: impl Fn(&LocalQueue<J>) -> bool) -> Option<J> {
+        if state.local_queues == 0 || cfg!(sabotage = "pool_local_queues_are_not_shared") {
+            return None;
+        }
+        state.workers.iter().find_map(|local| {
+            let mut ahead = local.queue.lock();
+            if which(&ahead) { ahead.jobs.pop_front() } else { None }
+        })
+    }
+}
+
+/// Leaves the pool; what is left in the local queue goes back to the head of the queue.
+impl<J> Drop for Worker<J> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.workers.retain(|local| !Arc::ptr_eq(local, &self.local));
+        state.completed += self.local.completed.load(Ordering::Acquire);
+        if self.counted {
+            state.local_queues -= 1;
+        }
+        #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
+        for job in self.local.queue.lock().jobs.drain(..).rev() {
+            state.queue.push_front(job);
+        }
+        self.shared.queued.store(state.queue.len(), Ordering::Release);
+        if self.free {
+            self.shared.free.fetch_sub(1, Ordering::AcqRel);
+        }
+        let last = state.workers.is_empty();
+        self.shared.wake_one(state);
+        if last {
+            self.shared.all_left.notify_all();
+        }
+    }
+}
+
+impl<J> fmt::Debug for Worker<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("index", &self.index).finish_non_exhaustive()
+    }
+}
+
+impl<J> Shared<J> {
+    /// Parks with a timeout, again and again as long as the others come for short jobs and do not fall
+    /// behind.
+    fn park_timeout<'s>(&self, mut state: MutexGuard<'s, State<J>>) -> MutexGuard<'s, State<J>> {
+        state.timed_park = true;
+        loop {
+            let fetches = state.fetches;
+            state = self.work.wait(state, Some(Instant::now() + PARK_TIMEOUT));
+            let others_get_on = state.short_jobs && state.fetches > fetches;
+            if !others_get_on || state.queue.len() > BACKLOG || state.woken > 0 {
+                state.timed_park = false;
+                return state;
+            }
+        }
+    }
+}
