@@ -40,9 +40,9 @@ impl Ready {
         }
     }
 
-    pub(crate) fn push(&self, number: usize) {
+    pub(crate) fn push(&self, ended: impl IntoIterator<Item = usize>) {
         let mut numbers = self.numbers.lock();
-        numbers.queue.push_back(number);
+        numbers.queue.extend(ended);
         let count = numbers.queue.len();
         self.count.store(count, Ordering::Release);
         let enough = numbers.wanted.is_some_and(|wanted| count >= wanted);
@@ -119,8 +119,6 @@ pub struct Unfinished {
 /// ```
 pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
     ready: Arc<Ready>,
-    /// The numbers of those that had ended before they were added.
-    ended: VecDeque<usize>,
     /// By number; `None` once handed out.
     futures: Vec<Option<Future<T, E>>>,
     /// Numbers that can be given again.
@@ -131,28 +129,25 @@ pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
 impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     /// An empty queue.
     pub fn new() -> Self {
-        Self {
-            ready: Arc::new(Ready::new()),
-            ended: VecDeque::new(),
-            futures: Vec::new(),
-            vacant: Vec::new(),
-            total: 0,
-        }
+        Self { ready: Arc::new(Ready::new()), futures: Vec::new(), vacant: Vec::new(), total: 0 }
     }
 
     /// Adds a future. One that has ended already is handed out like the others.
     pub fn push(&mut self, future: Future<T, E>) {
+        let ended = self.add(future);
+        self.ready.push(ended);
+    }
+
+    /// The number of the future, if it has ended already and nobody will tell.
+    fn add(&mut self, future: Future<T, E>) -> Option<usize> {
         self.total += 1;
         let number = self.vacant.pop().unwrap_or_else(|| {
             self.futures.push(None);
             self.futures.len() - 1
         });
-        if future.state().is_notified()
-            || future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_err()
-        {
-            self.ended.push_back(number);
-        }
+        let watched = future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_ok();
         self.futures[number] = Some(future);
+        if watched { None } else { Some(number) }
     }
 
     /// The next future that has ended, waiting for it `timeout` at the longest (`None`: for as long
@@ -174,7 +169,7 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
         if self.is_empty() {
             return Ok(None);
         }
-        let Some(number) = self.ended.pop_front().or_else(|| self.ready.pop(deadline)) else {
+        let Some(number) = self.ready.pop(deadline) else {
             return Err(Unfinished { unfinished: self.len(), total: self.total });
         };
         self.vacant.push(number);
@@ -194,7 +189,6 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     /// Those that have not been handed out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Future<T, E>> {
         let ready = Arc::clone(&self.ready);
-        self.ended.clear();
         self.vacant.clear();
         std::mem::take(&mut self.futures).into_iter().flatten().inspect(move |future| {
             future.forget(&ready);
@@ -210,9 +204,8 @@ impl<T: Send, E: Send + Sync> Default for CompletionQueue<T, E> {
 
 impl<T: Send, E: Send + Sync> Extend<Future<T, E>> for CompletionQueue<T, E> {
     fn extend<I: IntoIterator<Item = Future<T, E>>>(&mut self, futures: I) {
-        for future in futures {
-            self.push(future);
-        }
+        let ended: Vec<_> = futures.into_iter().filter_map(|future| self.add(future)).collect();
+        self.ready.push(ended);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::function::{Call, Fallible, Function, Plain, attempt};
 use crate::future::{Core, Future, tell};
 use crate::future_list::{FutureList, RunToResults};
 use crate::map::Map;
+use crate::panic;
 use crate::promise::Promise;
 use crate::step::{Each, Star, TryEach, TryStar};
 use crate::wait::ReturnWhen;
@@ -322,7 +323,10 @@ pub struct Job<'env>(Option<Arc<dyn Run + 'env>>);
 pub(crate) trait Run: Send + Sync {
     /// Runs the task unless it was cancelled. `publish` is called just before its outcome can be
     /// seen, and is told whether nobody is left to be told afterwards.
-    fn run(self: Arc<Self>, publish: &mut dyn FnMut(bool));
+    /// What is left is the host's to drop, when it has time for it.
+    fn run<'env>(self: Arc<Self>, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>>
+    where
+        Self: 'env;
     /// Cancels a task that will not be run.
     fn discard(self: Arc<Self>);
     fn fail(self: Arc<Self>, why: BrokenExecutor);
@@ -339,10 +343,8 @@ impl<'env> Job<'env> {
         self.run_with(&mut |_| ());
     }
 
-    pub(crate) fn run_with(mut self, publish: &mut dyn FnMut(bool)) {
-        if let Some(task) = self.0.take() {
-            task.run(publish);
-        }
+    pub(crate) fn run_with(mut self, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>> {
+        self.0.take().and_then(|task| task.run(publish))
     }
 
     /// Ends its future with the exception that the executor is broken, without running the task.
@@ -367,16 +369,34 @@ impl fmt::Debug for Job<'_> {
     }
 }
 
+/// A value that nobody waits for. Dropping it may take as long as it likes.
+pub(crate) type Leftover<'env> = Box<dyn Send + 'env>;
+
+/// What is left of a task when the one who ran it is the last to know it.
+pub(crate) fn leftover<'env, J, T, E>(core: Arc<Core<J, T, E>>) -> Option<Leftover<'env>>
+where
+    J: Send + 'env,
+    T: Send + 'env,
+    E: Send + Sync + 'env,
+{
+    let core = Arc::into_inner(core)?;
+    if std::mem::needs_drop::<T>() { core.take().map(|value| Box::new(value) as _) } else { None }
+}
+
 impl<C, T, E> Run for Core<C, T, E>
 where
     C: Call<Value = T, Error = E> + Send + 'static,
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
-    fn run(self: Arc<Self>, publish: &mut dyn FnMut(bool)) {
+    fn run<'env>(self: Arc<Self>, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>>
+    where
+        Self: 'env,
+    {
         if let Some(call) = self.claim() {
             end(&self, attempt(call), publish, || Future::task(Arc::clone(&self) as _));
         }
+        leftover(self)
     }
 
     fn discard(self: Arc<Self>) {
@@ -385,7 +405,7 @@ where
 
     fn fail(self: Arc<Self>, why: BrokenExecutor) {
         if let Some(call) = self.claim() {
-            drop(call);
+            panic::drop_caught(call);
             end(
                 &self,
                 Err(Exception::Broken(why)),

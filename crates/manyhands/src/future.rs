@@ -101,10 +101,7 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
     fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State> {
         match Promise::cancel(self) {
             Cancel::Now(job, wake) => {
-                // Those who wait have to be told, whatever the job does when it is dropped.
-                if let Err(panic) = panic::catch(|| drop(job)) {
-                    log::error!("panic while dropping a cancelled task: {panic}");
-                }
+                panic::drop_caught(job);
                 Ok(Some(wake))
             }
             Cancel::Already => Ok(None),
@@ -451,7 +448,7 @@ pub(crate) fn tell<T: Send, E: Send + Sync>(
 impl<T: Send, E: Send + Sync> Watcher<T, E> {
     fn tell(self, future: impl Fn() -> Future<T, E>) {
         match self {
-            Self::Ready(ready, number) => ready.push(number),
+            Self::Ready(ready, number) => ready.push([number]),
             Self::Callback(callback) => {
                 let future = future();
                 if let Err(panic) = panic::catch(|| callback(&future)) {

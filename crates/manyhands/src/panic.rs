@@ -65,19 +65,27 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
         }));
     });
     let outer = CATCHING.replace(true);
+    // One that was caught before, by others, has left its place: `resume_unwind` would inherit it.
+    PLACE.take();
     let result = catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(outer);
     result.map_err(|payload| {
-        Panic(Arc::new(Caught {
-            message: message_of(payload),
-            location: PLACE.with(|place| place.borrow_mut().take()),
-        }))
+        Panic(Arc::new(Caught { message: message_of(payload), location: PLACE.take() }))
     })
+}
+
+/// Drops what may panic as it goes, where the rest must be done all the same.
+pub(crate) fn drop_caught<T>(value: T) {
+    if std::mem::needs_drop::<T>()
+        && let Err(panic) = catch(|| drop(value))
+    {
+        log::error!("panic while a task was dropped: {panic}");
+    }
 }
 
 fn note_place(info: &PanicHookInfo<'_>) {
     if CATCHING.get() {
-        PLACE.with(|place| *place.borrow_mut() = info.location().map(ToString::to_string));
+        PLACE.set(info.location().map(ToString::to_string));
     }
 }
 

@@ -31,6 +31,7 @@
 
 use std::time::Instant;
 
+use crate::panic;
 use crate::spin;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Condvar, Mutex};
@@ -264,9 +265,11 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         self.set(State::Finished);
         let sleepers = body.sleepers;
         drop(body);
-        drop(before);
         if sleepers && cfg!(not(sabotage = "promise_finish_wakes_nobody")) {
             self.ended.notify_all();
+        }
+        if let Slot::Pending(never_claimed) = before {
+            panic::drop_caught(never_claimed);
         }
         Ok(wake)
     }

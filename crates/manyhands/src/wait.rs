@@ -65,21 +65,20 @@ pub fn wait<T: Send, E: Send + Sync>(
     };
     if !fulfilled {
         let ready = Arc::new(Ready::new());
-        let mut left = 0_usize;
-        for (number, future) in futures.iter().enumerate() {
-            if !notified(future) {
-                left += 1;
-                if future.watch(Watcher::Ready(Arc::clone(&ready), number)).is_err() {
-                    ready.push(number);
-                }
-            }
-        }
+        let watch = |(number, future): (usize, &Future<T, E>)| {
+            let watched = future.watch(Watcher::Ready(Arc::clone(&ready), number));
+            watched.is_err().then_some(number)
+        };
+        // Those that have ended by now, perhaps only just: as if they had told the queue themselves.
+        let ended: Vec<_> = futures.iter().enumerate().filter_map(watch).collect();
+        ready.push(ended);
+        let all = futures.len();
         match return_when {
             ReturnWhen::Immediately => (),
-            ReturnWhen::FirstCompleted => ready.wait_for_all(left.min(1), deadline),
-            ReturnWhen::AllCompleted => ready.wait_for_all(left, deadline),
+            ReturnWhen::FirstCompleted => ready.wait_for_all(all.min(1), deadline),
+            ReturnWhen::AllCompleted => ready.wait_for_all(all, deadline),
             ReturnWhen::FirstException => {
-                (0..left).map_while(|_| ready.pop(deadline)).find(|&n| futures[n].has_failed());
+                (0..all).map_while(|_| ready.pop(deadline)).find(|&n| futures[n].has_failed());
             }
         }
         for future in futures.iter().filter(|future| !notified(future)) {

@@ -9,7 +9,7 @@ use crate::completion::Ready;
 
 fn push_elsewhere(ready: &Arc<Ready>, number: usize) -> thread::JoinHandle<()> {
     let ready = Arc::clone(ready);
-    thread::spawn(move || ready.push(number))
+    thread::spawn(move || ready.push([number]))
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Site {
         assert!(!self.over.load(Ordering::Relaxed), "job {job} after the end");
         match job {
             NEEDS_HELP => assert_eq!(self.help.pop(None), Some(HELP)),
-            HELP => self.help.push(HELP),
+            HELP => self.help.push([HELP]),
             _ => {}
         }
         self.ran[job].fetch_add(1, Ordering::Relaxed);

@@ -10,9 +10,10 @@ use super::builder::Options;
 use super::pool::Stats;
 use super::worker_loop::Workers;
 use crate::errors::{BrokenExecutor, Exception, Refused};
-use crate::executor::{Job, Run, end};
+use crate::executor::{Job, Leftover, Run, end, leftover};
 use crate::function::{Call, Fallible, Plain, attempt};
 use crate::future::{Core, Future};
+use crate::panic;
 use crate::promise::Promise;
 
 /// A thread pool for the length of a scope; see
@@ -136,12 +137,16 @@ where
     C::Value: Send,
     C::Error: Send + Sync,
 {
-    fn run(self: Arc<Self>, publish: &mut dyn FnMut(bool)) {
+    fn run<'env>(self: Arc<Self>, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>>
+    where
+        Self: 'env,
+    {
         if self.core.claim().is_some()
             && let Some(call) = self.call()
         {
             end(&self.core, attempt(call), publish, || Future::bare(Arc::clone(&self.core)));
         }
+        Arc::into_inner(self).and_then(|task| leftover(task.core))
     }
 
     fn discard(self: Arc<Self>) {
@@ -150,6 +155,7 @@ where
 
     fn fail(self: Arc<Self>, why: BrokenExecutor) {
         if self.core.claim().is_some() {
+            panic::drop_caught(self.call());
             end(
                 &self.core,
                 Err(Exception::Broken(why)),

@@ -107,10 +107,11 @@ impl<'env> Workers<'env> {
             fail(self.pool.break_down(Arc::clone(&reason)), &reason);
             return;
         }
+        let mut leftovers = Vec::new();
         while let Some(job) = worker.next() {
-            // A task's panic never comes here; that of a value that is dropped may.
-            if let Err(panic) = panic::catch(|| job.run_with(&mut |last| worker.publish(last))) {
-                log::error!("panic in a worker, outside of its task: {panic}");
+            leftovers.extend(job.run_with(&mut |last| worker.publish(last)));
+            if !leftovers.is_empty() && worker.set_busy() {
+                leftovers.drain(..).for_each(panic::drop_caught);
             }
         }
     }

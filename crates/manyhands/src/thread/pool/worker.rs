@@ -80,6 +80,20 @@ impl<J> Worker<J> {
         }
     }
 
+    /// Counts this worker as busy with something that is no job and may take long. `false`: it has
+    /// said that it is free, and a job counts on it; do that first.
+    pub fn set_busy(&mut self) -> bool {
+        if self.free {
+            let state = self.shared.state.lock();
+            if !state.queue.is_empty() {
+                return false;
+            }
+            self.free = false;
+            self.shared.free.fetch_sub(1, Ordering::AcqRel);
+        }
+        true
+    }
+
     /// Lets short jobs gather while they stream in: a worker as quick as its submitter would meet it
     /// at the lock for each of them.
     fn gather(&self) {
