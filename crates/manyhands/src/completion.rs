@@ -63,6 +63,13 @@ impl Ready {
         Some(number)
     }
 
+    /// All there are, but at least one, into an empty queue; none when the time is up.
+    fn pop_all(&self, deadline: Option<Instant>, numbers: &mut VecDeque<usize>) {
+        let mut arrived = self.wait_for(1, deadline);
+        std::mem::swap(&mut arrived.queue, numbers);
+        self.count.store(0, Ordering::Release);
+    }
+
     /// Waits until `wanted` are there, with one wake-up in all, or until the time is up.
     pub(crate) fn wait_for_all(&self, wanted: usize, deadline: Option<Instant>) {
         drop(self.wait_for(wanted, deadline));
@@ -119,6 +126,8 @@ pub struct Unfinished {
 /// ```
 pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
     ready: Arc<Ready>,
+    /// The numbers fetched from `ready`, in their order; the next to be handed out.
+    arrived: VecDeque<usize>,
     /// By number; `None` once handed out.
     futures: Vec<Option<Future<T, E>>>,
     /// Numbers that can be given again.
@@ -129,7 +138,13 @@ pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
 impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     /// An empty queue.
     pub fn new() -> Self {
-        Self { ready: Arc::new(Ready::new()), futures: Vec::new(), vacant: Vec::new(), total: 0 }
+        Self {
+            ready: Arc::new(Ready::new()),
+            arrived: VecDeque::new(),
+            futures: Vec::new(),
+            vacant: Vec::new(),
+            total: 0,
+        }
     }
 
     /// Adds a future. One that has ended already is handed out like the others.
@@ -145,9 +160,10 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
             self.futures.push(None);
             self.futures.len() - 1
         });
-        let watched = future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_ok();
+        let ended = future.state().is_notified()
+            || future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_err();
         self.futures[number] = Some(future);
-        if watched { None } else { Some(number) }
+        ended.then_some(number)
     }
 
     /// The next future that has ended, waiting for it `timeout` at the longest (`None`: for as long
@@ -169,7 +185,10 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
         if self.is_empty() {
             return Ok(None);
         }
-        let Some(number) = self.ready.pop(deadline) else {
+        if self.arrived.is_empty() {
+            self.ready.pop_all(deadline, &mut self.arrived);
+        }
+        let Some(number) = self.arrived.pop_front() else {
             return Err(Unfinished { unfinished: self.len(), total: self.total });
         };
         self.vacant.push(number);
@@ -189,6 +208,7 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     /// Those that have not been handed out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Future<T, E>> {
         let ready = Arc::clone(&self.ready);
+        self.arrived.clear();
         self.vacant.clear();
         std::mem::take(&mut self.futures).into_iter().flatten().inspect(move |future| {
             future.forget(&ready);
