@@ -4,7 +4,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::errors::{Reason, Refused};
-use crate::executor::{Executor, Job};
+use crate::executor::Executor;
+use crate::job::Job;
 
 /// Runs each task at once, in the thread that submits it: every future it returns is done.
 ///

@@ -49,27 +49,31 @@ mod function;
 mod future;
 mod future_list;
 mod inline;
+mod job;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod map;
 mod panic;
 pub mod promise;
+mod ready;
 mod spin;
 mod step;
 mod sync;
 pub mod thread;
 mod wait;
+mod watchers;
 
 pub use completion::{AsCompleted, CompletionQueue, Unfinished, as_completed};
 pub use errors::{
     BrokenExecutor, BrokenThreadPool, ConfigError, Exception, FutureError, InvalidState, Reason,
     Refused,
 };
-pub use executor::{Executor, Job};
+pub use executor::Executor;
 pub use function::Function;
 pub use future::Future;
 pub use future_list::{FutureList, RunToResults};
 pub use inline::InlineExecutor;
+pub use job::Job;
 pub use map::Map;
 pub use panic::Panic;
 pub use promise::State;

@@ -35,6 +35,9 @@ use crate::panic;
 use crate::spin;
 use crate::sync::atomic::{AtomicU8, Ordering};
 use crate::sync::{Condvar, Mutex};
+use crate::watchers::Watchers;
+
+pub use crate::watchers::{Wake, Watch};
 
 /// Where a task stands. The names are CPython's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,13 +90,6 @@ impl std::fmt::Display for State {
     }
 }
 
-/// One who is to be told of a task's end.
-pub trait Watch {
-    /// Whether this one is told of a cancelled task only when its executor has been
-    /// (`CANCELLED_AND_NOTIFIED`), as `wait` and `as_completed` are; callbacks are told at once.
-    fn waits_for_notice(&self) -> bool;
-}
-
 /// What an ended or unended task shows to one who looks.
 #[derive(Debug)]
 pub enum View<'a, T, E> {
@@ -107,27 +103,6 @@ pub enum View<'a, T, E> {
     Failed(&'a E),
     /// It ended, and its outcome has been moved out.
     Taken,
-}
-
-/// Those to be told of an end, in the order in which they came. The host tells them with no lock
-/// held.
-#[must_use = "those who wait for this task have to be told"]
-#[derive(Debug)]
-pub struct Wake<W>(Watchers<W>);
-
-impl<W> Wake<W> {
-    /// Whether nobody is to be told.
-    pub fn is_empty(&self) -> bool {
-        self.0.head.is_none()
-    }
-}
-
-impl<W> Iterator for Wake<W> {
-    type Item = W;
-
-    fn next(&mut self) -> Option<W> {
-        self.0.pop()
-    }
 }
 
 /// What became of a request to cancel.
@@ -182,7 +157,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             state: AtomicU8::new(State::Pending as u8),
             body: Mutex::new(Body {
                 slot: job.map_or(Slot::Bare, Slot::Pending),
-                watchers: Watchers { head: None },
+                watchers: Watchers::new(),
                 sleepers: false,
             }),
             ended: Condvar::new(),
@@ -371,62 +346,5 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
 impl<J, T, E, W: Watch> std::fmt::Debug for Promise<J, T, E, W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Promise").field("state", &self.state()).finish_non_exhaustive()
-    }
-}
-
-/// A list of watchers, eight bytes while it is empty, which it nearly always is.
-#[derive(Debug)]
-struct Watchers<W> {
-    head: Option<Box<Node<W>>>,
-}
-
-#[derive(Debug)]
-struct Node<W> {
-    watcher: W,
-    next: Option<Box<Node<W>>>,
-}
-
-impl<W> Watchers<W> {
-    /// Keeps the newest first, so that a push costs the same however many there are.
-    fn push(&mut self, watcher: W) {
-        self.head = Some(Box::new(Node { watcher, next: self.head.take() }));
-    }
-
-    fn pop(&mut self) -> Option<W> {
-        let Node { watcher, next } = *self.head.take()?;
-        self.head = next;
-        Some(watcher)
-    }
-
-    /// All of them, oldest first.
-    fn take_all(&mut self) -> Wake<W> {
-        let mut reversed = None;
-        let mut rest = self.head.take();
-        while let Some(mut node) = rest {
-            rest = std::mem::replace(&mut node.next, reversed.take());
-            reversed = Some(node);
-        }
-        Wake(Self { head: reversed })
-    }
-
-    /// Those that `which` picks, oldest first; the others stay.
-    fn take_if(&mut self, mut which: impl FnMut(&W) -> bool) -> Wake<W> {
-        let mut taken = Self { head: None };
-        let all = self.take_all();
-        for watcher in all {
-            if which(&watcher) {
-                taken.push(watcher);
-            } else {
-                self.push(watcher);
-            }
-        }
-        taken.take_all()
-    }
-}
-
-/// One by one: dropping a long chain of boxes by recursion would overflow the stack.
-impl<W> Drop for Watchers<W> {
-    fn drop(&mut self) {
-        while self.pop().is_some() {}
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::completion::{Ready, distinct};
+use crate::completion::distinct;
 use crate::future::{Future, Watcher, deadline};
+use crate::ready::Ready;
 
 /// When [`wait`] returns. The names are those of `concurrent.futures` and of its 2009 proposal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

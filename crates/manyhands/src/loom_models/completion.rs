@@ -5,7 +5,7 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::{exhaustive, join_all};
-use crate::completion::Ready;
+use crate::ready::Ready;
 
 fn push_elsewhere(ready: &Arc<Ready>, number: usize) -> thread::JoinHandle<()> {
     let ready = Arc::clone(ready);

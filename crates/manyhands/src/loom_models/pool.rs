@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
 
 use super::{exhaustive, join_all, preempted_at_most};
-use crate::completion::Ready;
 use crate::promise::{Promise, Watch};
+use crate::ready::Ready;
 use crate::thread::pool::{Pool, Rejection, WhenFull, Worker};
 
 /// The numbers of jobs with which workers are broken in, before the model proper begins.

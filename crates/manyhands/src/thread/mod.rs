@@ -11,8 +11,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::errors::{ConfigError, Refused};
-use crate::executor::{Executor, Job};
+use crate::executor::Executor;
 use crate::future::deadline;
+use crate::job::Job;
 use pool::Stats;
 use worker_loop::Workers;
 

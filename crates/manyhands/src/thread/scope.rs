@@ -10,9 +10,10 @@ use super::builder::Options;
 use super::pool::Stats;
 use super::worker_loop::Workers;
 use crate::errors::{BrokenExecutor, Exception, Refused};
-use crate::executor::{Job, Leftover, Run, end, leftover};
+
 use crate::function::{Call, Fallible, Plain, attempt};
 use crate::future::{Core, Future};
+use crate::job::{Job, Leftover, Run, end, leftover};
 use crate::panic;
 use crate::promise::Promise;
 

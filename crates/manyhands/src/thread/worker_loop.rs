@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::builder::{Initializer, WhenFull};
 use super::pool::{self, Pool, Rejection, Worker};
 use crate::errors::{BrokenThreadPool, Reason, Refused};
-use crate::executor::Job;
 use crate::future::deadline;
+use crate::job::Job;
 use crate::panic;
 
 /// A pool of Rust jobs and what its threads have to know; whoever has it starts the threads.

@@ -1,17 +1,20 @@
 //! `Future`: the Rust handle on a task's [`Promise`].
 
+mod poll;
+mod task;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crate::completion::Ready;
 use crate::errors::{Exception, FutureError, InvalidState};
-use crate::panic;
-use crate::promise::{Cancel, Promise, State, Turn, View, Wake, Watch};
+use crate::promise::{Promise, State, Turn, View};
+use crate::ready::Ready;
+use task::Handle;
+
+pub(crate) use task::{Core, Watcher, tell};
 
 /// A handle on a task: what it will return, when it has.
 ///
@@ -36,86 +39,6 @@ enum Inner<T, E> {
     Bare(Arc<Core<(), T, E>>),
     /// One allocation holds the promise and the job.
     Task(Arc<dyn Handle<T, E>>),
-}
-
-/// A promise as the Rust host has it.
-pub(crate) type Core<J, T, E> = Promise<J, T, Exception<E>, Watcher<T, E>>;
-
-type Callback<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
-
-type Look<'a, T, E> = dyn FnMut(View<'_, T, Exception<E>>) + 'a;
-
-/// Whom a Rust promise tells.
-pub(crate) enum Watcher<T, E> {
-    Callback(Callback<T, E>),
-    Waker(Waker),
-    /// A queue of completed futures, and the number of this one in it.
-    Ready(Arc<Ready>, usize),
-}
-
-impl<T, E> Watch for Watcher<T, E> {
-    fn waits_for_notice(&self) -> bool {
-        matches!(self, Self::Ready(..))
-    }
-}
-
-/// The promise behind a handle, whatever job it carries.
-pub(crate) trait Handle<T, E>: Send + Sync {
-    fn state(&self) -> State;
-    fn wait(&self, deadline: Option<Instant>) -> bool;
-    fn look(&self, look: &mut Look<'_, T, E>);
-    fn take(&self) -> Option<T>;
-    fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>>;
-    fn unwatch(&self, which: &mut dyn FnMut(&Watcher<T, E>) -> bool) -> Wake<Watcher<T, E>>;
-    /// `Ok(None)`: cancelled before. Drops the job.
-    fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State>;
-    fn set_running_or_notify_cancel(&self) -> Result<Turn<Watcher<T, E>>, State>;
-    fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State>;
-}
-
-impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
-    fn state(&self) -> State {
-        Promise::state(self)
-    }
-
-    fn wait(&self, deadline: Option<Instant>) -> bool {
-        Promise::wait(self, deadline)
-    }
-
-    fn look(&self, look: &mut Look<'_, T, E>) {
-        Promise::look(self, look);
-    }
-
-    fn take(&self) -> Option<T> {
-        Promise::take(self)
-    }
-
-    fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>> {
-        Promise::watch(self, watcher)
-    }
-
-    fn unwatch(&self, which: &mut dyn FnMut(&Watcher<T, E>) -> bool) -> Wake<Watcher<T, E>> {
-        Promise::unwatch(self, which)
-    }
-
-    fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State> {
-        match Promise::cancel(self) {
-            Cancel::Now(job, wake) => {
-                panic::drop_caught(job);
-                Ok(Some(wake))
-            }
-            Cancel::Already => Ok(None),
-            Cancel::TooLate(state) => Err(state),
-        }
-    }
-
-    fn set_running_or_notify_cancel(&self) -> Result<Turn<Watcher<T, E>>, State> {
-        Promise::set_running_or_notify_cancel(self)
-    }
-
-    fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State> {
-        Promise::finish(self, outcome, |_| ()).map_err(|(_, state)| state)
-    }
 }
 
 impl<T: Send, E: Send + Sync> Future<T, E> {
@@ -398,68 +321,6 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
         match &self.0 {
             Inner::Bare(core) => &**core,
             Inner::Task(handle) => &**handle,
-        }
-    }
-}
-
-/// The most wakers one task keeps. The contract of `poll` is that only the newest waker of each
-/// awaiting party counts, and a party cannot be told from another here; so past this number all are
-/// woken, those still awaiting come back with a new one, and the rest are gone.
-const MAX_WAKERS: usize = 32;
-
-impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
-    type Output = Result<T, FutureError<E>>;
-
-    /// Moves the value out, as [`Future::into_result`] does.
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.done() {
-            return Poll::Ready(self.take());
-        }
-        let handle = self.handle();
-        let mut kept = 0;
-        drop(handle.unwatch(&mut |watcher| match watcher {
-            Watcher::Waker(waker) => {
-                kept += 1;
-                waker.will_wake(context.waker())
-            }
-            _ => false,
-        }));
-        if kept >= MAX_WAKERS {
-            let stale = handle.unwatch(&mut |watcher| matches!(watcher, Watcher::Waker(_)));
-            tell(stale, || self.clone());
-        }
-        match handle.watch(Watcher::Waker(context.waker().clone())) {
-            Ok(()) => Poll::Pending,
-            Err(_) => Poll::Ready(self.take()),
-        }
-    }
-}
-
-/// Tells all in `wake` that the task has ended; `future` makes a handle for the callbacks.
-pub(crate) fn tell<T: Send, E: Send + Sync>(
-    wake: Wake<Watcher<T, E>>,
-    future: impl Fn() -> Future<T, E>,
-) {
-    for watcher in wake {
-        watcher.tell(&future);
-    }
-}
-
-impl<T: Send, E: Send + Sync> Watcher<T, E> {
-    fn tell(self, future: impl Fn() -> Future<T, E>) {
-        match self {
-            Self::Ready(ready, number) => ready.push([number]),
-            Self::Callback(callback) => {
-                let future = future();
-                if let Err(panic) = panic::catch(|| callback(&future)) {
-                    log::error!("panic in a callback of {future:?}: {panic}");
-                }
-            }
-            Self::Waker(waker) => {
-                if let Err(panic) = panic::catch(|| waker.wake()) {
-                    log::error!("panic in a waker: {panic}");
-                }
-            }
         }
     }
 }

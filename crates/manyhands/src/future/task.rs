@@ -1,0 +1,122 @@
+//! One task as the Rust host has it: its promise with the kinds filled in, what a handle can ask of
+//! it, and whom it tells.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::errors::Exception;
+use crate::panic;
+use crate::promise::{Cancel, Promise, State, Turn, View, Wake, Watch};
+use crate::ready::Ready;
+
+use super::Future;
+
+/// A promise as the Rust host has it.
+pub(crate) type Core<J, T, E> = Promise<J, T, Exception<E>, Watcher<T, E>>;
+
+type Callback<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
+
+type Look<'a, T, E> = dyn FnMut(View<'_, T, Exception<E>>) + 'a;
+
+/// Whom a Rust promise tells.
+pub(crate) enum Watcher<T, E> {
+    Callback(Callback<T, E>),
+    Waker(Waker),
+    /// A queue of completed futures, and the number of this one in it.
+    Ready(Arc<Ready>, usize),
+}
+
+impl<T, E> Watch for Watcher<T, E> {
+    fn waits_for_notice(&self) -> bool {
+        matches!(self, Self::Ready(..))
+    }
+}
+
+/// The promise behind a handle, whatever job it carries.
+pub(crate) trait Handle<T, E>: Send + Sync {
+    fn state(&self) -> State;
+    fn wait(&self, deadline: Option<Instant>) -> bool;
+    fn look(&self, look: &mut Look<'_, T, E>);
+    fn take(&self) -> Option<T>;
+    fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>>;
+    fn unwatch(&self, which: &mut dyn FnMut(&Watcher<T, E>) -> bool) -> Wake<Watcher<T, E>>;
+    /// `Ok(None)`: cancelled before. Drops the job.
+    fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State>;
+    fn set_running_or_notify_cancel(&self) -> Result<Turn<Watcher<T, E>>, State>;
+    fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State>;
+}
+
+impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
+    fn state(&self) -> State {
+        Promise::state(self)
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        Promise::wait(self, deadline)
+    }
+
+    fn look(&self, look: &mut Look<'_, T, E>) {
+        Promise::look(self, look);
+    }
+
+    fn take(&self) -> Option<T> {
+        Promise::take(self)
+    }
+
+    fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>> {
+        Promise::watch(self, watcher)
+    }
+
+    fn unwatch(&self, which: &mut dyn FnMut(&Watcher<T, E>) -> bool) -> Wake<Watcher<T, E>> {
+        Promise::unwatch(self, which)
+    }
+
+    fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State> {
+        match Promise::cancel(self) {
+            Cancel::Now(job, wake) => {
+                panic::drop_caught(job);
+                Ok(Some(wake))
+            }
+            Cancel::Already => Ok(None),
+            Cancel::TooLate(state) => Err(state),
+        }
+    }
+
+    fn set_running_or_notify_cancel(&self) -> Result<Turn<Watcher<T, E>>, State> {
+        Promise::set_running_or_notify_cancel(self)
+    }
+
+    fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State> {
+        Promise::finish(self, outcome, |_| ()).map_err(|(_, state)| state)
+    }
+}
+
+/// Tells all in `wake` that the task has ended; `future` makes a handle for the callbacks.
+pub(crate) fn tell<T: Send, E: Send + Sync>(
+    wake: Wake<Watcher<T, E>>,
+    future: impl Fn() -> Future<T, E>,
+) {
+    for watcher in wake {
+        watcher.tell(&future);
+    }
+}
+
+impl<T: Send, E: Send + Sync> Watcher<T, E> {
+    pub(super) fn tell(self, future: impl Fn() -> Future<T, E>) {
+        match self {
+            Self::Ready(ready, number) => ready.push([number]),
+            Self::Callback(callback) => {
+                let future = future();
+                if let Err(panic) = panic::catch(|| callback(&future)) {
+                    log::error!("panic in a callback of {future:?}: {panic}");
+                }
+            }
+            Self::Waker(waker) => {
+                if let Err(panic) = panic::catch(|| waker.wake()) {
+                    log::error!("panic in a waker: {panic}");
+                }
+            }
+        }
+    }
+}

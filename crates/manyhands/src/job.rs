@@ -1,0 +1,127 @@
+//! `Job`: a task on its way to be run. One allocation holds it and its future.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::errors::{BrokenExecutor, Exception};
+use crate::function::{Call, attempt};
+use crate::future::{Core, Future, tell};
+use crate::panic;
+
+/// A task on its way to be run: what an executor is given.
+///
+/// It is run once, by [`run`](Self::run). One that is dropped unrun cancels its future.
+pub struct Job<'env>(Option<Arc<dyn Run + 'env>>);
+
+/// What a job does, whatever its function and types.
+pub(crate) trait Run: Send + Sync {
+    /// Runs the task unless it was cancelled. `publish` is called just before its outcome can be
+    /// seen, and is told whether nobody is left to be told afterwards.
+    /// What is left is the host's to drop, when it has time for it.
+    fn run<'env>(self: Arc<Self>, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>>
+    where
+        Self: 'env;
+    /// Cancels a task that will not be run.
+    fn discard(self: Arc<Self>);
+    fn fail(self: Arc<Self>, why: BrokenExecutor);
+}
+
+impl<'env> Job<'env> {
+    pub(crate) fn new(task: Arc<dyn Run + 'env>) -> Self {
+        Self(Some(task))
+    }
+
+    /// Runs the task, here and now, and ends its future; does nothing if it was cancelled. A panic
+    /// of the task is its exception and goes no further.
+    pub fn run(self) {
+        self.run_with(&mut |_| ());
+    }
+
+    pub(crate) fn run_with(mut self, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>> {
+        self.0.take().and_then(|task| task.run(publish))
+    }
+
+    /// Ends its future with the exception that the executor is broken, without running the task.
+    pub fn fail(mut self, why: BrokenExecutor) {
+        if let Some(task) = self.0.take() {
+            task.fail(why);
+        }
+    }
+}
+
+impl Drop for Job<'_> {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.take() {
+            task.discard();
+        }
+    }
+}
+
+impl fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").finish_non_exhaustive()
+    }
+}
+
+/// A value that nobody waits for. Dropping it may take as long as it likes.
+pub(crate) type Leftover<'env> = Box<dyn Send + 'env>;
+
+/// What is left of a task when the one who ran it is the last to know it.
+pub(crate) fn leftover<'env, J, T, E>(core: Arc<Core<J, T, E>>) -> Option<Leftover<'env>>
+where
+    J: Send + 'env,
+    T: Send + 'env,
+    E: Send + Sync + 'env,
+{
+    let core = Arc::into_inner(core)?;
+    if std::mem::needs_drop::<T>() { core.take().map(|value| Box::new(value) as _) } else { None }
+}
+
+impl<C, T, E> Run for Core<C, T, E>
+where
+    C: Call<Value = T, Error = E> + Send + 'static,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    fn run<'env>(self: Arc<Self>, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>>
+    where
+        Self: 'env,
+    {
+        if let Some(call) = self.claim() {
+            end(&self, attempt(call), publish, || Future::task(Arc::clone(&self) as _));
+        }
+        leftover(self)
+    }
+
+    fn discard(self: Arc<Self>) {
+        Future::task(self).cancel();
+    }
+
+    fn fail(self: Arc<Self>, why: BrokenExecutor) {
+        if let Some(call) = self.claim() {
+            panic::drop_caught(call);
+            end(
+                &self,
+                Err(Exception::Broken(why)),
+                |_| (),
+                || Future::task(Arc::clone(&self) as _),
+            );
+        }
+    }
+}
+
+/// Ends a claimed task and tells those who wait for it.
+pub(crate) fn end<J, T, E>(
+    core: &Core<J, T, E>,
+    outcome: Result<T, Exception<E>>,
+    publish: impl FnOnce(bool),
+    future: impl Fn() -> Future<T, E>,
+) where
+    T: Send,
+    E: Send + Sync,
+{
+    // An error here means that the future was ended from outside, by `set_result`: that one counts.
+    if let Ok(wake) = core.finish(outcome, publish) {
+        tell(wake, future);
+    }
+}
