@@ -42,7 +42,22 @@ use crate::wait::ReturnWhen;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// The trait can be used as an object: `&dyn Executor` is an `Executor` too.
+/// Pointers to executors are executors: a `Box<dyn Executor>` or an `Arc<dyn Executor>`, chosen at run
+/// time, has all the methods. So has a `&dyn Executor`, where it is passed on as `&impl Executor` or
+/// called through one more reference:
+///
+/// ```
+/// use manyhands::{Executor, InlineExecutor};
+///
+/// fn answer(executor: &dyn Executor) -> Result<i32, Box<dyn std::error::Error>> {
+///     Ok((&executor).spawn(|| 6 * 7)?.result(None)?)
+/// }
+///
+/// let boxed: Box<dyn Executor> = Box::new(InlineExecutor::new());
+/// assert_eq!(boxed.spawn(|| 6 * 7)?.result(None)?, 42);
+/// assert_eq!(answer(&*boxed)?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Executor: Send + Sync {
     /// Accepts a job, to run it by [`Job::run`] some time, here or in another thread. A job that is
     /// dropped instead cancels its future, so that no one waits for it in vain.

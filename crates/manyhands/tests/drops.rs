@@ -162,6 +162,19 @@ fn a_value_whose_drop_waits_for_a_later_task_holds_up_no_other() {
     }
 }
 
+/// Whatever the value ends by its drop, a channel here, the next task may wait for.
+#[test]
+fn a_value_that_nobody_wants_is_gone_before_its_worker_runs_the_next_task() {
+    let _watched = watched();
+    let pool = ThreadPoolExecutor::new(1).unwrap();
+    for _ in 0..20_000 {
+        let (sender, receiver) = mpsc::channel::<()>();
+        drop(pool.spawn(move || sender).unwrap());
+        let ended = pool.spawn(move || receiver.recv().is_err()).unwrap();
+        assert!(ended.result(None).unwrap());
+    }
+}
+
 #[test]
 fn a_callback_whose_captive_panics_when_dropped_is_logged() {
     let _watched = watched();

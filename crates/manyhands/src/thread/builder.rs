@@ -112,6 +112,7 @@ impl ThreadPoolBuilder {
     }
 
     /// Bounds the queue: no more than `max_pending` tasks wait to be run. Default: no bound.
+    /// A task that was cancelled keeps its place until a worker passes it by.
     ///
     /// ```
     /// use manyhands::{Executor, Reason, ThreadPoolExecutor, WhenFull};

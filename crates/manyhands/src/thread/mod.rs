@@ -6,6 +6,7 @@ mod scope;
 mod worker_loop;
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use crate::errors::{ConfigError, Refused};
 use crate::executor::Executor;
 use crate::future::deadline;
 use crate::job::Job;
-use pool::Stats;
+use pool::{Stats, Worker};
 use worker_loop::Workers;
 
 pub use builder::{ThreadPoolBuilder, WhenFull};
@@ -38,8 +39,11 @@ pub use scope::Scope;
 /// assert_eq!(future.result(None)?.as_deref(), Some("answer_0"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct ThreadPoolExecutor {
-    workers: Arc<Workers<'static>>,
+pub struct ThreadPoolExecutor(Arc<Inner>);
+
+/// What the executor shares with its threads.
+struct Inner {
+    workers: Workers<'static>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -64,7 +68,7 @@ impl ThreadPoolExecutor {
     }
 
     fn with(workers: Workers<'static>) -> Self {
-        Self { workers: Arc::new(workers), threads: Mutex::default() }
+        Self(Arc::new(Inner { workers, threads: Mutex::default() }))
     }
 
     /// What goes on in the pool at this moment.
@@ -79,29 +83,29 @@ impl ThreadPoolExecutor {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn stats(&self) -> Stats {
-        self.workers.pool.stats()
+        self.0.workers.pool.stats()
     }
 
     /// The most threads there may be.
     pub fn max_workers(&self) -> usize {
-        self.workers.pool.max_workers()
+        self.0.workers.pool.max_workers()
     }
 
     /// Shuts down as [`Executor::shutdown`] does and waits for the tasks, `timeout` at the longest;
     /// whether all have ended. A task of the pool itself cannot wait for its own end: called from
     /// one, this returns `false` at once, and `shutdown` returns without waiting.
     pub fn shutdown_timeout(&self, timeout: Duration, cancel_futures: bool) -> bool {
-        self.workers.close(cancel_futures);
+        self.0.workers.close(cancel_futures);
         self.join(deadline(Some(timeout)))
     }
 
     fn join(&self, deadline: Option<Instant>) -> bool {
-        if self.workers.is_current() || !self.workers.pool.wait_for_workers(deadline) {
+        if self.0.workers.is_current() || !self.0.workers.pool.wait_for_workers(deadline) {
             return false;
         }
         // All have left the pool, so what is left of their threads ends at once.
         let threads =
-            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+            std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             if thread.join().is_err() {
                 log::error!("a worker thread has panicked outside of any task");
@@ -111,18 +115,24 @@ impl ThreadPoolExecutor {
     }
 }
 
+impl Inner {
+    fn start_thread(self: &Arc<Self>, worker: Worker<Job<'static>>) -> io::Result<()> {
+        let inner = Arc::clone(self);
+        let thread = self.workers.thread(worker.index()).spawn(move || {
+            inner.workers.work(worker, &|worker| inner.start_thread(worker));
+        })?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        Ok(())
+    }
+}
+
 impl Executor for ThreadPoolExecutor {
     fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
-        self.workers.execute(job, |worker| {
-            let workers = Arc::clone(&self.workers);
-            let thread = workers.thread(worker.index()).spawn(move || workers.work(worker))?;
-            self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
-            Ok(())
-        })
+        self.0.workers.execute(job, &|worker| self.0.start_thread(worker))
     }
 
     fn shutdown(&self, wait: bool, cancel_futures: bool) {
-        self.workers.close(cancel_futures);
+        self.0.workers.close(cancel_futures);
         if wait {
             self.join(None);
         }

@@ -4,10 +4,11 @@
 //! `unsafe`; the pool they work for is the same as everywhere.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builder::Options;
-use super::pool::Stats;
+use super::pool::{Stats, Worker};
 use super::worker_loop::Workers;
 use crate::errors::{BrokenExecutor, Exception, Refused};
 
@@ -101,12 +102,17 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     fn accept(&self, job: Job<'scope>) -> Result<(), Refused<Job<'scope>>> {
-        self.workers.execute(job, |worker| {
-            let workers = Arc::clone(&self.workers);
-            let thread = workers.thread(worker.index());
-            thread.spawn_scoped(self.threads, move || workers.work(worker))?;
-            Ok(())
-        })
+        self.workers.execute(job, &|worker| self.start_thread(worker))
+    }
+
+    fn start_thread(&self, worker: Worker<Job<'scope>>) -> io::Result<()> {
+        let thread = self.workers.thread(worker.index());
+        let workers = Arc::clone(&self.workers);
+        let scope = Scope { workers, threads: self.threads };
+        thread.spawn_scoped(self.threads, move || {
+            scope.workers.work(worker, &|worker| scope.start_thread(worker));
+        })?;
+        Ok(())
     }
 }
 

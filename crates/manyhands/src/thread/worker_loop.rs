@@ -22,6 +22,9 @@ pub(super) struct Workers<'env> {
     number: usize,
 }
 
+/// Starts a thread that calls [`Workers::work`] with this worker.
+pub(super) type Start<'a, 'env> = &'a dyn Fn(Worker<Job<'env>>) -> io::Result<()>;
+
 thread_local! {
     /// The number of the pool whose worker this thread is; 0 where it is none.
     static WORKER_OF: Cell<usize> = const { Cell::new(0) };
@@ -49,7 +52,7 @@ impl<'env> Workers<'env> {
     pub(super) fn execute(
         &self,
         job: Job<'env>,
-        start: impl FnOnce(Worker<Job<'env>>) -> io::Result<()>,
+        start: Start<'_, 'env>,
     ) -> Result<(), Refused<Job<'env>>> {
         let in_caller = match self.when_full {
             WhenFull::Block => self.is_current(),
@@ -64,9 +67,7 @@ impl<'env> Workers<'env> {
         match self.pool.submit(job, when_full) {
             Ok(None) => Ok(()),
             Ok(Some(worker)) => {
-                if let Err(error) = start(worker) {
-                    self.could_not_start(&error);
-                }
+                self.start(worker, start);
                 Ok(())
             }
             Err((job, Rejection::Full { .. })) if in_caller => {
@@ -77,8 +78,9 @@ impl<'env> Workers<'env> {
         }
     }
 
-    /// The others will do the work; where there are none, it must not wait for them for ever.
-    fn could_not_start(&self, error: &io::Error) {
+    fn start(&self, worker: Worker<Job<'env>>, start: Start<'_, 'env>) {
+        let Err(error) = start(worker) else { return };
+        // The others will do the work; where there are none, it must not wait for them for ever.
         log::warn!("could not start a worker thread: {error}");
         fail(
             self.pool.drain_if_no_workers(),
@@ -97,7 +99,7 @@ impl<'env> Workers<'env> {
     }
 
     /// What a worker's thread does, from its first moment to its last.
-    pub(super) fn work(&self, mut worker: Worker<Job<'env>>) {
+    pub(super) fn work(&self, mut worker: Worker<Job<'env>>, start: Start<'_, 'env>) {
         WORKER_OF.set(self.number);
         if let Some(initializer) = &self.initializer
             && let Err(error) = initializer()
@@ -107,11 +109,13 @@ impl<'env> Workers<'env> {
             fail(self.pool.break_down(Arc::clone(&reason)), &reason);
             return;
         }
-        let mut leftovers = Vec::new();
         while let Some(job) = worker.next() {
-            leftovers.extend(job.run_with(&mut |last| worker.publish(last)));
-            if !leftovers.is_empty() && worker.set_busy() {
-                leftovers.drain(..).for_each(panic::drop_caught);
+            if let Some(value) = job.run_with(&mut |last| worker.publish(last)) {
+                // Dropping it may take long, or wait for another task: that one must find a worker.
+                if let Some(other) = worker.set_busy() {
+                    self.start(other, start);
+                }
+                panic::drop_caught(value);
             }
         }
     }

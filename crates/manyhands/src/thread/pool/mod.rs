@@ -187,7 +187,7 @@ impl<J> Pool<J> {
     /// # Errors
     /// The job, and why it was not accepted.
     pub fn submit(&self, job: J, when_full: WhenFull) -> Result<Option<Worker<J>>, (J, Rejection)> {
-        let shared = &*self.0;
+        let shared = &self.0;
         let mut state = shared.state.lock();
         loop {
             match &state.phase {
@@ -212,27 +212,11 @@ impl<J> Pool<J> {
         let mut state = state.let_go();
         state.queue.push_back(job);
         shared.queued.store(state.queue.len(), Ordering::Release);
-        if state.workers.len() < shared.max_workers
-            && state.queue.len() > shared.free.load(Ordering::Acquire)
-        {
-            return Ok(Some(self.add_worker(&mut state)));
+        let added = shared.add_worker_if_needed(&mut state);
+        if added.is_none() {
+            shared.wake_one(state);
         }
-        shared.wake_one(state);
-        Ok(None)
-    }
-
-    fn add_worker(&self, state: &mut State<J>) -> Worker<J> {
-        let local = Arc::new(Local {
-            queue: Mutex::new(LocalQueue { jobs: VecDeque::new(), filled_at: 0 }),
-            running: AtomicBool::new(false),
-            completed: AtomicU64::new(0),
-        });
-        state.workers.push(Arc::clone(&local));
-        let index = state.added;
-        state.added += 1;
-        // New workers are free: the job that called for one is theirs to take.
-        self.0.free.fetch_add(1, Ordering::AcqRel);
-        Worker::new(Arc::clone(&self.0), local, index)
+        Ok(added)
     }
 
     /// Accepts nothing from now on; workers leave when all that is queued has been run, or taken
@@ -308,6 +292,25 @@ impl<J> Pool<J> {
 }
 
 impl<J> Shared<J> {
+    /// One more worker if more is queued than workers are free, and there may be one more.
+    fn add_worker_if_needed(self: &Arc<Self>, state: &mut State<J>) -> Option<Worker<J>> {
+        let needed = state.queue.len() > self.free.load(Ordering::Acquire);
+        if !needed || state.workers.len() >= self.max_workers {
+            return None;
+        }
+        let local = Arc::new(Local {
+            queue: Mutex::new(LocalQueue { jobs: VecDeque::new(), filled_at: 0 }),
+            running: AtomicBool::new(false),
+            completed: AtomicU64::new(0),
+        });
+        state.workers.push(Arc::clone(&local));
+        let index = state.added;
+        state.added += 1;
+        // New workers are free: the job that called for one is theirs to take.
+        self.free.fetch_add(1, Ordering::AcqRel);
+        Some(Worker::new(Arc::clone(self), local, index))
+    }
+
     /// Wakes a parked worker if more is queued than those awake will come for.
     fn wake_one(&self, mut state: MutexGuard<'_, State<J>>) {
         if state.parked <= state.woken {

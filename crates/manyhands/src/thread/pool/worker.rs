@@ -80,18 +80,20 @@ impl<J> Worker<J> {
         }
     }
 
-    /// Counts this worker as busy with something that is no job and may take long. `false`: it has
-    /// said that it is free, and a job counts on it; do that first.
-    pub fn set_busy(&mut self) -> bool {
-        if self.free {
-            let state = self.shared.state.lock();
-            if !state.queue.is_empty() {
-                return false;
-            }
-            self.free = false;
-            self.shared.free.fetch_sub(1, Ordering::AcqRel);
+    /// Counts this worker as busy with something that is no job and may take long. `Some`: a job
+    /// counts on a free worker, and the host is to start one more thread with this one.
+    pub fn set_busy(&mut self) -> Option<Worker<J>> {
+        if !self.free {
+            return None;
         }
-        true
+        let mut state = self.shared.state.lock();
+        self.free = false;
+        self.shared.free.fetch_sub(1, Ordering::AcqRel);
+        let added = self.shared.add_worker_if_needed(&mut state);
+        if added.is_none() {
+            self.shared.wake_one(state);
+        }
+        added
     }
 
     /// Lets short jobs gather while they stream in: a worker as quick as its submitter would meet it
