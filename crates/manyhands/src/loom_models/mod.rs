@@ -17,6 +17,7 @@
 //! | `pool_close_wakes_nobody` | `pool::a_close_that_meets_workers…`, and most in which workers end |
 //! | `pool_free_is_not_told` | `pool::who_has_seen_an_outcome…` |
 //! | `pool_local_queues_are_not_shared` | `pool::a_job_in_the_local_queue…` |
+//! | `pool_busy_worker_calls_nobody` | `pool::a_job_that_counts_on_a_worker…` |
 //! | `pool_drain_overlooks_local_queues` | `pool::a_drain_that_meets_a_take…` |
 //! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
 //!

@@ -292,6 +292,31 @@ fn who_has_seen_an_outcome_finds_its_worker_free() {
 }
 
 #[test]
+fn a_job_that_counts_on_a_worker_that_gets_busy_finds_another() {
+    exhaustive(|| {
+        let site = Site::new(2, None, 1);
+        let [mut worker] = site.add_workers();
+        assert!(worker.try_next().is_some());
+        let busy = {
+            let site = Arc::clone(&site);
+            thread::spawn(move || {
+                worker.publish(true);
+                if let Some(other) = worker.set_busy() {
+                    site.work(other);
+                }
+                // As if it dropped a value that waits for the job.
+                assert_eq!(site.help.pop(None), Some(HELP));
+            })
+        };
+        if let Some(other) = site.submit(HELP) {
+            site.work(other);
+        }
+        busy.join().unwrap();
+        site.each_ran_once([HELP]);
+    });
+}
+
+#[test]
 fn a_worker_that_leaves_gives_back_what_is_in_its_local_queue() {
     exhaustive(|| {
         let site = Site::new(2, None, 3);

@@ -89,6 +89,9 @@ impl<J> Worker<J> {
         let mut state = self.shared.state.lock();
         self.free = false;
         self.shared.free.fetch_sub(1, Ordering::AcqRel);
+        if cfg!(sabotage = "pool_busy_worker_calls_nobody") {
+            return None;
+        }
         let added = self.shared.add_worker_if_needed(&mut state);
         if added.is_none() {
             self.shared.wake_one(state);
