@@ -15,6 +15,15 @@ use crate::future::{Future, Watcher, deadline};
 use crate::ready::Ready;
 
 /// Futures that were asked for and had not ended when the time was up.
+///
+/// ```
+/// use manyhands::{Future, as_completed};
+/// use std::time::Duration;
+///
+/// let pending: Future<i32> = Future::new();
+/// let unfinished = as_completed([pending], Duration::ZERO).next().unwrap().unwrap_err();
+/// assert_eq!(unfinished.to_string(), "1 (of 1) futures unfinished");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{unfinished} (of {total}) futures unfinished")]
 pub struct Unfinished {
@@ -59,6 +68,14 @@ pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
 
 impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     /// An empty queue.
+    ///
+    /// ```
+    /// use manyhands::CompletionQueue;
+    ///
+    /// let mut queue: CompletionQueue<i32> = CompletionQueue::new();
+    /// assert!(queue.next(None)?.is_none());
+    /// # Ok::<(), manyhands::Unfinished>(())
+    /// ```
     pub fn new() -> Self {
         Self {
             ready: Arc::new(Ready::new()),
@@ -70,6 +87,16 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     }
 
     /// Adds a future. One that has ended already is handed out like the others.
+    ///
+    /// ```
+    /// use manyhands::{CompletionQueue, Executor, InlineExecutor};
+    ///
+    /// let mut queue = CompletionQueue::new();
+    /// let ended = InlineExecutor::new().spawn(|| 5)?;
+    /// queue.push(ended.clone());
+    /// assert_eq!(queue.next(None)?, Some(ended));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn push(&mut self, future: Future<T, E>) {
         let ended = self.add(future);
         self.ready.push(ended);
@@ -93,6 +120,21 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     ///
     /// # Errors
     /// [`Unfinished`] when the time is up; the futures stay in the queue.
+    ///
+    /// ```
+    /// use manyhands::{CompletionQueue, Future};
+    /// use std::time::Duration;
+    ///
+    /// let [slow, quick] = [(); 2].map(|()| Future::<i32>::new());
+    /// let mut queue = CompletionQueue::new();
+    /// queue.extend([slow.clone(), quick.clone()]);
+    /// quick.set_result(1)?;
+    /// assert_eq!(queue.next(None)?, Some(quick));
+    /// assert!(queue.next(Duration::ZERO).is_err());
+    /// slow.set_result(2)?;
+    /// assert_eq!(queue.next(None)?, Some(slow));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn next(
         &mut self,
         timeout: impl Into<Option<Duration>>,
@@ -118,11 +160,31 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     }
 
     /// How many futures have not been handed out.
+    ///
+    /// ```
+    /// use manyhands::{CompletionQueue, Executor, InlineExecutor};
+    ///
+    /// let mut queue = CompletionQueue::new();
+    /// queue.push(InlineExecutor::new().spawn(|| 5)?);
+    /// assert_eq!(queue.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.futures.len() - self.vacant.len()
     }
 
     /// Whether all futures have been handed out.
+    ///
+    /// ```
+    /// use manyhands::{CompletionQueue, Executor, InlineExecutor};
+    ///
+    /// let mut queue = CompletionQueue::new();
+    /// queue.push(InlineExecutor::new().spawn(|| 5)?);
+    /// assert!(!queue.is_empty());
+    /// queue.next(None)?;
+    /// assert!(queue.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -164,9 +226,10 @@ impl<T: Send, E: Send + Sync> fmt::Debug for CompletionQueue<T, E> {
     }
 }
 
-/// Iterates over `futures` in the order in which they complete, each once (also one given twice), those
-/// that are done already first. The `timeout` counts from this call, for all of them together; when
-/// it is up, the iterator gives one [`Unfinished`] and ends, and the tasks go on.
+/// Iterates over `futures` in the order in which they complete, each once (also one given twice).
+/// Those that are done at the call come as early as they are met. The `timeout` counts from this
+/// call, for all of them together; when it is up, the iterator gives one [`Unfinished`] and ends,
+/// and the tasks go on.
 ///
 /// The futures may belong to different executors. The iterator lets go of each as it yields it.
 ///

@@ -10,6 +10,17 @@ use crate::promise::State;
 ///
 /// A task that returned `Err` and a task that panicked have both failed, and the variants tell them
 /// apart. Cloning is cheap: the error itself is shared.
+///
+/// ```
+/// use manyhands::{Exception, Executor, InlineExecutor};
+///
+/// let inline = InlineExecutor::new();
+/// let error = inline.try_spawn(|| "x".parse::<u8>())?.exception(None)?;
+/// assert!(matches!(error, Some(Exception::Error(_))));
+/// let panic = inline.spawn(|| panic!("no luck"))?.exception(None)?;
+/// assert!(matches!(panic, Some(Exception::Panic(_))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Exception<E> {
@@ -35,6 +46,16 @@ impl<E> Clone for Exception<E> {
 }
 
 /// Why a future gave no result.
+///
+/// ```
+/// use manyhands::{Future, FutureError};
+/// use std::time::Duration;
+///
+/// let future: Future<i32> = Future::new();
+/// assert!(matches!(future.result(Duration::ZERO), Err(FutureError::TimedOut)));
+/// future.cancel();
+/// assert!(matches!(future.result(None), Err(FutureError::Cancelled)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FutureError<E = std::convert::Infallible> {
@@ -71,6 +92,16 @@ impl<E> Clone for FutureError<E> {
 }
 
 /// A transition that the state of the future does not allow (CPython's `InvalidStateError`).
+///
+/// ```
+/// use manyhands::{Future, State};
+///
+/// let future: Future<i32> = Future::new();
+/// future.set_result(1)?;
+/// let invalid = future.set_result(2).unwrap_err();
+/// assert_eq!((invalid.state, invalid.attempt), (State::Finished, "set_result"));
+/// # Ok::<(), manyhands::InvalidState>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{attempt} is not possible: the future is {state}")]
 pub struct InvalidState {
@@ -81,6 +112,14 @@ pub struct InvalidState {
 }
 
 /// An executor that can run nothing any more, or could not run this task.
+///
+/// ```
+/// use manyhands::{BrokenExecutor, BrokenThreadPool};
+/// use std::sync::Arc;
+///
+/// let broken = BrokenThreadPool { reason: Arc::new("no threads".to_owned()) };
+/// assert_eq!(BrokenExecutor::from(broken.clone()), BrokenExecutor::ThreadPool(broken));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrokenExecutor {
@@ -90,14 +129,35 @@ pub enum BrokenExecutor {
 }
 
 /// A thread pool that can run nothing any more, or could not run this task.
+///
+/// ```
+/// use manyhands::{BrokenExecutor, Exception, Executor, ThreadPoolExecutor};
+///
+/// let pool =
+///     ThreadPoolExecutor::builder().try_initializer(|| Err("no licence"), ()).build()?;
+/// let exception = pool.spawn(|| ())?.exception(None)?;
+/// let Some(Exception::Broken(BrokenExecutor::ThreadPool(broken))) = exception else {
+///     panic!("{exception:?}");
+/// };
+/// assert!(broken.reason.contains("no licence"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the thread pool is broken: {reason}")]
+#[error("the thread pool cannot run the task: {reason}")]
 pub struct BrokenThreadPool {
     /// What broke it: the initializer's failure, or the system's refusal to start a thread.
     pub reason: Arc<String>,
 }
 
 /// Why an executor did not accept a task.
+///
+/// ```
+/// use manyhands::{Executor, InlineExecutor, Reason};
+///
+/// let inline = InlineExecutor::new();
+/// inline.shutdown(true, false);
+/// assert_eq!(inline.spawn(|| 5).unwrap_err().reason, Reason::Shutdown);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
@@ -116,6 +176,15 @@ pub enum Reason {
 }
 
 /// A task that was not accepted, given back.
+///
+/// ```
+/// use manyhands::{Executor, InlineExecutor};
+///
+/// let inline = InlineExecutor::new();
+/// inline.shutdown(true, false);
+/// let refused = inline.spawn(|| 6 * 7).unwrap_err();
+/// assert_eq!((refused.task)(), 42); // the closure is here again
+/// ```
 pub struct Refused<T> {
     /// Why.
     pub reason: Reason,
@@ -142,6 +211,13 @@ impl<T> std::error::Error for Refused<T> {
 }
 
 /// Options that cannot be: the executor was not made.
+///
+/// ```
+/// use manyhands::{ConfigError, ThreadPoolExecutor, WhenFull};
+///
+/// let none = ThreadPoolExecutor::builder().max_pending(0, WhenFull::Refuse).build();
+/// assert_eq!(none.unwrap_err(), ConfigError::NoRoom);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

@@ -14,15 +14,15 @@ use crate::future::{Core, Future};
 use crate::future_list::{FutureList, RunToResults};
 use crate::job::Job;
 use crate::map::Map;
-use crate::promise::Promise;
+use crate::promise::{Cancel, Promise};
 use crate::step::{Each, Star, TryEach, TryStar};
 use crate::wait::ReturnWhen;
 
 /// Runs tasks and hands out futures for them.
 ///
 /// A task is a function and a tuple of its arguments ([`submit`](Self::submit)), or a closure
-/// ([`spawn`](Self::spawn)). A function of the `try_` family returns a `Result`, whose `Err` becomes
-/// the task's exception, as in [`Iterator::try_for_each`].
+/// ([`spawn`](Self::spawn)). A function of the `try_` family returns a `Result`, whose `Err`
+/// becomes the task's exception, as in [`Iterator::try_for_each`].
 ///
 /// The same generic code runs on every executor; which one is decided in one line:
 ///
@@ -42,9 +42,9 @@ use crate::wait::ReturnWhen;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Pointers to executors are executors: a `Box<dyn Executor>` or an `Arc<dyn Executor>`, chosen at run
-/// time, has all the methods. So has a `&dyn Executor`, where it is passed on as `&impl Executor` or
-/// called through one more reference:
+/// Pointers to executors are executors: a `Box<dyn Executor>` or an `Arc<dyn Executor>`, chosen at
+/// run time, has all the methods. So has a `&dyn Executor`, where it is passed on as
+/// `&impl Executor` or called through one more reference:
 ///
 /// ```
 /// use manyhands::{Executor, InlineExecutor};
@@ -64,10 +64,40 @@ pub trait Executor: Send + Sync {
     ///
     /// # Errors
     /// [`Refused`] with the job, if it is not accepted.
+    ///
+    /// ```
+    /// use manyhands::{Executor, Job, Refused};
+    ///
+    /// struct ThreadPerTask;
+    ///
+    /// impl Executor for ThreadPerTask {
+    ///     fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
+    ///         std::thread::spawn(|| job.run());
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn shutdown(&self, _wait: bool, _cancel_futures: bool) {} // it keeps no threads
+    /// }
+    ///
+    /// assert_eq!(ThreadPerTask.spawn(|| 6 * 7)?.result(None)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>>;
 
     /// Accepts nothing from now on. What is pending still runs, unless `cancel_futures` cancels it;
-    /// with `wait`, returns when all of it has ended. May be called more than once.
+    /// with `wait`, returns when all of it has ended. May be called more than once. Called from one
+    /// of the executor's own tasks it cannot wait for itself, and returns at once.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let future = pool.spawn(|| 6 * 7)?;
+    /// pool.shutdown(true, false);
+    /// assert!(future.done());
+    /// assert!(pool.spawn(|| 6 * 7).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn shutdown(&self, wait: bool, cancel_futures: bool);
 
     /// Submits `function(args…)`.
@@ -216,7 +246,8 @@ pub trait Executor: Send + Sync {
     /// use manyhands::{Executor, InlineExecutor};
     ///
     /// let inline = InlineExecutor::new();
-    /// let powers: Result<Vec<_>, _> = inline.starmap(u32::pow, std::iter::zip([2, 3], [5, 4])).collect();
+    /// let pairs = std::iter::zip([2, 3], [5, 4]);
+    /// let powers: Result<Vec<_>, _> = inline.starmap(u32::pow, pairs).collect();
     /// assert_eq!(powers?, [32, 81]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -232,6 +263,15 @@ pub trait Executor: Send + Sync {
     }
 
     /// As [`starmap`](Self::starmap), for a function that returns a `Result`.
+    ///
+    /// ```
+    /// use manyhands::{Executor, InlineExecutor};
+    ///
+    /// let inline = InlineExecutor::new();
+    /// let calls = [("ff", 16), ("12", 2)];
+    /// let numbers: Vec<_> = inline.try_starmap(u8::from_str_radix, calls).collect();
+    /// assert!(matches!(numbers[..], [Ok(255), Err(_)]));
+    /// ```
     fn try_starmap<F, I, T, E>(
         &self,
         function: F,
@@ -292,7 +332,8 @@ pub trait Executor: Send + Sync {
     /// use manyhands::{Executor, InlineExecutor};
     ///
     /// let calls = ["1", "2"].map(|word| move || word.parse::<u8>());
-    /// let results: Result<Vec<_>, _> = InlineExecutor::new().run_to_results(calls, None)?.collect();
+    /// let inline = InlineExecutor::new();
+    /// let results: Result<Vec<_>, _> = inline.run_to_results(calls, None)?.collect();
     /// assert_eq!(results?, [1, 2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -339,10 +380,10 @@ where
     let core: Arc<Core<C, C::Value, C::Error>> = Arc::new(Promise::new(Some(call)));
     match executor.execute(Job::new(Arc::clone(&core) as _)) {
         Ok(()) => Ok(Future::task(core)),
-        Err(refused) => match core.withdraw() {
-            Some(call) => Err(Refused { reason: refused.reason, task: call }),
+        Err(refused) => match core.cancel() {
+            Cancel::Now(Some(call), _) => Err(Refused { reason: refused.reason, task: call }),
             // The executor has run or cancelled the job it says it refuses: the future tells more.
-            None => Ok(Future::task(core)),
+            _ => Ok(Future::task(core)),
         },
     }
 }

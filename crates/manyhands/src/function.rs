@@ -11,6 +11,17 @@ use crate::panic;
 /// `Function<(A, B), Output = R>`.
 ///
 /// Implemented for every `FnOnce` of up to six arguments; there is no need to implement it.
+///
+/// ```
+/// use manyhands::Function;
+///
+/// fn call<F: Function<A>, A>(function: F, args: A) -> F::Output {
+///     function.call(args)
+/// }
+///
+/// assert_eq!(call(u32::pow, (2, 5)), 32);
+/// assert_eq!(call(|| 6 * 7, ()), 42);
+/// ```
 pub trait Function<Args> {
     /// What it returns.
     type Output;

@@ -10,6 +10,23 @@ use crate::promise::State;
 use crate::wait::{ReturnWhen, wait};
 
 /// The futures of several calls, in the order of the calls.
+///
+/// ```
+/// use manyhands::{Executor, InlineExecutor, ReturnWhen};
+///
+/// let calls = ["1", "two"].map(|word| move || word.parse::<u8>());
+/// let list = InlineExecutor::new().run_to_futures(calls, None, ReturnWhen::AllCompleted)?;
+/// assert_eq!((list.len(), list.is_empty(), list.contains(&list[0])), (2, false, true));
+/// assert!(list.iter().eq(list.done_futures()) && list.has_done_futures());
+///
+/// assert!(list.has_successful_futures() && list.has_exception_futures());
+/// assert_eq!(list.successful_futures().collect::<Vec<_>>(), [&list[0]]);
+/// assert_eq!(list.exception_futures().collect::<Vec<_>>(), [&list[1]]);
+///
+/// assert!(!list.has_running_futures() && !list.has_cancelled_futures());
+/// assert_eq!(list.running_futures().chain(list.cancelled_futures()).count(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct FutureList<T: Send, E: Send + Sync> {
     futures: Vec<Future<T, E>>,
@@ -43,6 +60,16 @@ impl<T: Send + 'static, E: Send + Sync + 'static> FutureList<T, E> {
 
 impl<T: Send, E: Send + Sync> FutureList<T, E> {
     /// Waits until the condition holds, `timeout` at the longest; whether all have ended.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ReturnWhen, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(2)?;
+    /// let calls = ["1", "2"].map(|word| move || word.parse::<u8>());
+    /// let list = pool.run_to_futures(calls, None, ReturnWhen::Immediately)?;
+    /// assert!(list.wait(None, ReturnWhen::AllCompleted));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn wait(&self, timeout: impl Into<Option<Duration>>, return_when: ReturnWhen) -> bool {
         wait(self.futures.iter().cloned(), timeout, return_when).not_done.is_empty()
     }
@@ -52,6 +79,21 @@ impl<T: Send, E: Send + Sync> FutureList<T, E> {
     ///
     /// # Errors
     /// [`FutureError::TimedOut`] when some are still running then.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ReturnWhen, ThreadPoolExecutor};
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let (done, wait) = mpsc::channel::<()>();
+    /// pool.spawn(move || wait.recv())?; // keeps the only worker
+    /// let calls = ["1", "2"].map(|word| move || word.parse::<u8>());
+    /// let list = pool.run_to_futures(calls, None, ReturnWhen::Immediately)?;
+    /// list.cancel(None)?;
+    /// assert_eq!(list.cancelled_futures().count(), 2);
+    /// drop(done);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel(&self, timeout: impl Into<Option<Duration>>) -> Result<(), FutureError> {
         for future in &self.futures {
             future.cancel();
@@ -182,6 +224,15 @@ impl<T: Send, E: Send + Sync> std::fmt::Debug for FutureList<T, E> {
 }
 
 /// The iterator of [`Executor::run_to_results`].
+///
+/// ```
+/// use manyhands::{Executor, InlineExecutor};
+///
+/// let calls = ["1", "x", "3"].map(|word| move || word.parse::<u8>());
+/// let results: Vec<_> = InlineExecutor::new().run_to_results(calls, None)?.collect();
+/// assert!(matches!(results[..], [Ok(1), Err(_)])); // the first failure ends it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct RunToResults<T: Send, E: Send + Sync> {
     futures: std::vec::IntoIter<Future<T, E>>,
     deadline: Option<Instant>,

@@ -11,6 +11,31 @@ use crate::panic;
 /// A task on its way to be run: what an executor is given.
 ///
 /// It is run once, by [`run`](Self::run). One that is dropped unrun cancels its future.
+///
+/// ```
+/// use manyhands::{Executor, Job, Refused};
+/// use std::sync::Mutex;
+///
+/// struct Later(Mutex<Vec<Job<'static>>>);
+///
+/// impl Executor for Later {
+///     fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
+///         self.0.lock().unwrap().push(job);
+///         Ok(())
+///     }
+///
+///     fn shutdown(&self, _wait: bool, _cancel_futures: bool) {}
+/// }
+///
+/// let later = Later(Mutex::default());
+/// let (run, dropped) = (later.spawn(|| 6 * 7)?, later.spawn(|| 6 * 9)?);
+/// let mut jobs = later.0.into_inner().unwrap();
+/// drop(jobs.pop());
+/// jobs.remove(0).run();
+/// assert_eq!(run.result(None)?, 42);
+/// assert!(dropped.cancelled());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Job<'env>(Option<Arc<dyn Run + 'env>>);
 
 /// What a job does, whatever its function and types.
@@ -34,7 +59,7 @@ impl<'env> Job<'env> {
     /// Runs the task, here and now, and ends its future; does nothing if it was cancelled. A panic
     /// of the task is its exception and goes no further.
     pub fn run(self) {
-        self.run_with(&mut |_| ());
+        panic::drop_caught(self.run_with(&mut |_| ()));
     }
 
     pub(crate) fn run_with(mut self, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>> {
@@ -42,6 +67,26 @@ impl<'env> Job<'env> {
     }
 
     /// Ends its future with the exception that the executor is broken, without running the task.
+    ///
+    /// ```
+    /// use manyhands::{BrokenThreadPool, Exception, Executor, Job, Refused};
+    /// use std::sync::Arc;
+    ///
+    /// struct Broken;
+    ///
+    /// impl Executor for Broken {
+    ///     fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
+    ///         job.fail(BrokenThreadPool { reason: Arc::new("no threads".to_owned()) }.into());
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn shutdown(&self, _wait: bool, _cancel_futures: bool) {}
+    /// }
+    ///
+    /// let exception = Broken.spawn(|| 6 * 7)?.exception(None)?;
+    /// assert!(matches!(exception, Some(Exception::Broken(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn fail(mut self, why: BrokenExecutor) {
         if let Some(task) = self.0.take() {
             task.fail(why);
@@ -74,7 +119,8 @@ where
     E: Send + Sync + 'env,
 {
     let core = Arc::into_inner(core)?;
-    if std::mem::needs_drop::<T>() { core.take().map(|value| Box::new(value) as _) } else { None }
+    let has_drop = std::mem::needs_drop::<T>() || std::mem::needs_drop::<E>();
+    has_drop.then(|| Box::new(core) as _)
 }
 
 impl<C, T, E> Run for Core<C, T, E>
@@ -114,14 +160,18 @@ where
 pub(crate) fn end<J, T, E>(
     core: &Core<J, T, E>,
     outcome: Result<T, Exception<E>>,
-    publish: impl FnOnce(bool),
+    mut publish: impl FnMut(bool),
     future: impl Fn() -> Future<T, E>,
 ) where
     T: Send,
     E: Send + Sync,
 {
-    // An error here means that the future was ended from outside, by `set_result`: that one counts.
-    if let Ok(wake) = core.finish(outcome, publish) {
-        tell(wake, future);
+    match core.finish(outcome, &mut publish) {
+        Ok(wake) => tell(wake, future),
+        // The future was ended from outside, by `set_result`: that counts, and this is for nobody.
+        Err((outcome, _)) => {
+            publish(false);
+            panic::drop_caught(outcome);
+        }
     }
 }

@@ -17,8 +17,12 @@ use crate::step::Step;
 /// What [`Executor::map`] and its kin return: an iterator over the results.
 ///
 /// It starts at the first `next`, or at [`start`](Self::start): then it submits all items, or, with
-/// [`buffersize`](Self::buffersize), only so many ahead of what has been taken. An error is the last
-/// thing it gives: what is pending then is cancelled, as it is when the iterator is dropped.
+/// [`buffersize`](Self::buffersize), only so many ahead of what has been taken. An error is the
+/// last thing it gives: what is pending then is cancelled, as it is when the iterator is dropped.
+///
+/// Of its types, `X` is the executor, `I` the items, and `S` one of [`Each`](crate::Each),
+/// [`TryEach`](crate::TryEach), [`Star`](crate::Star) and [`TryStar`](crate::TryStar), which only
+/// name the four ways to call the function.
 #[must_use = "nothing is submitted before the first `next`, or `start`"]
 pub struct Map<'x, X, I, S>
 where
@@ -131,7 +135,19 @@ where
 
     /// Gives up when `timeout`, counted from the call of `map`, is over and the next result is not
     /// there: the iterator gives [`FutureError::TimedOut`] and ends, and what is pending is
-    /// cancelled. A result that is there is given even then.
+    /// cancelled. A result that is there is given even then. A submit that blocks on a full queue
+    /// is not interrupted.
+    ///
+    /// ```
+    /// use manyhands::{Executor, FutureError, ThreadPoolExecutor};
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let mut squares = pool.map(|n: u64| n * n, 1..=3).timeout(Duration::ZERO);
+    /// assert!(matches!(squares.next(), Some(Err(FutureError::TimedOut))));
+    /// assert!(squares.next().is_none());
+    /// # Ok::<(), manyhands::ConfigError>(())
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.deadline = self.called.checked_add(timeout);
         self
@@ -140,7 +156,18 @@ where
     /// Gives the results as they complete instead of in the order of the items.
     ///
     /// # Panics
-    /// If the map has been started.
+    /// If something has been submitted already, as by [`start`](Self::start).
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(2)?;
+    /// let squares: Result<Vec<_>, _> = pool.map(|n: u64| n * n, 1..=3).unordered().collect();
+    /// let mut squares = squares?;
+    /// squares.sort();
+    /// assert_eq!(squares, [1, 4, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unordered(mut self) -> Self {
         assert!(self.outstanding == 0, "`unordered` must come before the map starts");
         self.in_flight = InFlight::Unordered(CompletionQueue::new());
@@ -148,6 +175,16 @@ where
     }
 
     /// Submits now what the first `next` would submit.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(2)?;
+    /// let squares = pool.map(|n: u64| n * n, 1..=3).start();
+    /// pool.shutdown(true, false); // all three have been submitted
+    /// assert_eq!(squares.collect::<Result<Vec<_>, _>>()?, [1, 4, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn start(mut self) -> Self {
         self.feed();
         self
@@ -157,6 +194,10 @@ where
     fn feed(&mut self) {
         while !self.ended && self.failure.is_none() && self.has_room() {
             let Some(chunk) = self.held.take().or_else(|| self.next_chunk()) else { break };
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                self.failure = Some(FutureError::TimedOut);
+                break;
+            }
             let size = 1 + chunk.rest.len();
             let step = Arc::clone(&self.step);
             match self.executor.submit(run_chunk, (step, chunk)) {

@@ -10,6 +10,16 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::{Arc, Once};
 
 /// A task's panic.
+///
+/// ```
+/// use manyhands::{Exception, Executor, InlineExecutor};
+///
+/// let exception = InlineExecutor::new().spawn(|| panic!("no luck"))?.exception(None)?;
+/// let Some(Exception::Panic(panic)) = exception else { unreachable!() };
+/// assert_eq!(panic.message(), "no luck");
+/// assert!(panic.location().is_some_and(|place| place.contains(':')));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Panic(Arc<Caught>);
 
@@ -24,7 +34,9 @@ impl Panic {
         &self.0.message
     }
 
-    /// The place in the source, as `file:line:column`.
+    /// The place in the source, as `file:line:column`. `None` when the panic hook has not seen it:
+    /// for a panic that was resumed, which calls no hook, and in a program that set a hook of its
+    /// own after the first task ran.
     pub fn location(&self) -> Option<&str> {
         self.0.location.as_deref()
     }
@@ -57,21 +69,31 @@ thread_local! {
 /// Calls `f`; a panic in it comes back as a value.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let others = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            note_place(info);
-            others(info);
-        }));
-    });
+    // A hook cannot be set while the thread panics; the next task will do it.
+    if !HOOK.is_completed() && !std::thread::panicking() {
+        HOOK.call_once(set_hook);
+    }
     let outer = CATCHING.replace(true);
     // One that was caught before, by others, has left its place: `resume_unwind` would inherit it.
-    PLACE.take();
+    let _ = take_place();
     let result = catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(outer);
     result.map_err(|payload| {
         Panic(Arc::new(Caught { message: message_of(payload), location: PLACE.take() }))
     })
+}
+
+fn set_hook() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        note_place(info);
+        others(info);
+    }));
+}
+
+/// `None` also in a thread so near its end that its locals are gone.
+fn take_place() -> Option<String> {
+    PLACE.try_with(RefCell::take).ok().flatten()
 }
 
 /// Drops what may panic as it goes, where the rest must be done all the same.
@@ -85,7 +107,7 @@ pub(crate) fn drop_caught<T>(value: T) {
 
 fn note_place(info: &PanicHookInfo<'_>) {
     if CATCHING.get() {
-        PLACE.set(info.location().map(ToString::to_string));
+        let _ = PLACE.try_with(|place| place.replace(info.location().map(ToString::to_string)));
     }
 }
 

@@ -40,6 +40,18 @@ use crate::watchers::Watchers;
 pub use crate::watchers::{Wake, Watch};
 
 /// Where a task stands. The names are CPython's.
+///
+/// ```
+/// use manyhands::{Future, State};
+///
+/// let future: Future<()> = Future::new();
+/// assert_eq!(future.state().to_string(), "PENDING");
+/// future.cancel();
+/// assert!(future.state().is_done() && !future.state().is_notified());
+/// future.set_running_or_notify_cancel()?;
+/// assert!(future.state().is_notified());
+/// # Ok::<(), manyhands::InvalidState>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum State {
@@ -91,6 +103,16 @@ impl std::fmt::Display for State {
 }
 
 /// What an ended or unended task shows to one who looks.
+///
+/// ```
+/// # use manyhands::promise::{Promise, State, View, Watch};
+/// # struct Tell;
+/// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+/// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+/// assert!(task.look(|view| matches!(view, View::Unfinished(State::Pending))));
+/// drop(task.finish(Ok(5), |_| ()));
+/// assert!(task.look(|view| matches!(view, View::Done(5))));
+/// ```
 #[derive(Debug)]
 pub enum View<'a, T, E> {
     /// It has not ended.
@@ -106,6 +128,15 @@ pub enum View<'a, T, E> {
 }
 
 /// What became of a request to cancel.
+///
+/// ```
+/// # use manyhands::promise::{Cancel, Promise, State, Watch};
+/// # struct Tell;
+/// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+/// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+/// task.claim();
+/// assert!(matches!(task.cancel(), Cancel::TooLate(State::Running)));
+/// ```
 #[must_use = "those who wait for this task have to be told"]
 #[derive(Debug)]
 pub enum Cancel<J, W> {
@@ -118,6 +149,19 @@ pub enum Cancel<J, W> {
 }
 
 /// What the executor is to do with a bare future whose turn has come.
+///
+/// ```
+/// # use manyhands::promise::{Promise, Turn, Watch};
+/// # struct Tell;
+/// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+/// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+/// match task.set_running_or_notify_cancel() {
+///     Ok(Turn::Run) => drop(task.finish(Ok(5), |_| ())),
+///     Ok(Turn::Skip(wake)) => wake.for_each(|Tell| println!("cancelled")),
+///     Err(state) => println!("already {state}"),
+/// }
+/// assert_eq!(task.take(), Some(5));
+/// ```
 #[must_use = "a cancelled task must not run, and those who wait for it have to be told"]
 #[derive(Debug)]
 pub enum Turn<W> {
@@ -129,6 +173,39 @@ pub enum Turn<W> {
 
 /// One task's life. `J` is the job while it waits to run, `T` and `E` are the two kinds of
 /// outcome, `W` is whom to tell. Its host owns it: an `Arc` in Rust, a Python object in Python.
+///
+/// ```
+/// use manyhands::promise::{Promise, Watch};
+/// use std::sync::{Arc, mpsc};
+///
+/// /// Those who are told of a task's end in this host: channels.
+/// struct Tell(mpsc::Sender<&'static str>);
+///
+/// impl Watch for Tell {
+///     fn waits_for_notice(&self) -> bool {
+///         false
+///     }
+/// }
+///
+/// type Task = Promise<fn() -> i32, i32, String, Tell>;
+///
+/// fn run(task: &Task) {
+///     let Some(job) = task.claim() else { return };
+///     if let Ok(wake) = task.finish(Ok(job()), |_| ()) {
+///         wake.for_each(|Tell(sender)| sender.send("ended").unwrap());
+///     }
+/// }
+///
+/// let task = Arc::new(Task::new(Some(|| 6 * 7)));
+/// let (sender, ended) = mpsc::channel();
+/// assert!(task.watch(Tell(sender)).is_ok());
+/// let runner = Arc::clone(&task);
+/// std::thread::spawn(move || run(&runner));
+/// assert!(task.wait(None));
+/// assert_eq!(task.take(), Some(42));
+/// assert_eq!(ended.recv()?, "ended");
+/// # Ok::<(), mpsc::RecvError>(())
+/// ```
 pub struct Promise<J, T, E, W> {
     state: AtomicU8,
     body: Mutex<Body<J, T, E, W>>,
@@ -171,6 +248,15 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
 
     /// PENDING to RUNNING, handing the job to the one who will run it. `None`: the task was
     /// cancelled or ended in another way, and there is nothing to run.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, State, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+    /// assert_eq!((task.claim(), task.claim()), (Some("job"), None));
+    /// assert_eq!(task.state(), State::Running);
+    /// ```
     pub fn claim(&self) -> Option<J> {
         let mut body = self.body.lock();
         if !matches!(body.slot, Slot::Pending(_)) {
@@ -185,18 +271,19 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         }
     }
 
-    /// Takes the job back from a task that was never accepted; the task counts as cancelled.
-    pub fn withdraw(&self) -> Option<J> {
-        match self.cancel() {
-            Cancel::Now(job, _) => job,
-            Cancel::TooLate(_) | Cancel::Already => None,
-        }
-    }
-
     /// PENDING to RUNNING, or CANCELLED to CANCELLED_AND_NOTIFIED.
     ///
     /// # Errors
     /// The state, when it is another one.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Turn, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// drop(task.cancel());
+    /// assert!(matches!(task.set_running_or_notify_cancel(), Ok(Turn::Skip(_))));
+    /// ```
     pub fn set_running_or_notify_cancel(&self) -> Result<Turn<W>, State> {
         let mut body = self.body.lock();
         match (&body.slot, self.state()) {
@@ -220,6 +307,16 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     ///
     /// # Errors
     /// The outcome and the state, when the task has ended already.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, State, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// let wake = task.finish(Ok(5), |last| assert!(last)).unwrap();
+    /// assert!(wake.is_empty());
+    /// assert_eq!(task.finish(Ok(6), |_| ()).unwrap_err(), (Ok(6), State::Finished));
+    /// ```
     #[allow(clippy::type_complexity, reason = "the outcome goes back beside the state")]
     pub fn finish(
         &self,
@@ -250,6 +347,15 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     }
 
     /// PENDING to CANCELLED, or at once to CANCELLED_AND_NOTIFIED when the promise carries its job.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Cancel, Promise, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+    /// assert!(matches!(task.cancel(), Cancel::Now(Some("job"), _)));
+    /// assert!(matches!(task.cancel(), Cancel::Already));
+    /// ```
     pub fn cancel(&self) -> Cancel<J, W> {
         let mut body = self.body.lock();
         match &body.slot {
@@ -277,6 +383,17 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     ///
     /// # Errors
     /// The watcher, when there is nothing left to wait for: tell it at once.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// assert_eq!(task.watch(Tell(1)), Ok(()));
+    /// let wake = task.finish(Ok(5), |_| ()).unwrap();
+    /// assert!(wake.eq([Tell(1)]));
+    /// assert_eq!(task.watch(Tell(2)), Err(Tell(2)));
+    /// ```
     pub fn watch(&self, watcher: W) -> Result<(), W> {
         let mut body = self.body.lock();
         let looked = self.state();
@@ -288,11 +405,31 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     }
 
     /// Takes back the watchers that `which` picks.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// assert!(task.watch(Tell(1)).is_ok() && task.watch(Tell(2)).is_ok());
+    /// assert!(task.unwatch(|tell| tell.0 == 1).eq([Tell(1)]));
+    /// assert!(task.finish(Ok(5), |_| ()).unwrap().eq([Tell(2)]));
+    /// ```
     pub fn unwatch(&self, which: impl FnMut(&W) -> bool) -> Wake<W> {
         self.body.lock().watchers.take_if(which)
     }
 
     /// Sleeps until the task is done, or until `deadline`; whether it is done.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// assert!(!task.wait(Some(std::time::Instant::now())));
+    /// drop(task.finish(Ok(5), |_| ()));
+    /// assert!(task.wait(None));
+    /// ```
     pub fn wait(&self, deadline: Option<Instant>) -> bool {
         if self.state().is_done() {
             return true;
@@ -313,6 +450,15 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     }
 
     /// Shows the outcome to `look`, with the lock held: `look` must not touch this task.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, View, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// drop(task.finish(Err("no luck".to_owned()), |_| ()));
+    /// assert!(task.look(|view| matches!(view, View::Failed(error) if error == "no luck")));
+    /// ```
     pub fn look<R>(&self, look: impl FnOnce(View<'_, T, E>) -> R) -> R {
         let body = self.body.lock();
         look(match &body.slot {
@@ -326,6 +472,15 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
 
     /// Moves the value out of a task that ended with one; `None` when it did not, or when the value
     /// has gone. An error stays, for all to see.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// drop(task.finish(Ok(5), |_| ()));
+    /// assert_eq!((task.take(), task.take()), (Some(5), None));
+    /// ```
     pub fn take(&self) -> Option<T> {
         let mut body = self.body.lock();
         if !matches!(body.slot, Slot::Ended(Ok(_))) {

@@ -8,6 +8,17 @@ use crate::future::{Future, Watcher, deadline};
 use crate::ready::Ready;
 
 /// When [`wait`] returns. The names are those of `concurrent.futures` and of its 2009 proposal.
+///
+/// ```
+/// use manyhands::{Executor, Future, InlineExecutor, ReturnWhen, wait};
+///
+/// let futures = [InlineExecutor::new().spawn(|| 1)?, Future::new()];
+/// let first = wait(futures.clone(), None, ReturnWhen::FirstCompleted);
+/// assert_eq!(first.done, futures[..1]);
+/// let now = wait(futures.clone(), None, ReturnWhen::Immediately);
+/// assert_eq!(now.not_done, futures[1..]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ReturnWhen {
     /// When any future has ended or is cancelled.
@@ -22,6 +33,16 @@ pub enum ReturnWhen {
 }
 
 /// What [`wait`] returns: the futures it was given, sorted, each once and in the order given.
+///
+/// ```
+/// use manyhands::{DoneAndNotDone, Executor, Future, InlineExecutor, ReturnWhen, wait};
+///
+/// let (ended, pending) = (InlineExecutor::new().spawn(|| 1)?, Future::new());
+/// let DoneAndNotDone { done, not_done } =
+///     wait([pending.clone(), ended.clone()], None, ReturnWhen::FirstCompleted);
+/// assert_eq!((done, not_done), (vec![ended], vec![pending]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct DoneAndNotDone<T: Send, E: Send + Sync = std::convert::Infallible> {
     /// Those that have ended or are cancelled.

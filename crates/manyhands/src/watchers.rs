@@ -2,6 +2,23 @@
 //! out when the end has come.
 
 /// One who is to be told of a task's end.
+///
+/// ```
+/// use manyhands::promise::{Promise, Watch};
+///
+/// enum Tell { Callback(fn()), Waiter }
+///
+/// impl Watch for Tell {
+///     fn waits_for_notice(&self) -> bool {
+///         matches!(self, Self::Waiter)
+///     }
+/// }
+///
+/// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+/// drop(task.cancel()); // and its executor does not know yet
+/// assert!(task.watch(Tell::Callback(|| ())).is_err());
+/// assert!(task.watch(Tell::Waiter).is_ok());
+/// ```
 pub trait Watch {
     /// Whether this one is told of a cancelled task only when its executor has been
     /// (`CANCELLED_AND_NOTIFIED`), as `wait` and `as_completed` are; callbacks are told at once.
@@ -10,6 +27,25 @@ pub trait Watch {
 
 /// Those to be told of an end, in the order in which they came. The host tells them with no lock
 /// held.
+///
+/// ```
+/// use manyhands::promise::{Promise, Watch};
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Tell(u8);
+///
+/// impl Watch for Tell {
+///     fn waits_for_notice(&self) -> bool {
+///         false
+///     }
+/// }
+///
+/// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+/// assert!(task.watch(Tell(1)).is_ok() && task.watch(Tell(2)).is_ok());
+/// let wake = task.finish(Ok(5), |_| ()).unwrap();
+/// assert!(!wake.is_empty());
+/// assert!(wake.eq([Tell(1), Tell(2)]));
+/// ```
 #[must_use = "those who wait for this task have to be told"]
 #[derive(Debug)]
 pub struct Wake<W>(Watchers<W>);

@@ -9,7 +9,9 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 
 use common::{PLANNED, logged, occupy, watched};
-use manyhands::{Exception, Executor, Future, FutureError, State, ThreadPoolExecutor};
+use manyhands::{
+    Exception, Executor, Future, FutureError, InlineExecutor, State, ThreadPoolExecutor,
+};
 
 /// Panics when it is dropped, with this text.
 struct Bomb(&'static str);
@@ -189,4 +191,74 @@ fn a_callback_whose_captive_panics_when_dropped_is_logged() {
     assert_eq!(logged("captive 3307").len(), 1);
     assert_eq!(pool.spawn(|| 1).unwrap().result(None).unwrap(), 1);
     assert_eq!(pool.stats().workers, 1);
+}
+
+#[test]
+fn an_error_that_nobody_wants_and_that_panics_kills_no_worker() {
+    let _watched = watched();
+    let pool = ThreadPoolExecutor::new(1).unwrap();
+    let (gone, go) = mpsc::channel::<()>();
+    let task = move || -> Result<(), Bomb> {
+        let _ = go.recv();
+        Err(Bomb("error 7310"))
+    };
+    drop(pool.try_spawn(task).unwrap());
+    drop(gone);
+    assert_eq!(pool.spawn(|| 2).unwrap().result(None).unwrap(), 2);
+    assert_eq!(pool.stats().workers, 1);
+}
+
+#[test]
+fn an_outcome_that_comes_too_late_and_panics_kills_no_worker() {
+    let _watched = watched();
+    let pool = ThreadPoolExecutor::new(1).unwrap();
+    let (sender, receiver) = mpsc::channel::<()>();
+    let (started, start) = mpsc::channel();
+    let task = move || -> Result<u8, Bomb> {
+        started.send(()).unwrap();
+        let _ = receiver.recv();
+        Err(Bomb("late 7311"))
+    };
+    let future = pool.try_spawn(task).unwrap();
+    start.recv().unwrap();
+    future.set_result(5).unwrap();
+    drop(sender);
+    assert_eq!(pool.spawn(|| 2).unwrap().result(None).unwrap(), 2);
+    assert_eq!(future.into_result(None).ok(), Some(5));
+    assert_eq!((pool.stats().workers, pool.stats().completed), (1, 2));
+}
+
+#[test]
+fn a_scoped_task_that_is_cancelled_and_panics_when_dropped_kills_no_worker() {
+    let _watched = watched();
+    let last = ThreadPoolExecutor::builder().max_workers(1).scope(|scope| {
+        let (sender, receiver) = mpsc::channel::<()>();
+        scope.spawn(move || receiver.recv().is_err()).unwrap();
+        let bomb = Bomb("scoped 7312");
+        let cancelled = scope.spawn(move || drop(bomb)).unwrap();
+        assert!(cancelled.cancel());
+        let last = scope.spawn(|| 5).unwrap();
+        drop(sender);
+        last.result(None).unwrap()
+    });
+    assert_eq!(last.unwrap(), 5);
+}
+
+#[test]
+fn a_task_can_be_submitted_while_the_thread_panics() {
+    struct Submits(mpsc::Sender<i32>);
+    impl Drop for Submits {
+        fn drop(&mut self) {
+            let future = InlineExecutor::new().spawn(|| 7).unwrap();
+            self.0.send(future.result(None).unwrap()).unwrap();
+        }
+    }
+    let _watched = watched();
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let _submits = Submits(sender);
+        panic!("{PLANNED}while it unwinds");
+    });
+    assert!(thread.join().is_err());
+    assert_eq!(receiver.recv().unwrap(), 7);
 }

@@ -277,7 +277,7 @@ fn what_fails_says_why() {
     let future = FailsAll.spawn(|| 1).unwrap();
     assert!(matches!(future.exception(None).unwrap(), Some(Exception::Broken(_))));
     let text = future.result(None).unwrap_err().to_string();
-    assert_eq!(text, "the thread pool is broken: out of order");
+    assert_eq!(text, "the thread pool cannot run the task: out of order");
     let mut map = FailsAll.map(|n: u8| n, [1, 2]);
     assert!(matches!(map.next(), Some(Err(FutureError::Exception(Exception::Broken(_))))));
 }

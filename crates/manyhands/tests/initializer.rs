@@ -118,7 +118,10 @@ fn its_failure_breaks_what_is_pending_and_says_why() {
             } else {
                 let broken = why(future);
                 assert!(broken.reason.contains(text), "{broken}");
-                assert!(broken.to_string().starts_with("the thread pool is broken: "), "{broken}");
+                assert!(
+                    broken.to_string().starts_with("the thread pool cannot run the task: "),
+                    "{broken}"
+                );
             }
         }
         assert_eq!(told.iter().count(), 100);
@@ -186,4 +189,40 @@ fn a_callback_of_a_broken_task_may_use_the_pool() {
     });
     drop(go);
     assert!(matches!(refused.recv().unwrap(), Reason::Broken(_)));
+}
+
+/// A worker that is still starting is nobody's help: a job goes to the one that sleeps.
+#[test]
+fn a_thread_that_takes_long_to_start_keeps_no_job_from_an_idle_one() {
+    let _watched = watched();
+    let (sender, receiver) = mpsc::channel::<()>();
+    let held = Mutex::new(Some(receiver));
+    let threads = AtomicUsize::new(0);
+    let initializer = Arc::new(move || {
+        if threads.fetch_add(1, Ordering::SeqCst) == 1 {
+            let receiver = held.lock().unwrap().take().unwrap();
+            let _ = receiver.recv();
+        }
+    });
+    let pool = ThreadPoolExecutor::builder()
+        .max_workers(2)
+        .initializer(move || initializer(), ())
+        .build()
+        .unwrap();
+    let (release, wait) = mpsc::channel::<()>();
+    let (started, start) = mpsc::channel();
+    let first = pool.spawn(move || {
+        started.send(()).unwrap();
+        let _ = wait.recv();
+    });
+    start.recv().unwrap();
+    // Starts the second thread, which gets no further than its initializer.
+    let second = pool.spawn(|| 2).unwrap();
+    drop(release);
+    first.unwrap().result(None).unwrap();
+    assert_eq!(second.result(None).unwrap(), 2);
+    for n in 0..1_000 {
+        assert_eq!(pool.spawn(move || n).unwrap().result(None).unwrap(), n);
+    }
+    drop(sender);
 }

@@ -171,11 +171,29 @@ fn what_is_there_is_given_though_the_time_is_up() {
     let _watched = watched();
     let inline = InlineExecutor::new();
     for unordered in [false, true] {
-        let mut map = inline.map(|n: u32| n, 0..10).timeout(Duration::ZERO);
+        let (sender, over) = mpsc::channel::<()>();
+        let mut map = inline.map(|n: u32| n, 0..10).timeout(Duration::from_millis(100));
         if unordered {
             map = map.unordered();
         }
+        let map = map.start();
+        assert!(over.recv_timeout(Duration::from_millis(150)).is_err());
+        drop(sender);
         assert!(map.map(Result::unwrap).eq(0..10));
+    }
+}
+
+#[test]
+fn nothing_is_submitted_when_the_time_is_up() {
+    let _watched = watched();
+    let inline = InlineExecutor::new();
+    for unordered in [false, true] {
+        let mut map = inline.map(|n: u32| n, 0..).timeout(Duration::ZERO);
+        if unordered {
+            map = map.unordered();
+        }
+        assert!(matches!(map.next(), Some(Err(FutureError::TimedOut))));
+        assert!(map.next().is_none());
     }
 }
 

@@ -20,7 +20,6 @@ use manyhands::{
 use proptest::prelude::*;
 
 const FUTURES: usize = 3;
-const MOST_WAKERS: usize = 32;
 
 type Tested = Future<u8, u8>;
 
@@ -167,19 +166,9 @@ impl Model {
         if self.futures[f].state.is_done() {
             return self.result(f, true);
         }
-        let is_waker = |w: &Watcher| matches!(w, Watcher::Told(Told::Waker(_)));
         let watchers = &mut self.futures[f].watchers;
-        let kept = watchers.iter().filter(|w| is_waker(w)).count();
         watchers.retain(|w| !matches!(w, Watcher::Told(Told::Waker(p)) if *p == party));
-        if kept >= MOST_WAKERS {
-            let (stale, others): (Vec<_>, Vec<_>) = watchers.drain(..).partition(is_waker);
-            *watchers = others;
-            self.told.extend(stale.into_iter().filter_map(|watcher| match watcher {
-                Watcher::Told(told) => Some(told),
-                Watcher::Queue => None,
-            }));
-        }
-        self.futures[f].watchers.push(Watcher::Told(Told::Waker(party)));
+        watchers.push(Watcher::Told(Told::Waker(party)));
         "pending".to_owned()
     }
 
@@ -312,6 +301,8 @@ struct Real {
     queue: CompletionQueue<u8, u8>,
     /// For each future, one who polls it again and again.
     regulars: Vec<Waker>,
+    /// The handles of those who have polled once: a party is known by where its handle is.
+    passers_by: Vec<Pin<Box<Tested>>>,
     told: Log,
 }
 
@@ -327,7 +318,8 @@ impl Real {
         let told = Log::default();
         let regulars =
             (0..FUTURES).map(|f| Waker::from(Arc::new(Party(f, Arc::clone(&told))))).collect();
-        Self { futures, executor, pool, queue: CompletionQueue::new(), regulars, told }
+        let (queue, passers_by) = (CompletionQueue::new(), Vec::new());
+        Self { futures, executor, pool, queue, regulars, passers_by, told }
     }
 
     /// Runs the job to its very end, callbacks and all.
@@ -343,9 +335,16 @@ impl Real {
     }
 
     fn poll(&mut self, f: usize, party: Option<usize>) -> Answer {
-        let new = party.map(|party| Waker::from(Arc::new(Party(party, Arc::clone(&self.told)))));
-        let mut context = Context::from_waker(new.as_ref().unwrap_or(&self.regulars[f]));
-        match Pin::new(&mut self.futures[f]).poll(&mut context) {
+        let outcome = if let Some(party) = party {
+            let waker = Waker::from(Arc::new(Party(party, Arc::clone(&self.told))));
+            let mut handle = Box::pin(self.futures[f].clone());
+            let outcome = handle.as_mut().poll(&mut Context::from_waker(&waker));
+            self.passers_by.push(handle);
+            outcome
+        } else {
+            Pin::new(&mut self.futures[f]).poll(&mut Context::from_waker(&self.regulars[f]))
+        };
+        match outcome {
             Poll::Pending => "pending".to_owned(),
             Poll::Ready(outcome) => answer(outcome),
         }

@@ -3,10 +3,13 @@
 use crate::shell::Source;
 
 /// Files that may pass `MOST_LINES`, each with its reason.
-pub(crate) const LONG_FOR_A_REASON: &[(&str, &str)] = &[(
-    "crates/manyhands/tests/model.rs",
-    "the model and the real thing, step by step side by side",
-)];
+pub(crate) const LONG_FOR_A_REASON: &[(&str, &str)] = &[
+    ("crates/manyhands/src/future/mod.rs", "documentation with examples makes up half of it"),
+    ("crates/manyhands/src/map.rs", "documentation with examples makes up half of it"),
+    ("crates/manyhands/src/promise.rs", "documentation with examples makes up half of it"),
+    ("crates/manyhands/src/thread/pool/mod.rs", "documentation with examples makes up half of it"),
+    ("crates/manyhands/tests/model.rs", "the model and the real thing, step by step side by side"),
+];
 
 const MOST_LINES: usize = 400;
 

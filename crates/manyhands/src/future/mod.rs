@@ -169,21 +169,59 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
     }
 
     /// Where the task stands at this moment.
+    ///
+    /// ```
+    /// use manyhands::{Future, State};
+    ///
+    /// let future: Future<()> = Future::new();
+    /// assert_eq!(future.state(), State::Pending);
+    /// future.cancel();
+    /// assert_eq!(future.state(), State::Cancelled);
+    /// ```
     pub fn state(&self) -> State {
         self.handle().state()
     }
 
     /// Whether the task was cancelled.
+    ///
+    /// ```
+    /// use manyhands::Future;
+    ///
+    /// let future: Future<()> = Future::new();
+    /// assert!(!future.cancelled());
+    /// future.cancel();
+    /// assert!(future.cancelled());
+    /// ```
     pub fn cancelled(&self) -> bool {
         matches!(self.state(), State::Cancelled | State::CancelledAndNotified)
     }
 
     /// Whether the task is running at this moment.
+    ///
+    /// ```
+    /// use manyhands::Future;
+    ///
+    /// let future: Future<()> = Future::new();
+    /// assert!(!future.running());
+    /// future.set_running_or_notify_cancel()?;
+    /// assert!(future.running());
+    /// # Ok::<(), manyhands::InvalidState>(())
+    /// ```
     pub fn running(&self) -> bool {
         self.state() == State::Running
     }
 
     /// Whether the task was cancelled or has ended.
+    ///
+    /// ```
+    /// use manyhands::Future;
+    ///
+    /// let future: Future<i32> = Future::new();
+    /// assert!(!future.done());
+    /// future.set_result(5)?;
+    /// assert!(future.done());
+    /// # Ok::<(), manyhands::InvalidState>(())
+    /// ```
     pub fn done(&self) -> bool {
         self.state().is_done()
     }
@@ -216,6 +254,18 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
     ///
     /// # Errors
     /// [`InvalidState`] when it is running or has ended.
+    ///
+    /// ```
+    /// use manyhands::Future;
+    ///
+    /// let future: Future<i32> = Future::new();
+    /// future.cancel();
+    /// if future.set_running_or_notify_cancel()? {
+    ///     future.set_result(5)?;
+    /// }
+    /// assert!(future.cancelled());
+    /// # Ok::<(), manyhands::InvalidState>(())
+    /// ```
     pub fn set_running_or_notify_cancel(&self) -> Result<bool, InvalidState> {
         match self.handle().set_running_or_notify_cancel() {
             Ok(Turn::Run) => Ok(true),
@@ -231,6 +281,16 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
     ///
     /// # Errors
     /// [`InvalidState`] when it has ended or is cancelled.
+    ///
+    /// ```
+    /// use manyhands::Future;
+    ///
+    /// let future: Future<i32> = Future::new();
+    /// future.set_result(5)?;
+    /// assert_eq!(future.result(None)?, 5);
+    /// assert!(future.set_result(6).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_result(&self, value: T) -> Result<(), InvalidState> {
         self.finish(Ok(value), "set_result")
     }

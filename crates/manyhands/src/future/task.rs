@@ -22,7 +22,8 @@ type Look<'a, T, E> = dyn FnMut(View<'_, T, Exception<E>>) + 'a;
 /// Whom a Rust promise tells.
 pub(crate) enum Watcher<T, E> {
     Callback(Callback<T, E>),
-    Waker(Waker),
+    /// Who polls, told from others by the address of its handle.
+    Waker(usize, Waker),
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
 }
@@ -112,7 +113,7 @@ impl<T: Send, E: Send + Sync> Watcher<T, E> {
                     log::error!("panic in a callback of {future:?}: {panic}");
                 }
             }
-            Self::Waker(waker) => {
+            Self::Waker(_, waker) => {
                 if let Err(panic) = panic::catch(|| waker.wake()) {
                     log::error!("panic in a waker: {panic}");
                 }

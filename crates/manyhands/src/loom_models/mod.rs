@@ -15,6 +15,7 @@
 //! | `pool_submit_wakes_nobody` | `pool::a_job_that_meets_a_worker…`, `pool::two_jobs…` (both) and others |
 //! | `pool_submit_lets_go` | `pool::a_submit_that_meets_a_close…` |
 //! | `pool_close_wakes_nobody` | `pool::a_close_that_meets_workers…`, and most in which workers end |
+//! | `pool_counts_on_those_that_start` | `pool::a_worker_that_has_not_started…` |
 //! | `pool_free_is_not_told` | `pool::who_has_seen_an_outcome…` |
 //! | `pool_local_queues_are_not_shared` | `pool::a_job_in_the_local_queue…` |
 //! | `pool_busy_worker_calls_nobody` | `pool::a_job_that_counts_on_a_worker…` |

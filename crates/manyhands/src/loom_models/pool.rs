@@ -317,6 +317,23 @@ fn a_job_that_counts_on_a_worker_that_gets_busy_finds_another() {
 }
 
 #[test]
+fn a_worker_that_has_not_started_yet_keeps_no_job_from_one_that_sleeps() {
+    exhaustive(|| {
+        let site = Site::new(2, None, 1);
+        let [mut worker, starting] = site.add_workers();
+        for _ in 0..2 {
+            assert!(worker.try_next().is_some());
+            worker.publish(true);
+        }
+        let working = site.start(worker);
+        assert!(site.submit(0).is_none());
+        working.join().unwrap();
+        drop(starting);
+        site.each_ran_once([0]);
+    });
+}
+
+#[test]
 fn a_worker_that_leaves_gives_back_what_is_in_its_local_queue() {
     exhaustive(|| {
         let site = Site::new(2, None, 3);

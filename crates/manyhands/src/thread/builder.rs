@@ -13,10 +13,27 @@ use crate::function::Function;
 use crate::panic;
 
 /// What a submit does when a bounded queue is full.
+///
+/// ```
+/// use manyhands::{Executor, ThreadPoolExecutor, WhenFull};
+/// use std::sync::mpsc;
+///
+/// let pool =
+///     ThreadPoolExecutor::builder().max_workers(1).max_pending(1, WhenFull::RunInCaller).build()?;
+/// let (done, wait) = mpsc::channel::<()>();
+/// let (started, start) = mpsc::channel::<()>();
+/// pool.spawn(move || { started.send(()).unwrap(); wait.recv() })?;
+/// start.recv()?;
+/// pool.spawn(|| "pending")?; // the queue is full now
+/// let thread = pool.spawn(|| std::thread::current().id())?.result(None)?;
+/// assert_eq!(thread, std::thread::current().id());
+/// drop(done);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
     /// Waits for room. A task of the pool itself does not wait, which might be for ever: it runs
-    /// the new task in its own thread.
+    /// the new task in its own thread, nested on its stack.
     #[default]
     Block,
     /// Waits for room so long, then refuses, giving the task back.
@@ -50,6 +67,14 @@ impl ThreadPoolBuilder {
 
     /// The most threads there may be. Default: four more than the CPUs this process may use, and 32
     /// at the most, as in CPython 3.13.
+    ///
+    /// ```
+    /// use manyhands::ThreadPoolExecutor;
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(3).build()?;
+    /// assert_eq!(pool.max_workers(), 3);
+    /// # Ok::<(), manyhands::ConfigError>(())
+    /// ```
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.max_workers = max_workers;
         self
@@ -57,6 +82,15 @@ impl ThreadPoolBuilder {
 
     /// The first part of the threads' names, which go on `_0`, `_1`…. Default:
     /// `ThreadPoolExecutor-N` with a count of the pools made.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().thread_name_prefix("io").build()?;
+    /// let name = pool.spawn(|| std::thread::current().name().map(str::to_owned))?.result(None)?;
+    /// assert_eq!(name.as_deref(), Some("io_0"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn thread_name_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.name_prefix = Some(prefix.into());
         self
@@ -93,6 +127,17 @@ impl ThreadPoolBuilder {
 
     /// As [`initializer`](Self::initializer), for a function that returns a `Result`: its `Err`
     /// breaks the pool too.
+    ///
+    /// ```
+    /// use manyhands::{Exception, Executor, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder()
+    ///     .try_initializer(|path| std::fs::read(path).map(drop), ("no such file",))
+    ///     .build()?;
+    /// let exception = pool.spawn(|| ())?.exception(None)?;
+    /// assert!(matches!(exception, Some(Exception::Broken(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_initializer<F, A, E>(self, function: F, args: A) -> Self
     where
         F: Function<A, Output = Result<(), E>> + Clone + Send + Sync + 'static,
@@ -139,6 +184,16 @@ impl ThreadPoolBuilder {
     ///
     /// # Errors
     /// [`ConfigError`] for `max_workers` or `max_pending` of 0.
+    ///
+    /// ```
+    /// use manyhands::{ConfigError, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().build()?;
+    /// assert_eq!(pool.stats().workers, 0);
+    /// let none = ThreadPoolExecutor::builder().max_workers(0).build();
+    /// assert_eq!(none.unwrap_err(), ConfigError::NoWorkers);
+    /// # Ok::<(), ConfigError>(())
+    /// ```
     pub fn build(self) -> Result<ThreadPoolExecutor, ConfigError> {
         Ok(ThreadPoolExecutor::with(self.check()?.workers()))
     }

@@ -26,7 +26,8 @@ pub use scope::Scope;
 /// Threads start on demand, up to `max_workers`, and an idle one is used before a new one is
 /// started. Tasks start in the order in which they were submitted; where they are so short that
 /// coming for each costs more than running it, a worker takes several at once, and two that stand
-/// close together may change places. A task that panics ends with that exception and harms no other.
+/// close together may change places. A task that panics ends with that exception and harms no
+/// other.
 ///
 /// Dropping the executor waits for all its tasks, as the end of a `with` block does in Python; so
 /// does the end of [`scope`](ThreadPoolBuilder::scope), whose tasks may borrow from the stack.
@@ -63,6 +64,14 @@ impl ThreadPoolExecutor {
     }
 
     /// A pool with more options.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::builder().max_workers(2).thread_name_prefix("io").build()?;
+    /// assert_eq!(pool.spawn(|| 6 * 7)?.result(None)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> ThreadPoolBuilder {
         ThreadPoolBuilder::new()
     }
@@ -87,13 +96,35 @@ impl ThreadPoolExecutor {
     }
 
     /// The most threads there may be.
+    ///
+    /// ```
+    /// use manyhands::ThreadPoolExecutor;
+    ///
+    /// assert_eq!(ThreadPoolExecutor::new(2)?.max_workers(), 2);
+    /// # Ok::<(), manyhands::ConfigError>(())
+    /// ```
     pub fn max_workers(&self) -> usize {
         self.0.workers.pool.max_workers()
     }
 
     /// Shuts down as [`Executor::shutdown`] does and waits for the tasks, `timeout` at the longest;
     /// whether all have ended. A task of the pool itself cannot wait for its own end: called from
-    /// one, this returns `false` at once, and `shutdown` returns without waiting.
+    /// one, this returns `false` at once, and `shutdown` returns without waiting. Dropping the pool
+    /// later still waits for its tasks.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    /// use std::sync::mpsc;
+    /// use std::time::Duration;
+    ///
+    /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let (done, wait) = mpsc::channel::<()>();
+    /// pool.spawn(move || wait.recv().is_err())?;
+    /// assert!(!pool.shutdown_timeout(Duration::from_millis(1), false)); // it runs on
+    /// drop(done);
+    /// assert!(pool.shutdown_timeout(Duration::MAX, false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn shutdown_timeout(&self, timeout: Duration, cancel_futures: bool) -> bool {
         self.0.workers.close(cancel_futures);
         self.join(deadline(Some(timeout)))

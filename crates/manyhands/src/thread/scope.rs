@@ -21,7 +21,12 @@ use crate::promise::Promise;
 /// A thread pool for the length of a scope; see
 /// [`ThreadPoolBuilder::scope`](super::ThreadPoolBuilder::scope).
 ///
-/// It can be cloned into tasks that submit more tasks.
+/// It has [`spawn`](Self::spawn) and [`try_spawn`](Self::try_spawn); `map` and the rest need an
+/// [`Executor`](crate::Executor), whose tasks borrow nothing.
+///
+/// It can be cloned into tasks that submit more tasks, as long as the scope's closure runs: when it
+/// has returned, what tasks submit is refused. A task that was cancelled keeps its closure, and
+/// what that holds, until a worker passes it by.
 #[derive(Clone)]
 pub struct Scope<'scope, 'env> {
     workers: Arc<Workers<'scope>>,
@@ -54,6 +59,17 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// [`Refused`] with the closure.
+    ///
+    /// ```
+    /// use manyhands::ThreadPoolExecutor;
+    ///
+    /// let mut words = vec!["two", "one"];
+    /// ThreadPoolExecutor::builder().scope(|scope| {
+    ///     scope.spawn(|| words.sort()).unwrap();
+    /// })?;
+    /// assert_eq!(words, ["one", "two"]);
+    /// # Ok::<(), manyhands::ConfigError>(())
+    /// ```
     pub fn spawn<F, T>(&self, closure: F) -> Result<Future<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'scope,
@@ -67,6 +83,16 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Errors
     /// [`Refused`] with the closure.
+    ///
+    /// ```
+    /// use manyhands::ThreadPoolExecutor;
+    ///
+    /// let text = String::from("17");
+    /// let number = ThreadPoolExecutor::builder()
+    ///     .scope(|scope| scope.try_spawn(|| text.parse::<u8>()).unwrap().result(None))?;
+    /// assert_eq!(number?, 17);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_spawn<F, T, E>(&self, closure: F) -> Result<Future<T, E>, Refused<F>>
     where
         F: FnOnce() -> Result<T, E> + Send + 'scope,
@@ -78,6 +104,17 @@ impl<'scope> Scope<'scope, '_> {
     }
 
     /// What goes on in the pool at this moment.
+    ///
+    /// ```
+    /// use manyhands::ThreadPoolExecutor;
+    ///
+    /// let stats = ThreadPoolExecutor::builder().scope(|scope| {
+    ///     scope.spawn(|| ()).unwrap().result(None).unwrap();
+    ///     scope.stats()
+    /// })?;
+    /// assert_eq!((stats.completed, stats.workers), (1, 1));
+    /// # Ok::<(), manyhands::ConfigError>(())
+    /// ```
     pub fn stats(&self) -> Stats {
         self.workers.pool.stats()
     }
@@ -153,10 +190,13 @@ where
         {
             end(&self.core, attempt(call), publish, || Future::bare(Arc::clone(&self.core)));
         }
+        // Of a task that was cancelled.
+        panic::drop_caught(self.call());
         Arc::into_inner(self).and_then(|task| leftover(task.core))
     }
 
     fn discard(self: Arc<Self>) {
+        panic::drop_caught(self.call());
         Future::bare(Arc::clone(&self.core)).cancel();
     }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -110,13 +111,19 @@ impl<'env> Workers<'env> {
             return;
         }
         while let Some(job) = worker.next() {
-            if let Some(value) = job.run_with(&mut |last| worker.publish(last)) {
-                // Dropping it may take long, or wait for another task: that one must find a worker.
-                if let Some(other) = worker.set_busy() {
-                    self.start(other, start);
+            // Panics of tasks, callbacks and values are caught where they may come up. This is the
+            // second line of defence: a logger's, say, must not cost a worker either.
+            let turn = catch_unwind(AssertUnwindSafe(|| {
+                if let Some(value) = job.run_with(&mut |last| worker.publish(last)) {
+                    // Dropping it may take long, or wait for another task, which needs a worker.
+                    if let Some(other) = worker.set_busy() {
+                        self.start(other, start);
+                    }
+                    panic::drop_caught(value);
                 }
-                panic::drop_caught(value);
-            }
+            }));
+            // What it panicked with may panic again when it is dropped.
+            std::mem::forget(turn);
         }
     }
 }

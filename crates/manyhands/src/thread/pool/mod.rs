@@ -51,6 +51,36 @@ pub use worker::Worker;
 const BACKLOG: usize = 256;
 
 /// Work, and those who come for it. A handle: clones share the pool.
+///
+/// ```
+/// use manyhands::thread::pool::{Pool, WhenFull, Worker};
+/// use std::num::NonZeroUsize;
+/// use std::sync::mpsc;
+///
+/// struct Square(u64, mpsc::Sender<u64>);
+///
+/// fn work(mut worker: Worker<Square>) {
+///     while let Some(Square(n, result)) = worker.next() {
+///         let square = n * n;
+///         worker.publish(true); // before the result can be seen
+///         result.send(square).unwrap();
+///     }
+/// }
+///
+/// let pool = Pool::new(NonZeroUsize::MIN, None);
+/// let (sender, results) = mpsc::channel();
+/// for n in 1..=3 {
+///     let added = pool.submit(Square(n, sender.clone()), WhenFull::Refuse);
+///     let Ok(added) = added else { unreachable!("the pool is open and unbounded") };
+///     if let Some(worker) = added {
+///         std::thread::spawn(move || work(worker));
+///     }
+/// }
+/// pool.close(false);
+/// assert!(pool.wait_for_workers(None));
+/// assert_eq!(results.try_iter().collect::<Vec<_>>(), [1, 4, 9]);
+/// assert_eq!(pool.stats().completed, 3);
+/// ```
 pub struct Pool<J>(Arc<Shared<J>>);
 
 struct Shared<J> {
@@ -74,6 +104,9 @@ struct State<J> {
     workers: Vec<Arc<Local<J>>>,
     /// Workers made so far: the number of the next one.
     added: usize,
+    /// Workers that have not come for a first job yet: a job may count on them, but not on their
+    /// coming soon, for an initializer may take long.
+    starting: usize,
     parked: usize,
     /// Parked workers that have been notified and have not come yet.
     woken: usize,
@@ -137,6 +170,22 @@ pub enum Rejection {
 }
 
 /// A pool at one moment.
+///
+/// ```
+/// use manyhands::{Executor, ThreadPoolExecutor};
+/// use std::sync::mpsc;
+///
+/// let pool = ThreadPoolExecutor::new(1)?;
+/// let (done, wait) = mpsc::channel::<()>();
+/// let (started, start) = mpsc::channel::<()>();
+/// pool.spawn(move || { started.send(()).unwrap(); wait.recv() })?;
+/// start.recv()?;
+/// pool.spawn(|| 2)?;
+/// let stats = pool.stats();
+/// assert_eq!((stats.running, stats.pending, stats.workers, stats.idle), (1, 1, 1, 0));
+/// drop(done);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -144,11 +193,12 @@ pub struct Stats {
     pub pending: usize,
     /// Tasks that are running.
     pub running: usize,
-    /// Tasks that have been run since the pool was made, whatever their outcome.
+    /// Tasks that workers have run since the pool was made, whatever their outcome. One that was
+    /// run in the thread that submitted it, by `WhenFull::RunInCaller`, is not counted.
     pub completed: u64,
     /// Workers there are.
     pub workers: usize,
-    /// Workers that have nothing to do.
+    /// Workers that run no task. One in its initializer or in a callback counts too.
     pub idle: usize,
 }
 
@@ -163,6 +213,7 @@ impl<J> Pool<J> {
                 phase: Phase::Open,
                 workers: Vec::new(),
                 added: 0,
+                starting: 0,
                 parked: 0,
                 woken: 0,
                 spinning: false,
@@ -186,6 +237,17 @@ impl<J> Pool<J> {
     ///
     /// # Errors
     /// The job, and why it was not accepted.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, Rejection, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, Some(NonZeroUsize::MIN));
+    /// let mut worker = pool.submit("first", WhenFull::Refuse).unwrap().unwrap();
+    /// let refused = pool.submit("second", WhenFull::Refuse).unwrap_err();
+    /// assert_eq!(refused, ("second", Rejection::Full { max_pending: 1 }));
+    /// assert_eq!(worker.try_next(), Some("first"));
+    /// ```
     pub fn submit(&self, job: J, when_full: WhenFull) -> Result<Option<Worker<J>>, (J, Rejection)> {
         let shared = &self.0;
         let mut state = shared.state.lock();
@@ -221,12 +283,34 @@ impl<J> Pool<J> {
 
     /// Accepts nothing from now on; workers leave when all that is queued has been run, or taken
     /// back here with `drain`.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let mut worker = pool.submit("job", WhenFull::Refuse).unwrap().unwrap();
+    /// assert_eq!(pool.close(true), ["job"]);
+    /// assert!(worker.next().is_none());
+    /// ```
     pub fn close(&self, drain: bool) -> Vec<J> {
         self.end(Phase::Closed, drain)
     }
 
     /// Accepts nothing from now on, for this reason (the first one counts), and gives back all that
     /// no worker has begun.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, Rejection, WhenFull};
+    /// use std::num::NonZeroUsize;
+    /// use std::sync::Arc;
+    ///
+    /// let pool: Pool<&str> = Pool::new(NonZeroUsize::MIN, None);
+    /// let reason = Arc::new("no licence".to_owned());
+    /// pool.break_down(Arc::clone(&reason));
+    /// let refused = pool.submit("job", WhenFull::Refuse).unwrap_err();
+    /// assert_eq!(refused, ("job", Rejection::Broken(reason)));
+    /// ```
     pub fn break_down(&self, reason: Arc<String>) -> Vec<J> {
         self.end(Phase::Broken(reason), true)
     }
@@ -246,6 +330,16 @@ impl<J> Pool<J> {
     }
 
     /// Takes back all jobs if there is no worker to run them: its thread could not be started.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let worker = pool.submit("job", WhenFull::Refuse).unwrap();
+    /// drop(worker); // as when its thread cannot be started
+    /// assert_eq!(pool.drain_if_no_workers(), ["job"]);
+    /// ```
     pub fn drain_if_no_workers(&self) -> Vec<J> {
         let mut state = self.0.state.lock();
         let jobs = if state.workers.is_empty() { self.0.take_back(&mut state) } else { Vec::new() };
@@ -256,6 +350,18 @@ impl<J> Pool<J> {
 
     /// Waits until no worker is left, or until `deadline`; whether none is left. Only a closed or
     /// broken pool is left by its workers.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    /// use std::time::Instant;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let worker = pool.submit("job", WhenFull::Refuse).unwrap();
+    /// assert!(!pool.wait_for_workers(Some(Instant::now())));
+    /// drop(worker);
+    /// assert!(pool.wait_for_workers(None));
+    /// ```
     pub fn wait_for_workers(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.0.state.lock();
         while !state.workers.is_empty() {
@@ -294,7 +400,7 @@ impl<J> Pool<J> {
 impl<J> Shared<J> {
     /// One more worker if more is queued than workers are free, and there may be one more.
     fn add_worker_if_needed(self: &Arc<Self>, state: &mut State<J>) -> Option<Worker<J>> {
-        let needed = state.queue.len() > self.free.load(Ordering::Acquire);
+        let needed = state.queue.len() > self.free.load(Ordering::Acquire) + state.starting;
         if !needed || state.workers.len() >= self.max_workers {
             return None;
         }
@@ -306,8 +412,7 @@ impl<J> Shared<J> {
         state.workers.push(Arc::clone(&local));
         let index = state.added;
         state.added += 1;
-        // New workers are free: the job that called for one is theirs to take.
-        self.free.fetch_add(1, Ordering::AcqRel);
+        state.starting += 1;
         Some(Worker::new(Arc::clone(self), local, index))
     }
 
@@ -317,6 +422,8 @@ impl<J> Shared<J> {
             return;
         }
         let free = self.free.load(Ordering::Acquire);
+        #[cfg(sabotage = "pool_counts_on_those_that_start")]
+        let free = free + state.starting;
         let coming = free.saturating_sub(state.parked) + state.woken;
         let awake = state.workers.len() > state.parked;
         let enough = if awake && state.timed_park && state.short_jobs {

@@ -17,10 +17,24 @@ const TIMED_PARKS: u32 = 5;
 const GATHER: usize = 64;
 
 /// One worker's place in a pool: its thread asks it for jobs. Dropping it leaves the pool.
+///
+/// ```
+/// use manyhands::thread::pool::{Pool, WhenFull};
+/// use std::num::NonZeroUsize;
+///
+/// let pool = Pool::new(NonZeroUsize::MIN, None);
+/// let mut worker = pool.submit("job", WhenFull::Refuse).unwrap().unwrap();
+/// assert_eq!((worker.index(), worker.next()), (0, Some("job")));
+/// assert_eq!(worker.try_next(), None);
+/// pool.close(false);
+/// assert_eq!(worker.next(), None);
+/// ```
 pub struct Worker<J> {
     shared: Arc<Shared<J>>,
     local: Arc<Local<J>>,
     index: usize,
+    /// Whether this worker is counted in the pool's `starting`.
+    starting: bool,
     /// Whether this worker is counted in the pool's `free`.
     free: bool,
     /// How many jobs its local queue holds; fewer where others have helped themselves.
@@ -31,10 +45,11 @@ pub struct Worker<J> {
 }
 
 impl<J> Worker<J> {
-    /// A free worker: the job that called for it is its to take.
+    /// A worker that has been counted as starting.
     pub(super) fn new(shared: Arc<Shared<J>>, local: Arc<Local<J>>, index: usize) -> Self {
-        let (in_local, batch, counted) = (0, Batch::default(), false);
-        Self { shared, local, index, free: true, in_local, batch, counted }
+        let (starting, free, counted) = (true, false, false);
+        let (in_local, batch) = (0, Batch::default());
+        Self { shared, local, index, starting, free, in_local, batch, counted }
     }
 
     /// The number of this worker in its pool, from 0 in the order in which they were added.
@@ -64,13 +79,28 @@ impl<J> Worker<J> {
         if let Some(job) = self.try_next() {
             return Some(job);
         }
-        self.set_free();
+        // One that is starting is counted when it has the lock, so that it is never counted twice.
+        if !self.starting {
+            self.set_free();
+        }
         self.batch.pause();
         self.fetch(true)
     }
 
     /// Says that the current job is as good as done, just before its outcome can be seen; `last`:
     /// and that nothing else is to be done for it, so that this worker is free for another.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::new(2).unwrap(), None);
+    /// let mut worker = pool.submit("first", WhenFull::Refuse).unwrap().unwrap();
+    /// worker.next();
+    /// worker.publish(true);
+    /// // The next job counts on this worker, and calls for no other.
+    /// assert!(pool.submit("second", WhenFull::Refuse).unwrap().is_none());
+    /// ```
     pub fn publish(&mut self, last: bool) {
         let completed = self.local.completed.load(Ordering::Relaxed);
         self.local.completed.store(completed + 1, Ordering::Release);
@@ -82,6 +112,19 @@ impl<J> Worker<J> {
 
     /// Counts this worker as busy with something that is no job and may take long. `Some`: a job
     /// counts on a free worker, and the host is to start one more thread with this one.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::new(2).unwrap(), None);
+    /// let mut worker = pool.submit("first", WhenFull::Refuse).unwrap().unwrap();
+    /// worker.next();
+    /// worker.publish(true);
+    /// assert!(pool.submit("second", WhenFull::Refuse).unwrap().is_none());
+    /// let mut other = worker.set_busy().unwrap();
+    /// assert_eq!(other.next(), Some("second"));
+    /// ```
     pub fn set_busy(&mut self) -> Option<Worker<J>> {
         if !self.free {
             return None;
@@ -144,6 +187,10 @@ impl<J> Worker<J> {
     fn fetch(&mut self, park: bool) -> Option<J> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
+        if std::mem::take(&mut self.starting) {
+            state.starting -= 1;
+            self.set_free();
+        }
         let (mut spun, mut timed) = (false, 0);
         loop {
             if let Some(job) = self.take(&mut state) {
@@ -244,6 +291,9 @@ impl<J> Drop for Worker<J> {
         self.shared.queued.store(state.queue.len(), Ordering::Release);
         if self.free {
             self.shared.free.fetch_sub(1, Ordering::AcqRel);
+        }
+        if self.starting {
+            state.starting -= 1;
         }
         let last = state.workers.is_empty();
         self.shared.wake_one(state);
