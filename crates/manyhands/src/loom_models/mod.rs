@@ -13,8 +13,7 @@
 //! | `promise_finish_wakes_nobody` | `promise::a_waiter_that_meets_the_end…`, `promise::two_waiters…` |
 //! | `completion_push_forgets_the_sleeper` | `completion::one_who_waits_for_two…` |
 //! | `pool_submit_wakes_nobody` | `pool::a_job_that_meets_a_worker…`, `pool::two_jobs…` (both) and others |
-//! | `pool_submit_lets_go` | `pool::a_submit_that_meets_a_close…` |
-//! | `pool_close_wakes_nobody` | `pool::a_close_that_meets_workers…`, and most in which workers end |
+//! | `pool_close_wakes_nobody` | `pool::a_close_that_meets_workers…`, `pool::a_submit_that_meets_a_close…` and most in which workers end |
 //! | `pool_counts_on_those_that_start` | `pool::a_worker_that_has_not_started…` |
 //! | `pool_free_is_not_told` | `pool::who_has_seen_an_outcome…` |
 //! | `pool_local_queues_are_not_shared` | `pool::a_job_in_the_local_queue…` |

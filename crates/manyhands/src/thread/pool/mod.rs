@@ -270,8 +270,6 @@ impl<J> Pool<J> {
                 _ => return Err((job, Rejection::Full { max_pending: most.get() })),
             }
         }
-        #[cfg(sabotage = "pool_submit_lets_go")]
-        let mut state = state.let_go();
         state.queue.push_back(job);
         shared.queued.store(state.queue.len(), Ordering::Release);
         let added = shared.add_worker_if_needed(&mut state);
