@@ -38,8 +38,8 @@
 //!
 //! # For hosts of another kind
 //!
-//! [`promise`] and [`thread::pool`] are the engine under the Rust face: a state machine and a queue
-//! that start no thread, run no job and call nobody. Another host, a Python interpreter say, puts
+//! [`promise`], [`ready`] and [`thread::pool`] are the engine under the Rust face: a state machine, a
+//! list of the ended and a queue that start no thread, run no job and call nobody. Another host, a Python interpreter say, puts
 //! its own kinds of jobs and threads on them.
 
 mod completion;
@@ -55,7 +55,7 @@ mod loom_models;
 mod map;
 mod panic;
 pub mod promise;
-mod ready;
+pub mod ready;
 mod spin;
 mod step;
 mod sync;

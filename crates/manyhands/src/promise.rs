@@ -26,6 +26,9 @@
 //! | `body.sleepers` | the lock | `wait`, before it sleeps |
 //! | `state` | written under the lock, read without it | mirrors `slot`, so that a look costs one load and a waiter can spin without touching the lock |
 //!
+//! `hand_over` is the one way out of this diagram: from any state, the promise ends for all who look at
+//! it here, and the host goes on with its parts by itself.
+//!
 //! Transitions call nobody. They return the [`Wake`] of those to be told, and the host tells them,
 //! by its own law, with no lock held. The promise wakes only threads asleep in [`Promise::wait`].
 
@@ -169,6 +172,33 @@ pub enum Turn<W> {
     Run,
     /// It was cancelled: do not run it.
     Skip(Wake<W>),
+}
+
+/// All that a promise held, for one who goes on with it: what [`Promise::hand_over`] gives.
+#[must_use = "those who wait for this task have to be told some time"]
+#[derive(Debug)]
+pub struct Parts<J, T, E, W> {
+    /// Where the task stood.
+    pub state: State,
+    /// The job, if it was pending and carried one.
+    pub job: Option<J>,
+    /// The outcome, if it had ended and nobody had taken it.
+    pub outcome: Option<Result<T, E>>,
+    /// Those who had asked to be told.
+    pub watchers: Wake<W>,
+}
+
+/// One of the things that a promise holds, for [`Promise::trace`].
+#[derive(Debug)]
+pub enum Held<'a, J, T, E, W> {
+    /// The job that waits to run.
+    Job(&'a J),
+    /// What the task returned.
+    Done(&'a T),
+    /// What it failed with.
+    Failed(&'a E),
+    /// One who is to be told.
+    Watcher(&'a W),
 }
 
 /// One task's life. `J` is the job while it waits to run, `T` and `E` are the two kinds of
@@ -402,6 +432,78 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         }
         body.watchers.push(watcher);
         Ok(())
+    }
+
+    /// Ends the task here because somebody else keeps its life from now on, and gives away all there
+    /// is: a host whose futures can be taken apart by their users goes on with the parts. For this
+    /// promise, the task has ended and its outcome has been taken.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, State, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+    /// assert!(task.watch(Tell(1)).is_ok());
+    /// let parts = task.hand_over();
+    /// assert_eq!((parts.state, parts.job), (State::Pending, Some("job")));
+    /// assert!(parts.outcome.is_none() && parts.watchers.eq([Tell(1)]));
+    /// assert!(task.claim().is_none() && task.take().is_none() && task.wait(None));
+    /// ```
+    pub fn hand_over(&self) -> Parts<J, T, E, W> {
+        let mut body = self.body.lock();
+        let state = self.state();
+        let slot = std::mem::replace(&mut body.slot, Slot::Taken);
+        self.set(State::Finished);
+        let watchers = body.watchers.take_all();
+        let sleepers = body.sleepers;
+        drop(body);
+        if sleepers {
+            self.ended.notify_all();
+        }
+        let (job, outcome) = match slot {
+            Slot::Pending(job) => (Some(job), None),
+            Slot::Ended(outcome) => (None, Some(outcome)),
+            Slot::Bare | Slot::Running | Slot::Cancelled | Slot::Taken => (None, None),
+        };
+        Parts { state, job, outcome, watchers }
+    }
+
+    /// Shows a garbage collector what this promise holds. Nothing is shown while somebody is at it:
+    /// what one does not see, one does not collect. `visit` must not come back to this promise.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Held, Promise, Watch};
+    /// # struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+    /// assert!(task.watch(Tell(1)).is_ok());
+    /// let mut seen = Vec::new();
+    /// let all: Result<(), ()> = task.trace(|held| {
+    ///     seen.push(match held {
+    ///         Held::Job(job) => (*job).to_owned(),
+    ///         Held::Watcher(Tell(number)) => number.to_string(),
+    ///         Held::Done(_) | Held::Failed(_) => unreachable!("it has not ended"),
+    ///     });
+    ///     Ok(())
+    /// });
+    /// assert!(all.is_ok());
+    /// assert_eq!(seen, ["job", "1"]);
+    /// ```
+    ///
+    /// # Errors
+    /// The first one that `visit` gives.
+    pub fn trace<S>(
+        &self,
+        mut visit: impl FnMut(Held<'_, J, T, E, W>) -> Result<(), S>,
+    ) -> Result<(), S> {
+        let Some(body) = self.body.try_lock() else { return Ok(()) };
+        match &body.slot {
+            Slot::Pending(job) => visit(Held::Job(job))?,
+            Slot::Ended(Ok(value)) => visit(Held::Done(value))?,
+            Slot::Ended(Err(error)) => visit(Held::Failed(error))?,
+            Slot::Bare | Slot::Running | Slot::Cancelled | Slot::Taken => (),
+        }
+        body.watchers.iter().try_for_each(|watcher| visit(Held::Watcher(watcher)))
     }
 
     /// Takes back the watchers that `which` picks.

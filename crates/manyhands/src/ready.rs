@@ -1,7 +1,8 @@
 //! The queue in which futures leave their numbers as they end: what `wait`, `as_completed` and
-//! `CompletionQueue` sleep on.
+//! `CompletionQueue` sleep on, in any host.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use crate::spin;
@@ -9,8 +10,18 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The numbers of the futures that have ended and not been fetched. Futures know it, and it knows
-/// no future: so nothing keeps anything alive in a circle.
-pub(crate) struct Ready {
+/// no future: so nothing keeps anything alive in a circle. One thread at a time waits on it.
+///
+/// ```
+/// use manyhands::ready::Ready;
+/// use std::sync::Arc;
+///
+/// let ready = Arc::new(Ready::new());
+/// let ended = Arc::clone(&ready);
+/// std::thread::spawn(move || ended.push([7]));
+/// assert_eq!(ready.pop(None), Some(7));
+/// ```
+pub struct Ready {
     numbers: Mutex<Numbers>,
     /// How many there are, for one who looks without the lock.
     count: AtomicUsize,
@@ -24,7 +35,8 @@ struct Numbers {
 }
 
 impl Ready {
-    pub(crate) fn new() -> Self {
+    /// Nothing has ended yet.
+    pub fn new() -> Self {
         Self {
             numbers: Mutex::new(Numbers { queue: VecDeque::new(), wanted: None }),
             count: AtomicUsize::new(0),
@@ -32,7 +44,15 @@ impl Ready {
         }
     }
 
-    pub(crate) fn push(&self, ended: impl IntoIterator<Item = usize>) {
+    /// These have ended.
+    ///
+    /// ```
+    /// # use manyhands::ready::Ready;
+    /// let ready = Ready::new();
+    /// ready.push([1, 2]);
+    /// assert_eq!((ready.pop(None), ready.pop(None)), (Some(1), Some(2)));
+    /// ```
+    pub fn push(&self, ended: impl IntoIterator<Item = usize>) {
         let mut numbers = self.numbers.lock();
         numbers.queue.extend(ended);
         let count = numbers.queue.len();
@@ -48,7 +68,13 @@ impl Ready {
     }
 
     /// The next one; `None` when the time is up.
-    pub(crate) fn pop(&self, deadline: Option<Instant>) -> Option<usize> {
+    ///
+    /// ```
+    /// # use manyhands::ready::Ready;
+    /// # use std::time::Instant;
+    /// assert_eq!(Ready::new().pop(Some(Instant::now())), None);
+    /// ```
+    pub fn pop(&self, deadline: Option<Instant>) -> Option<usize> {
         let mut numbers = self.wait_for(1, deadline);
         let number = numbers.queue.pop_front()?;
         self.count.store(numbers.queue.len(), Ordering::Release);
@@ -56,18 +82,36 @@ impl Ready {
     }
 
     /// All there are, but at least one, into an empty queue; none when the time is up.
-    pub(crate) fn pop_all(&self, deadline: Option<Instant>, numbers: &mut VecDeque<usize>) {
+    ///
+    /// ```
+    /// # use manyhands::ready::Ready;
+    /// # use std::collections::VecDeque;
+    /// let (ready, mut arrived) = (Ready::new(), VecDeque::new());
+    /// ready.push([1, 2]);
+    /// ready.pop_all(None, &mut arrived);
+    /// assert_eq!(arrived, [1, 2]);
+    /// ```
+    pub fn pop_all(&self, deadline: Option<Instant>, numbers: &mut VecDeque<usize>) {
         let mut arrived = self.wait_for(1, deadline);
         std::mem::swap(&mut arrived.queue, numbers);
         self.count.store(0, Ordering::Release);
     }
 
-    /// Waits until `wanted` are there, with one wake-up in all, or until the time is up.
-    pub(crate) fn wait_for_all(&self, wanted: usize, deadline: Option<Instant>) {
-        drop(self.wait_for(wanted, deadline));
+    /// Waits until `wanted` are there, with one wake-up in all, or until the time is up; whether they
+    /// are there.
+    ///
+    /// ```
+    /// # use manyhands::ready::Ready;
+    /// # use std::time::Instant;
+    /// let ready = Ready::new();
+    /// ready.push([1, 2]);
+    /// assert!(ready.wait_for_all(2, None));
+    /// assert!(!ready.wait_for_all(3, Some(Instant::now())));
+    /// ```
+    pub fn wait_for_all(&self, wanted: usize, deadline: Option<Instant>) -> bool {
+        self.wait_for(wanted, deadline).queue.len() >= wanted
     }
 
-    /// For one waiting thread at a time.
     fn wait_for(&self, wanted: usize, deadline: Option<Instant>) -> MutexGuard<'_, Numbers> {
         let patient = || deadline.is_none_or(|deadline| Instant::now() < deadline);
         let enough = || self.count.load(Ordering::Acquire) >= wanted;
@@ -81,5 +125,17 @@ impl Ready {
         }
         numbers.wanted = None;
         numbers
+    }
+}
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ready").field(&self.count.load(Ordering::Acquire)).finish()
     }
 }

@@ -97,8 +97,12 @@ pub fn wait<T: Send, E: Send + Sync>(
         let all = futures.len();
         match return_when {
             ReturnWhen::Immediately => (),
-            ReturnWhen::FirstCompleted => ready.wait_for_all(all.min(1), deadline),
-            ReturnWhen::AllCompleted => ready.wait_for_all(all, deadline),
+            ReturnWhen::FirstCompleted => {
+                ready.wait_for_all(all.min(1), deadline);
+            }
+            ReturnWhen::AllCompleted => {
+                ready.wait_for_all(all, deadline);
+            }
             ReturnWhen::FirstException => {
                 (0..all).map_while(|_| ready.pop(deadline)).find(|&n| futures[n].has_failed());
             }

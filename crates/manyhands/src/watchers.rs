@@ -93,6 +93,12 @@ impl<W> Watchers<W> {
         Some(watcher)
     }
 
+    /// All of them, newest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &W> {
+        std::iter::successors(self.head.as_deref(), |node| node.next.as_deref())
+            .map(|node| &node.watcher)
+    }
+
     /// All of them, oldest first.
     pub(crate) fn take_all(&mut self) -> Wake<W> {
         let mut reversed = None;

@@ -44,6 +44,24 @@ pub enum WhenFull {
     RunInCaller,
 }
 
+impl WhenFull {
+    /// What this means for a submit that comes from one of the pool's own workers: one that blocked
+    /// would wait for room that perhaps only it could make, so it runs the task itself.
+    ///
+    /// ```
+    /// use manyhands::WhenFull;
+    ///
+    /// assert_eq!(WhenFull::Block.in_worker(), WhenFull::RunInCaller);
+    /// assert_eq!(WhenFull::Refuse.in_worker(), WhenFull::Refuse);
+    /// ```
+    pub fn in_worker(self) -> Self {
+        match self {
+            Self::Block => Self::RunInCaller,
+            other => other,
+        }
+    }
+}
+
 /// The options of a [`ThreadPoolExecutor`]; made by [`ThreadPoolExecutor::builder`].
 #[must_use = "a builder makes nothing until `build` or `scope`"]
 pub struct ThreadPoolBuilder {

@@ -55,15 +55,11 @@ impl<'env> Workers<'env> {
         job: Job<'env>,
         start: Start<'_, 'env>,
     ) -> Result<(), Refused<Job<'env>>> {
-        let in_caller = match self.when_full {
-            WhenFull::Block => self.is_current(),
-            WhenFull::RunInCaller => true,
-            WhenFull::BlockFor(_) | WhenFull::Refuse => false,
-        };
-        let when_full = match self.when_full {
-            WhenFull::Block if !in_caller => pool::WhenFull::WaitUntil(None),
+        let answer = if self.is_current() { self.when_full.in_worker() } else { self.when_full };
+        let when_full = match answer {
+            WhenFull::Block => pool::WhenFull::WaitUntil(None),
             WhenFull::BlockFor(time) => pool::WhenFull::WaitUntil(deadline(Some(time))),
-            _ => pool::WhenFull::Refuse,
+            WhenFull::Refuse | WhenFull::RunInCaller => pool::WhenFull::Refuse,
         };
         match self.pool.submit(job, when_full) {
             Ok(None) => Ok(()),
@@ -71,7 +67,7 @@ impl<'env> Workers<'env> {
                 self.start(worker, start);
                 Ok(())
             }
-            Err((job, Rejection::Full { .. })) if in_caller => {
+            Err((job, Rejection::Full { .. })) if answer == WhenFull::RunInCaller => {
                 job.run();
                 Ok(())
             }

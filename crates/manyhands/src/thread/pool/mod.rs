@@ -84,7 +84,7 @@ const BACKLOG: usize = 256;
 pub struct Pool<J>(Arc<Shared<J>>);
 
 struct Shared<J> {
-    max_workers: usize,
+    max_workers: AtomicUsize,
     max_pending: Option<NonZeroUsize>,
     state: Mutex<State<J>>,
     /// Parked workers wait here.
@@ -206,7 +206,7 @@ impl<J> Pool<J> {
     /// A pool without workers or work. `max_pending` bounds the queue.
     pub fn new(max_workers: NonZeroUsize, max_pending: Option<NonZeroUsize>) -> Self {
         Self(Arc::new(Shared {
-            max_workers: max_workers.get(),
+            max_workers: AtomicUsize::new(max_workers.get()),
             max_pending,
             state: Mutex::new(State {
                 queue: VecDeque::new(),
@@ -371,9 +371,80 @@ impl<J> Pool<J> {
         true
     }
 
+    /// Whether it accepts jobs.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::Pool;
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool: Pool<()> = Pool::new(NonZeroUsize::MIN, None);
+    /// assert!(pool.is_open());
+    /// pool.close(false);
+    /// assert!(!pool.is_open());
+    /// ```
+    pub fn is_open(&self) -> bool {
+        matches!(self.0.state.lock().phase, Phase::Open)
+    }
+
+    /// Why it is broken, if it is.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::Pool;
+    /// use std::num::NonZeroUsize;
+    /// use std::sync::Arc;
+    ///
+    /// let pool: Pool<()> = Pool::new(NonZeroUsize::MIN, None);
+    /// assert!(pool.broken().is_none());
+    /// pool.break_down(Arc::new("no licence".to_owned()));
+    /// assert_eq!(*pool.broken().unwrap(), "no licence");
+    /// ```
+    pub fn broken(&self) -> Option<Arc<String>> {
+        match &self.0.state.lock().phase {
+            Phase::Broken(reason) => Some(Arc::clone(reason)),
+            Phase::Open | Phase::Closed => None,
+        }
+    }
+
     /// The most workers there may be.
     pub fn max_workers(&self) -> usize {
-        self.0.max_workers
+        self.0.max_workers.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many workers there may be, for the jobs that are submitted from now on. Those there
+    /// are stay.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let first = pool.submit("first", WhenFull::Refuse).unwrap();
+    /// assert!(pool.submit("second", WhenFull::Refuse).unwrap().is_none());
+    /// pool.set_max_workers(NonZeroUsize::new(2).unwrap());
+    /// assert!(pool.submit("third", WhenFull::Refuse).unwrap().is_some());
+    /// ```
+    pub fn set_max_workers(&self, max_workers: NonZeroUsize) {
+        self.0.max_workers.store(max_workers.get(), Ordering::Relaxed);
+    }
+
+    /// Takes the oldest job out of the queue, past all workers.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let worker = pool.submit("job", WhenFull::Refuse).unwrap();
+    /// assert_eq!((pool.take_one(), pool.take_one()), (Some("job"), None));
+    /// ```
+    pub fn take_one(&self) -> Option<J> {
+        let mut state = self.0.state.lock();
+        let job = state.queue.pop_front();
+        self.0.queued.store(state.queue.len(), Ordering::Release);
+        if state.blocked > 0 {
+            self.0.room.notify_one();
+        }
+        job
     }
 
     /// What goes on at this moment.
@@ -399,7 +470,7 @@ impl<J> Shared<J> {
     /// One more worker if more is queued than workers are free, and there may be one more.
     fn add_worker_if_needed(self: &Arc<Self>, state: &mut State<J>) -> Option<Worker<J>> {
         let needed = state.queue.len() > self.free.load(Ordering::Acquire) + state.starting;
-        if !needed || state.workers.len() >= self.max_workers {
+        if !needed || state.workers.len() >= self.max_workers.load(Ordering::Relaxed) {
             return None;
         }
         let local = Arc::new(Local {

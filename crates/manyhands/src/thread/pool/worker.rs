@@ -87,6 +87,23 @@ impl<J> Worker<J> {
         self.fetch(true)
     }
 
+    /// Whether there is something to do after the current job, as far as one sees from here.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let mut worker = pool.submit("first", WhenFull::Refuse).unwrap().unwrap();
+    /// worker.next();
+    /// assert!(!worker.has_next());
+    /// assert!(pool.submit("second", WhenFull::Refuse).is_ok());
+    /// assert!(worker.has_next());
+    /// ```
+    pub fn has_next(&self) -> bool {
+        self.in_local > 0 || self.shared.queued.load(Ordering::Acquire) > 0
+    }
+
     /// Says that the current job is as good as done, just before its outcome can be seen; `last`:
     /// and that nothing else is to be done for it, so that this worker is free for another.
     ///

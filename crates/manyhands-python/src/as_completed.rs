@@ -1,0 +1,149 @@
+//! `as_completed`: futures in the order in which they end.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
+
+use manyhands::ready::Ready;
+use pyo3::exceptions::PyValueError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::PySet;
+
+use crate::wait::{Awaited, distinct};
+use crate::{park, stdlib};
+
+/// An iterator over futures in the order in which they end, each once. It lets go of each as it
+/// yields it.
+#[pyclass(frozen, module = "manyhands._core", name = "AsCompleted")]
+pub(crate) struct AsCompleted {
+    ready: Arc<Ready>,
+    deadline: Option<Instant>,
+    rest: Mutex<Rest>,
+}
+
+struct Rest {
+    /// By their numbers; none where one has been yielded.
+    futures: Vec<Option<Py<PyAny>>>,
+    arrived: VecDeque<usize>,
+    unfinished: usize,
+}
+
+impl AsCompleted {
+    fn lock(&self) -> PyResult<MutexGuard<'_, Rest>> {
+        match self.rest.try_lock() {
+            Ok(rest) => Ok(rest),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                Err(PyValueError::new_err("another thread is waiting in this iterator"))
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl AsCompleted {
+    #[new]
+    #[pyo3(signature = (fs, timeout=None))]
+    fn new(fs: &Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<Self> {
+        let deadline = park::deadline(timeout);
+        let made = Self {
+            ready: Arc::new(Ready::new()),
+            deadline,
+            rest: Mutex::new(Rest { futures: Vec::new(), arrived: VecDeque::new(), unfinished: 0 }),
+        };
+        made.add(&distinct(fs)?)?;
+        Ok(made)
+    }
+
+    /// More futures to wait for, not among those there are.
+    fn add(&self, fs: &Bound<'_, PySet>) -> PyResult<()> {
+        let mut rest = self.lock()?;
+        let mut ended = Vec::new();
+        for future in fs {
+            let future = Awaited::new(future);
+            future.check_process()?;
+            let number = rest.futures.len();
+            if !future.watch(&self.ready, number)? {
+                ended.push(number);
+            }
+            rest.futures.push(Some(future.into_future().unbind()));
+            rest.unfinished += 1;
+        }
+        self.ready.push(ended);
+        Ok(())
+    }
+
+    /// How many have not been yielded.
+    fn __length_hint__(&self) -> PyResult<usize> {
+        Ok(self.lock()?.unfinished)
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let mut rest = self.lock()?;
+        if rest.unfinished == 0 {
+            return Ok(None);
+        }
+        if rest.arrived.is_empty() {
+            if !self.ready.wait_for_all(1, Some(Instant::now()))
+                && !park::wait(py, self.deadline, |until| self.ready.wait_for_all(1, until))?
+            {
+                let message =
+                    format!("{} (of {}) futures unfinished", rest.unfinished, rest.futures.len());
+                drop(rest);
+                self.close(py)?;
+                return Err(stdlib::TIMEOUT_ERROR.error(py, message));
+            }
+            self.ready.pop_all(Some(Instant::now()), &mut rest.arrived);
+        }
+        let Some(number) = rest.arrived.pop_front() else { return Ok(None) };
+        rest.unfinished -= 1;
+        Ok(rest.futures[number].take())
+    }
+
+    /// Stop waiting; the futures are forgotten.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let mut rest = self.lock()?;
+        rest.unfinished = 0;
+        rest.arrived.clear();
+        let futures = std::mem::take(&mut rest.futures);
+        drop(rest);
+        for future in futures.into_iter().flatten() {
+            Awaited::new(future.into_bound(py)).forget(&self.ready)?;
+        }
+        Ok(())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self.rest.try_lock() {
+            Ok(rest) => rest.futures.iter().flatten().try_for_each(|future| visit.call(future)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        let futures =
+            std::mem::take(&mut self.rest.lock().unwrap_or_else(PoisonError::into_inner).futures);
+        drop(futures);
+    }
+}
+
+/// A future that is waited for no more forgets who waited.
+impl Drop for AsCompleted {
+    fn drop(&mut self) {
+        let futures = std::mem::take(
+            &mut self.rest.get_mut().unwrap_or_else(PoisonError::into_inner).futures,
+        );
+        if futures.iter().any(Option::is_some) {
+            Python::attach(|py| {
+                for future in futures.into_iter().flatten() {
+                    let _ = Awaited::new(future.into_bound(py)).forget(&self.ready);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What the package raises and logs, in the words of the standard library.
+
+use manyhands::thread::pool::Rejection;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::stdlib;
+
+/// Why a task was not accepted.
+pub(crate) fn rejected(py: Python<'_>, rejection: Rejection, at_exit: bool) -> PyErr {
+    match rejection {
+        Rejection::Broken(reason) => stdlib::BROKEN_THREAD_POOL.error(py, reason.as_str()),
+        Rejection::Full { max_pending } => stdlib::QUEUE_FULL.error(
+            py,
+            format!(
+                "{max_pending} tasks are pending, which is this executor's max_pending: submit \
+                 later, or use when_full='block' or 'caller'"
+            ),
+        ),
+        Rejection::Closed if at_exit => after_interpreter_shutdown(),
+        Rejection::Closed => PyRuntimeError::new_err("cannot schedule new futures after shutdown"),
+    }
+}
+
+pub(crate) fn after_interpreter_shutdown() -> PyErr {
+    PyRuntimeError::new_err("cannot schedule new futures after interpreter shutdown")
+}
+
+/// Logs an exception that nobody can be given, at `level`, as the standard library does. An error of
+/// the logger itself goes where Python sends what it cannot raise.
+pub(crate) fn log(
+    py: Python<'_>,
+    level: &str,
+    message: &str,
+    about: Option<&Bound<'_, PyAny>>,
+    error: &PyErr,
+) {
+    let logged = (|| {
+        let kwargs = PyDict::new(py);
+        kwargs.set_item("exc_info", error.value(py))?;
+        let logger = stdlib::LOGGER.get(py)?;
+        match about {
+            Some(about) => logger.call_method(level, (message, about), Some(&kwargs)),
+            None => logger.call_method(level, (message,), Some(&kwargs)),
+        }
+    })();
+    if let Err(failed) = logged {
+        failed.write_unraisable(py, None);
+    }
+}

@@ -1,0 +1,180 @@
+//! A future whose insides somebody has touched.
+//!
+//! The standard library's `wait` and `as_completed`, CPython's tests and some programs take a future's
+//! `_condition`, set its `_state`, or look into its `_waiters`. Such a future turns *fat*: the promise
+//! hands over all it has, the fields appear in the instance's dictionary as the standard library would
+//! have put them there, and from then on the standard library's own methods keep them. It never turns
+//! back.
+//!
+//! Who meets a fat future finds it out by `Core::fat`, which is set before the promise hands over; the
+//! condition is held until all fields are in place.
+
+use std::sync::{Mutex, PoisonError};
+
+use manyhands::State;
+use pyo3::exceptions::PyAttributeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+
+use crate::future::PyFuture;
+use crate::stdlib;
+use crate::task::{Core, Outcome, Task, Watcher};
+use crate::waiter::Waiter;
+
+pub(crate) struct Fat {
+    pub(crate) condition: Py<PyAny>,
+    /// What a worker needs that comes for this task, or that is running it: the future, and the task
+    /// unless it has begun.
+    for_worker: Mutex<Option<(Py<PyAny>, Option<Task>)>>,
+}
+
+impl Fat {
+    fn take(&self) -> Option<(Py<PyAny>, Option<Task>)> {
+        self.for_worker.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, future: Py<PyAny>, task: Option<Task>) {
+        let before =
+            self.for_worker.lock().unwrap_or_else(PoisonError::into_inner).replace((future, task));
+        drop(before);
+    }
+}
+
+/// Makes a future fat.
+pub(crate) fn fatten(future: &Bound<'_, PyFuture>) -> PyResult<()> {
+    let py = future.py();
+    let core = &future.get().core;
+    if core.fat.get().is_some() {
+        return Ok(());
+    }
+    let condition = stdlib::CONDITION.get(py)?.call0()?;
+    condition.call_method0(intern!(py, "acquire"))?;
+    let fat = Fat { condition: condition.clone().unbind(), for_worker: Mutex::new(None) };
+    if core.fat.set(Box::new(fat)).is_err() {
+        return Ok(()); // another thread was quicker
+    }
+    let filled = fill(future);
+    condition.call_method0(intern!(py, "release"))?;
+    filled
+}
+
+fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
+    let py = future.py();
+    let core = &future.get().core;
+    let parts = core.life.hand_over();
+    let fields = fields(future)?;
+    fields.set_item(intern!(py, "_condition"), core.fat.get().map(|fat| &fat.condition))?;
+    fields.set_item(intern!(py, "_state"), parts.state.to_string())?;
+    let (result, exception) = match parts.outcome {
+        None => (None, None),
+        Some(Ok(value)) => (Some(value), None),
+        Some(Err(exception)) => (None, Some(exception)),
+    };
+    fields.set_item(intern!(py, "_result"), result)?;
+    fields.set_item(intern!(py, "_exception"), exception)?;
+    let (waiters, callbacks) = (PyList::empty(py), PyList::empty(py));
+    for watcher in parts.watchers {
+        match watcher {
+            Watcher::Callback { function, .. } => callbacks.append(function)?,
+            Watcher::Ready(ready, number) => {
+                waiters.append(Py::new(py, Waiter::new(ready, number))?)?;
+            }
+        }
+    }
+    fields.set_item(intern!(py, "_waiters"), waiters)?;
+    fields.set_item(intern!(py, "_done_callbacks"), callbacks)?;
+    let awaited = matches!(parts.state, State::Pending | State::Running);
+    if awaited
+        && core.submitted_in > 0
+        && let Some(fat) = core.fat.get()
+    {
+        fat.put(future.clone().into_any().unbind(), parts.job);
+    }
+    Ok(())
+}
+
+fn fields<'py>(future: &Bound<'py, PyFuture>) -> PyResult<Bound<'py, PyDict>> {
+    Ok(future.as_any().getattr(intern!(future.py(), "__dict__"))?.cast_into::<PyDict>()?)
+}
+
+/// One of the fields of a fat future.
+pub(crate) fn field<'py>(
+    future: &Bound<'py, PyFuture>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(value) = fields(future)?.get_item(name)? {
+        return Ok(value);
+    }
+    // Another thread is filling them in.
+    if let Some(fat) = future.get().core.fat.get() {
+        let py = future.py();
+        fat.condition.call_method0(py, intern!(py, "acquire"))?;
+        fat.condition.call_method0(py, intern!(py, "release"))?;
+    }
+    fields(future)?.get_item(name)?.ok_or_else(|| PyAttributeError::new_err(name.clone().unbind()))
+}
+
+pub(crate) fn set_field<'py>(
+    future: &Bound<'py, PyFuture>,
+    name: &Bound<'py, PyString>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<()> {
+    fatten(future)?;
+    fields(future)?.set_item(name, value)
+}
+
+/// Calls a method of the standard library's `Future` on a fat future.
+pub(crate) fn call<'py>(
+    future: &Bound<'py, PyAny>,
+    method: &str,
+    arg: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let class = stdlib::FUTURE.get(future.py())?;
+    match arg {
+        None => class.call_method1(method, (future,)),
+        Some(arg) => class.call_method1(method, (future, arg)),
+    }
+}
+
+/// Ends a fat future.
+pub(crate) fn set(future: &Bound<'_, PyAny>, outcome: Outcome) -> PyResult<()> {
+    let (method, value) = match outcome {
+        Ok(value) => ("set_result", value),
+        Err(exception) => ("set_exception", exception),
+    };
+    call(future, method, Some(value)).map(drop)
+}
+
+/// What a worker does that comes for the task of a fat future.
+pub(crate) fn run(py: Python<'_>, core: &Core) -> PyResult<()> {
+    let Some((future, Some(task))) = core.fat.get().and_then(|fat| fat.take()) else {
+        return Ok(());
+    };
+    let bound = future.bind(py);
+    if call(bound, "set_running_or_notify_cancel", None)?.is_truthy()? {
+        let outcome = task.call(py);
+        set(bound, outcome)?;
+    }
+    Ok(())
+}
+
+/// What a worker does that has run a task whose future has turned fat meanwhile.
+pub(crate) fn finish(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<()> {
+    match core.fat.get().and_then(|fat| fat.take()) {
+        Some((future, _)) => set(future.bind(py), outcome),
+        None => Ok(()), // ended by somebody else
+    }
+}
+
+/// Cancels the task of a fat future that no worker will come for any more.
+pub(crate) fn cancel(py: Python<'_>, core: &Core) -> PyResult<()> {
+    let Some((future, task)) = core.fat.get().and_then(|fat| fat.take()) else { return Ok(()) };
+    drop(task);
+    let future = future.bind(py);
+    call(future, "cancel", None)?;
+    if field(future.cast::<PyFuture>()?, intern!(py, "_state"))?.eq("CANCELLED")? {
+        call(future, "set_running_or_notify_cancel", None)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,431 @@
+//! `Future`, the native part: the Python class in `python/manyhands/_future.py` brings the standard
+//! library's `Future` as its other base, and with it a dictionary and weak references.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use manyhands::State;
+use manyhands::promise::{Turn, View};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyFloat, PyString, PyTuple, PyType};
+
+use crate::task::{self, Core, Outcome, Watcher};
+use crate::{fat, fork, park, stdlib};
+
+#[pyclass(subclass, frozen, module = "manyhands._core", name = "Future")]
+pub(crate) struct PyFuture {
+    pub(crate) core: Arc<Core>,
+}
+
+static FUTURE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+thread_local! {
+    /// The core of the future that this thread is about to make.
+    static NEXT: Cell<Option<Arc<Core>>> = const { Cell::new(None) };
+}
+
+/// Tells this module the class of the futures that it makes.
+#[pyfunction]
+#[pyo3(name = "_set_future_type")]
+pub(crate) fn set_future_type(py: Python<'_>, class: Py<PyType>) {
+    // A second import of the package finds the first one's class, which serves as well.
+    let _ = FUTURE_TYPE.set(py, class);
+}
+
+/// A new future for this core.
+pub(crate) fn make(py: Python<'_>, core: Arc<Core>) -> PyResult<Bound<'_, PyAny>> {
+    let class = FUTURE_TYPE
+        .get(py)
+        .ok_or_else(|| PyRuntimeError::new_err("import manyhands, not manyhands._core"))?;
+    NEXT.set(Some(core));
+    let made = class.bind(py).call0();
+    NEXT.set(None);
+    made
+}
+
+enum Seen {
+    Value(Py<PyAny>),
+    Exception(Py<PyAny>),
+    Cancelled,
+    Fat,
+    Unfinished,
+}
+
+impl PyFuture {
+    fn look(&self, py: Python<'_>) -> Seen {
+        self.core.life.look(|view| match view {
+            View::Done(value) => Seen::Value(value.clone_ref(py)),
+            View::Failed(exception) => Seen::Exception(exception.clone_ref(py)),
+            View::Cancelled => Seen::Cancelled,
+            View::Taken => Seen::Fat,
+            View::Unfinished(_) => Seen::Unfinished,
+        })
+    }
+
+    /// What there is when the task has ended, waiting for it.
+    fn ended(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Seen> {
+        let seen = self.look(py);
+        if !matches!(seen, Seen::Unfinished) {
+            return Ok(seen);
+        }
+        if self.core.submitted_in > 0 {
+            fork::check(self.core.submitted_in, "the executor of this future")?;
+        }
+        let deadline = park::deadline(timeout);
+        if park::wait(py, deadline, |until| self.core.life.wait(until))? {
+            Ok(self.look(py))
+        } else {
+            Err(stdlib::TIMEOUT_ERROR.bare_error(py))
+        }
+    }
+
+    /// Whether the state is to be asked of the fields.
+    fn is_fat(&self) -> bool {
+        self.core.fat.get().is_some()
+    }
+
+    /// The state if it is kept here.
+    fn state(&self) -> Option<State> {
+        let state = self.core.life.state();
+        // In this order: a fat future's promise has ended since it was handed over, not before.
+        if state == State::Finished && self.is_fat() { None } else { Some(state) }
+    }
+
+    fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
+        let py = slf.py();
+        match slf.get().core.life.finish(outcome, |_| ()) {
+            Ok(wake) => task::tell(py, wake),
+            Err((outcome, _)) if slf.get().is_fat() => fat::set(slf.as_any(), outcome),
+            Err((_, state)) => {
+                let message = format!("{state}: {}", slf.repr()?);
+                Err(stdlib::INVALID_STATE_ERROR.error(py, message))
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl PyFuture {
+    /// Takes any arguments, as those of a subclass come by here too.
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { core: NEXT.take().unwrap_or_else(|| Arc::new(Core::new(None, 0))) }
+    }
+
+    /// Cancel the task if it has not started. Returns whether it is cancelled.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> Future().cancel()
+    /// True
+    fn cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let future = slf.get();
+        match task::cancel(slf.py(), &future.core.life) {
+            Some(told) => told.map(|()| true),
+            None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether the task was cancelled.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> Future().cancelled()
+    /// False
+    fn cancelled(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        match slf.get().state() {
+            Some(state) => Ok(matches!(state, State::Cancelled | State::CancelledAndNotified)),
+            None => fat::call(slf, "cancelled", None)?.is_truthy(),
+        }
+    }
+
+    /// Whether a worker is running the task.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> Future().running()
+    /// False
+    fn running(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        match slf.get().state() {
+            Some(state) => Ok(state == State::Running),
+            None => fat::call(slf, "running", None)?.is_truthy(),
+        }
+    }
+
+    /// Whether the task has ended or was cancelled.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> Future().done()
+    /// False
+    fn done(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        match slf.get().state() {
+            Some(state) => Ok(state.is_done()),
+            None => fat::call(slf, "done", None)?.is_truthy(),
+        }
+    }
+
+    /// Wait for the task to end, `timeout` seconds at the longest, and return its value or raise its
+    /// exception. Raises CancelledError if it was cancelled, TimeoutError if the time is up.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> future = Future()
+    /// >>> future.set_result(42)
+    /// >>> future.result()
+    /// 42
+    #[pyo3(signature = (timeout=None))]
+    fn result<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.get().ended(py, timeout)? {
+            Seen::Value(value) => Ok(value.into_bound(py)),
+            Seen::Exception(exception) => Err(PyErr::from_value(exception.into_bound(py))),
+            Seen::Cancelled => Err(stdlib::CANCELLED_ERROR.bare_error(py)),
+            Seen::Fat | Seen::Unfinished => {
+                fat::call(slf, "result", timeout.map(|it| PyFloat::new(py, it).into_any().unbind()))
+            }
+        }
+    }
+
+    /// Wait for the task to end, `timeout` seconds at the longest, and return its exception, or None.
+    /// Raises CancelledError if it was cancelled, TimeoutError if the time is up.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> future = Future()
+    /// >>> future.set_exception(ValueError("no"))
+    /// >>> future.exception()
+    /// ValueError('no')
+    #[pyo3(signature = (timeout=None))]
+    fn exception<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.get().ended(py, timeout)? {
+            Seen::Value(_) => Ok(py.None().into_bound(py)),
+            Seen::Exception(exception) => Ok(exception.into_bound(py)),
+            Seen::Cancelled => Err(stdlib::CANCELLED_ERROR.bare_error(py)),
+            Seen::Fat | Seen::Unfinished => fat::call(
+                slf,
+                "exception",
+                timeout.map(|it| PyFloat::new(py, it).into_any().unbind()),
+            ),
+        }
+    }
+
+    /// Call `fn(future)` when the task has ended or is cancelled: in the order added, in the thread
+    /// that ends it; now and here if it has ended.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> future = Future()
+    /// >>> future.add_done_callback(lambda future: print(future.result()))
+    /// >>> future.set_result("ended")
+    /// ended
+    fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Py<PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let future = slf.clone().into_any().unbind();
+        match slf.get().core.life.watch(Watcher::Callback { function: r#fn, future }) {
+            Ok(()) | Err(Watcher::Ready(..)) => Ok(()),
+            Err(Watcher::Callback { function, .. }) if slf.get().is_fat() => {
+                fat::call(slf, "add_done_callback", Some(function)).map(drop)
+            }
+            Err(Watcher::Callback { function, future }) => task::call_back(py, &function, &future),
+        }
+    }
+
+    /// For executors: mark the task as running. False: it was cancelled, and must not run.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> future = Future()
+    /// >>> future.set_running_or_notify_cancel(), future.running()
+    /// (True, True)
+    fn set_running_or_notify_cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        match slf.get().core.life.set_running_or_notify_cancel() {
+            Ok(Turn::Run) => Ok(true),
+            Ok(Turn::Skip(wake)) => task::tell(py, wake).map(|()| false),
+            Err(_) if slf.get().is_fat() => {
+                fat::call(slf, "set_running_or_notify_cancel", None)?.is_truthy()
+            }
+            Err(state) => {
+                let message = "Future %s in unexpected state: %s";
+                let about = (message, slf.as_ptr().addr(), state.to_string());
+                stdlib::LOGGER.get(py)?.call_method1("critical", about)?;
+                Err(PyRuntimeError::new_err("Future in unexpected state"))
+            }
+        }
+    }
+
+    /// For executors and tests: end the task with this value. Raises InvalidStateError if it has
+    /// ended.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> future = Future()
+    /// >>> future.set_result(42)
+    /// >>> future.set_result(43)
+    /// Traceback (most recent call last):
+    /// concurrent.futures._base.InvalidStateError: FINISHED: <Future at ... state=finished returned int>
+    fn set_result(slf: &Bound<'_, Self>, result: Py<PyAny>) -> PyResult<()> {
+        Self::finish(slf, Ok(result))
+    }
+
+    /// For executors and tests: end the task with this exception. Raises InvalidStateError if it has
+    /// ended.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> future = Future()
+    /// >>> future.set_exception(ValueError("no"))
+    /// >>> future.done()
+    /// True
+    fn set_exception(slf: &Bound<'_, Self>, exception: Option<Py<PyAny>>) -> PyResult<()> {
+        // As in CPython, None is no exception: the task ends with the result None.
+        let outcome = exception.map_or_else(|| Ok(slf.py().None()), Err);
+        Self::finish(slf, outcome)
+    }
+
+    /// The state of a future that is perhaps done: (done, cancelled, result, exception). As in
+    /// CPython 3.15.
+    fn _get_snapshot(slf: &Bound<'_, Self>) -> PyResult<(bool, bool, Py<PyAny>, Py<PyAny>)> {
+        let py = slf.py();
+        Ok(match slf.get().look(py) {
+            Seen::Value(value) => (true, false, value, py.None()),
+            Seen::Exception(exception) => (true, false, py.None(), exception),
+            Seen::Cancelled => (true, true, py.None(), py.None()),
+            Seen::Unfinished => (false, false, py.None(), py.None()),
+            Seen::Fat => {
+                let state = Self::_state(slf)?.to_string();
+                let cancelled = state.starts_with("CANCELLED");
+                let (mut result, mut exception) = (py.None(), py.None());
+                if state == "FINISHED" {
+                    result = Self::_result(slf)?.unbind();
+                    exception = Self::_exception(slf)?.unbind();
+                }
+                (cancelled || state == "FINISHED", cancelled, result, exception)
+            }
+        })
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let py = slf.py();
+        let (state, exception, result) = match slf.get().look(py) {
+            Seen::Value(value) => ("FINISHED".to_owned(), None, Some(value.into_bound(py))),
+            Seen::Exception(exception) => {
+                ("FINISHED".to_owned(), Some(exception.into_bound(py)), None)
+            }
+            Seen::Cancelled | Seen::Unfinished => {
+                (slf.get().core.life.state().to_string(), None, None)
+            }
+            Seen::Fat => {
+                let exception = Some(Self::_exception(slf)?).filter(|it| !it.is_none());
+                (Self::_state(slf)?.to_string(), exception, Some(Self::_result(slf)?))
+            }
+        };
+        let outcome = match (state.as_str(), exception, result) {
+            ("FINISHED", Some(exception), _) => {
+                format!("finished raised {}", exception.get_type().name()?)
+            }
+            ("FINISHED", None, Some(result)) => {
+                format!("finished returned {}", result.get_type().name()?)
+            }
+            ("CANCELLED_AND_NOTIFIED", ..) => "cancelled".to_owned(),
+            (other, ..) => other.to_lowercase(),
+        };
+        Ok(format!("<{} at {:#x} state={outcome}>", slf.get_type().name()?, slf.as_ptr().addr()))
+    }
+
+    #[getter]
+    fn _state<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.get().state() {
+            Some(state) => Ok(PyString::new(py, &state.to_string()).into_any()),
+            None => fat::field(slf, intern!(py, "_state")),
+        }
+    }
+
+    #[setter(_state)]
+    fn set_state(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        fat::set_field(slf, intern!(slf.py(), "_state"), value)
+    }
+
+    #[getter]
+    fn _result<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.get().look(py) {
+            Seen::Value(value) => Ok(value.into_bound(py)),
+            Seen::Fat => fat::field(slf, intern!(py, "_result")),
+            _ => Ok(py.None().into_bound(py)),
+        }
+    }
+
+    #[setter(_result)]
+    fn set_result_field(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        fat::set_field(slf, intern!(slf.py(), "_result"), value)
+    }
+
+    #[getter]
+    fn _exception<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        match slf.get().look(py) {
+            Seen::Exception(exception) => Ok(exception.into_bound(py)),
+            Seen::Fat => fat::field(slf, intern!(py, "_exception")),
+            _ => Ok(py.None().into_bound(py)),
+        }
+    }
+
+    #[setter(_exception)]
+    fn set_exception_field(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        fat::set_field(slf, intern!(slf.py(), "_exception"), value)
+    }
+
+    #[getter]
+    fn _condition<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        fat::fatten(slf)?;
+        fat::field(slf, intern!(slf.py(), "_condition"))
+    }
+
+    #[setter(_condition)]
+    fn set_condition(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        fat::set_field(slf, intern!(slf.py(), "_condition"), value)
+    }
+
+    #[getter]
+    fn _waiters<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        fat::fatten(slf)?;
+        fat::field(slf, intern!(slf.py(), "_waiters"))
+    }
+
+    #[setter(_waiters)]
+    fn set_waiters(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        fat::set_field(slf, intern!(slf.py(), "_waiters"), value)
+    }
+
+    #[getter]
+    fn _done_callbacks<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        fat::fatten(slf)?;
+        fat::field(slf, intern!(slf.py(), "_done_callbacks"))
+    }
+
+    #[setter(_done_callbacks)]
+    fn set_done_callbacks(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        fat::set_field(slf, intern!(slf.py(), "_done_callbacks"), value)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if Arc::strong_count(&self.core) > 1 {
+            return Ok(());
+        }
+        task::traverse(&self.core.life, &visit, |task| {
+            visit.call(&task.function)?;
+            visit.call(&task.args)?;
+            visit.call(&task.kwargs)
+        })?;
+        match self.core.fat.get() {
+            Some(fat) => visit.call(&fat.condition),
+            None => Ok(()),
+        }
+    }
+
+    fn __clear__(&self) {
+        if Arc::strong_count(&self.core) == 1 {
+            drop(self.core.life.hand_over());
+        }
+    }
+}

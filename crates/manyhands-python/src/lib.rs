@@ -1,0 +1,52 @@
+//! THE PYTHON GLUE: the engine of the `manyhands` crate, with Python's objects for jobs and results and
+//! Python's threads for workers. The package `python/manyhands` builds on this module, `_core`.
+//!
+//! The laws of the house:
+//! - no Python code runs, and no Python object dies, while a lock of the engine is held;
+//! - a Python object is dropped only by a thread that is attached to the interpreter;
+//! - whoever waits is detached, and hears Ctrl-C (`park.rs`);
+//! - nothing leans on the GIL for its safety.
+
+#![allow(clippy::doc_markdown, reason = "what is documented here for Python is Python's help text")]
+
+mod as_completed;
+mod errors;
+mod fat;
+mod fork;
+mod future;
+mod map;
+mod park;
+mod pool;
+mod stdlib;
+mod task;
+mod wait;
+mod waiter;
+mod work_queue;
+mod worker;
+
+use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use crate::as_completed::AsCompleted;
+    #[pymodule_export]
+    use crate::fork::after_fork_in_child;
+    #[pymodule_export]
+    use crate::future::{PyFuture, set_future_type};
+    #[pymodule_export]
+    use crate::map::ResultIterator;
+    #[pymodule_export]
+    use crate::pool::{PyThreadPoolExecutor, interpreter_shutdown};
+    #[pymodule_export]
+    use crate::wait::wait;
+    #[pymodule_export]
+    use crate::waiter::Waiter;
+    #[pymodule_export]
+    use crate::work_queue::{WorkItem, WorkQueue};
+    #[pymodule_export]
+    use crate::worker::PyWorker;
+}

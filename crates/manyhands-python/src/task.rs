@@ -1,0 +1,130 @@
+//! One task as the Python host has it: its promise with the kinds filled in, and whom it tells.
+
+use std::sync::{Arc, OnceLock};
+
+use manyhands::promise::{Cancel, Held, Promise, Wake, Watch};
+use manyhands::ready::Ready;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::errors;
+use crate::fat::Fat;
+
+/// What a task gives: a value, or what is to be raised (an exception, or a class of exceptions).
+pub(crate) type Outcome = Result<Py<PyAny>, Py<PyAny>>;
+
+/// A promise whose outcome is Python's.
+pub(crate) type Life<J> = Promise<J, Py<PyAny>, Py<PyAny>, Watcher>;
+
+/// What a future and the queue share: the life of the task, until somebody takes the future apart.
+pub(crate) struct Core {
+    pub(crate) life: Life<Task>,
+    pub(crate) fat: OnceLock<Box<Fat>>,
+    /// The generation of processes in which it was submitted; 0 for a future made by hand.
+    pub(crate) submitted_in: u32,
+}
+
+impl Core {
+    pub(crate) fn new(task: Option<Task>, submitted_in: u32) -> Self {
+        Self { life: Promise::new(task), fat: OnceLock::new(), submitted_in }
+    }
+}
+
+/// A call to make. A context it is to run in is in the function (`context.run`).
+pub(crate) struct Task {
+    pub(crate) function: Py<PyAny>,
+    pub(crate) args: Py<PyTuple>,
+    pub(crate) kwargs: Option<Py<PyDict>>,
+}
+
+impl Task {
+    /// Drops the function and its arguments before anybody sees the outcome.
+    pub(crate) fn call(self, py: Python<'_>) -> Outcome {
+        let called = match &self.kwargs {
+            None => self.function.call1(py, self.args.bind(py)),
+            Some(kwargs) => self.function.call(py, self.args.bind(py), Some(kwargs.bind(py))),
+        };
+        called.map_err(|error| error.into_value(py).into_any())
+    }
+}
+
+/// Whom a task tells of its end.
+pub(crate) enum Watcher {
+    Callback {
+        function: Py<PyAny>,
+        /// What it is called with. It keeps the future alive until then, as it must.
+        future: Py<PyAny>,
+    },
+    /// A queue of completed futures, and the number of this one in it.
+    Ready(Arc<Ready>, usize),
+}
+
+impl Watch for Watcher {
+    fn waits_for_notice(&self) -> bool {
+        matches!(self, Self::Ready(..))
+    }
+}
+
+/// Tells all in `wake` that the task has ended: those who wait, then the callbacks, in order. What a
+/// callback raises is logged; an exception that is no `Exception` is given back when all have run.
+pub(crate) fn tell(py: Python<'_>, wake: Wake<Watcher>) -> PyResult<()> {
+    let callbacks: Vec<_> = wake
+        .filter_map(|watcher| match watcher {
+            Watcher::Ready(ready, number) => {
+                ready.push([number]);
+                None
+            }
+            Watcher::Callback { function, future } => Some((function, future)),
+        })
+        .collect();
+    let mut first = Ok(());
+    for (function, future) in callbacks {
+        if let Err(error) = call_back(py, &function, &future) {
+            first = first.and(Err(error));
+        }
+    }
+    first
+}
+
+pub(crate) fn call_back(py: Python<'_>, function: &Py<PyAny>, future: &Py<PyAny>) -> PyResult<()> {
+    match function.call1(py, (future,)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_instance_of::<pyo3::exceptions::PyException>(py) => {
+            let message = "exception calling callback for %r";
+            errors::log(py, "error", message, Some(future.bind(py)), &error);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Cancels a task that has not started, dropping it. `None`: it is too late.
+pub(crate) fn cancel<J>(py: Python<'_>, life: &Life<J>) -> Option<PyResult<()>> {
+    match life.cancel() {
+        Cancel::Now(job, wake) => {
+            drop(job);
+            Some(tell(py, wake))
+        }
+        Cancel::Already => Some(Ok(())),
+        Cancel::TooLate(_) => None,
+    }
+}
+
+/// Shows the garbage collector what a task holds. Only its one owner may: what the queue holds too is
+/// in use, however it looks from here.
+pub(crate) fn traverse<J>(
+    life: &Life<J>,
+    visit: &PyVisit<'_>,
+    job: impl Fn(&J) -> Result<(), PyTraverseError>,
+) -> Result<(), PyTraverseError> {
+    life.trace(|held| match held {
+        Held::Job(held) => job(held),
+        Held::Done(outcome) | Held::Failed(outcome) => visit.call(outcome),
+        Held::Watcher(Watcher::Callback { function, future }) => {
+            visit.call(function)?;
+            visit.call(future)
+        }
+        Held::Watcher(Watcher::Ready(..)) => Ok(()),
+    })
+}

@@ -1,0 +1,88 @@
+//! `executor._work_queue`, as far as programs use it: they ask how much is pending, they drain it to
+//! cancel what has not started, and at exit the interpreter puts None into it to end the workers.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+
+use crate::pool::Workers;
+use crate::worker::{self, Job};
+use crate::{future, stdlib};
+
+#[pyclass(frozen, module = "manyhands._core", name = "_WorkQueue")]
+pub(crate) struct WorkQueue {
+    workers: Arc<Workers>,
+}
+
+impl WorkQueue {
+    pub(crate) fn new(workers: Arc<Workers>) -> Self {
+        Self { workers }
+    }
+}
+
+#[pymethods]
+impl WorkQueue {
+    /// How many tasks are pending.
+    fn qsize(&self) -> usize {
+        self.workers.pool.stats().pending
+    }
+
+    /// Whether no task is pending.
+    fn empty(&self) -> bool {
+        self.qsize() == 0
+    }
+
+    /// The oldest pending task, taken away from the workers. Raises `queue.Empty`.
+    fn get_nowait(&self, py: Python<'_>) -> PyResult<WorkItem> {
+        match self.workers.pool.take_one() {
+            Some(job) => WorkItem::new(py, job),
+            None => Err(stdlib::QUEUE_EMPTY.bare_error(py)),
+        }
+    }
+
+    /// Cancel what has not started, and end the workers.
+    fn cancel_all(&self, py: Python<'_>) {
+        for job in self.workers.pool.close(true) {
+            worker::cancel(py, job);
+        }
+    }
+
+    /// Whatever is put, the workers end when all that is pending has been done: in the standard
+    /// library, only None is ever put here by others than the executor.
+    #[pyo3(signature = (_item, block=true, timeout=None))]
+    fn put(&self, _item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) {
+        let _ = (block, timeout);
+        drop(self.workers.pool.close(false));
+    }
+}
+
+/// A task taken out of the queue.
+#[pyclass(frozen, module = "manyhands._core", name = "_WorkItem")]
+pub(crate) struct WorkItem {
+    job: Job,
+    future: Option<Py<PyAny>>,
+}
+
+impl WorkItem {
+    fn new(py: Python<'_>, job: Job) -> PyResult<Self> {
+        let future = match &job {
+            Job::Task(core) => Some(future::make(py, Arc::clone(core))?.unbind()),
+            Job::Item(_) => None,
+        };
+        Ok(Self { job, future })
+    }
+}
+
+#[pymethods]
+impl WorkItem {
+    /// A future that shares its life with the one that `submit` returned; None for an item of `map`.
+    #[getter]
+    fn future(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.future.as_ref().map(|future| future.clone_ref(py))
+    }
+
+    /// Runs the task here.
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
+        worker::run_here(py, self.job.clone())
+    }
+}

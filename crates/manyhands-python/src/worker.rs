@@ -1,0 +1,329 @@
+//! THE PYTHON WORKER LOOP, and what can become of a job.
+//!
+//! A worker stays attached to the interpreter from one task to the next, and detaches when there is
+//! none. Then it tells of its last task only after it has let go of the GIL, so that whoever waits for
+//! it finds the GIL free.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use manyhands::State;
+use manyhands::promise::Wake;
+use manyhands::thread::pool::Worker;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+
+use crate::map::{Argument, Item};
+use crate::pool::Workers;
+use crate::task::{self, Core, Life, Outcome, Task, Watcher};
+use crate::{errors, fat, park, stdlib};
+
+/// What waits in the pool's queue.
+#[derive(Clone)]
+pub(crate) enum Job {
+    Task(Arc<Core>),
+    Item(Item),
+}
+
+/// What holds a promise together with its future, and can tell who is the last to do so.
+trait Owner: Send + Sized {
+    type Job: Send;
+
+    fn life(&self) -> &Life<Self::Job>;
+    /// Whether nobody else holds it, and so nobody waits for it.
+    fn is_alone(&self) -> bool;
+    /// Lets go; gives back what is left if nobody else holds it, as it must die attached.
+    fn let_go(self) -> Option<Box<dyn Send>>;
+    /// Ends it in another way when its promise has ended without the worker.
+    fn finish_late(&self, py: Python<'_>, outcome: Outcome) -> PyResult<()>;
+}
+
+impl Owner for Arc<Core> {
+    type Job = Task;
+
+    fn life(&self) -> &Life<Task> {
+        &self.life
+    }
+
+    fn is_alone(&self) -> bool {
+        Self::strong_count(self) == 1
+    }
+
+    fn let_go(self) -> Option<Box<dyn Send>> {
+        Self::into_inner(self).map(|last| Box::new(last) as _)
+    }
+
+    fn finish_late(&self, py: Python<'_>, outcome: Outcome) -> PyResult<()> {
+        fat::finish(py, self, outcome)
+    }
+}
+
+impl Owner for Item {
+    type Job = Argument;
+
+    fn life(&self) -> &Life<Argument> {
+        Self::life(self)
+    }
+
+    fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.block) == 1
+    }
+
+    fn let_go(self) -> Option<Box<dyn Send>> {
+        Arc::into_inner(self.block).map(|last| Box::new(last) as _)
+    }
+
+    fn finish_late(&self, _py: Python<'_>, _outcome: Outcome) -> PyResult<()> {
+        Ok(())
+    }
+}
+
+thread_local! {
+    /// The number of the pool whose worker this thread is; 0 where it is none.
+    static WORKER_OF: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether the calling thread is a worker of the pool of this number.
+pub(crate) fn is_current(number: usize) -> bool {
+    WORKER_OF.get() == number
+}
+
+/// A worker's place in a pool; its thread calls `run`.
+#[pyclass(frozen, module = "manyhands._core", name = "_Worker")]
+pub(crate) struct PyWorker {
+    worker: Mutex<Option<Worker<Job>>>,
+    workers: Arc<Workers>,
+}
+
+impl PyWorker {
+    pub(crate) fn new(worker: Worker<Job>, workers: Arc<Workers>) -> Self {
+        Self { worker: Mutex::new(Some(worker)), workers }
+    }
+
+    fn take(&self) -> PyResult<Worker<Job>> {
+        let taken = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        taken.ok_or_else(|| PyRuntimeError::new_err("this worker has been run"))
+    }
+}
+
+#[pymethods]
+impl PyWorker {
+    /// Does what there is to do until the pool is shut down.
+    fn run(&self, py: Python<'_>) -> PyResult<()> {
+        let worker = self.take()?;
+        WORKER_OF.set(self.workers.number);
+        let guard = HangWhenInterpreterEnds;
+        work(py, worker, &self.workers);
+        std::mem::forget(guard);
+        Ok(())
+    }
+
+    /// The initializer has failed: nothing is accepted any more, and all that is pending fails.
+    fn break_down(&self, py: Python<'_>, reason: String) -> PyResult<()> {
+        let worker = self.take()?;
+        let reason = Arc::new(reason);
+        for job in self.workers.pool.break_down(Arc::clone(&reason)) {
+            fail(py, job, &reason);
+        }
+        drop(worker);
+        Ok(())
+    }
+}
+
+/// Before 3.14, CPython ends a daemon thread that asks for the GIL of an interpreter that is gone by
+/// unwinding its stack, which Rust answers with an abort. This hangs it where it is, as 3.14 does. It
+/// happens to a thread whose task is still running after Ctrl-C has ended the program.
+struct HangWhenInterpreterEnds;
+
+impl Drop for HangWhenInterpreterEnds {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+// Not inlined: the guard's frame must have a call in it that may unwind.
+#[inline(never)]
+fn work(py: Python<'_>, mut worker: Worker<Job>, workers: &Workers) {
+    let mut next = worker.try_next();
+    loop {
+        next = match next {
+            Some(job) => run(py, job, &mut worker, workers).or_else(|| worker.try_next()),
+            None => match py.detach(|| sleep(&mut worker)) {
+                None => return,
+                job => job,
+            },
+        };
+    }
+}
+
+/// The next job, which may take long to come. Detached.
+fn sleep(worker: &mut Worker<Job>) -> Option<Job> {
+    let job = worker.next();
+    if job.is_some() {
+        park::let_submitter_wait();
+    }
+    job
+}
+
+/// Runs a job. `Some`: it has slept for the next one already, and this is it.
+fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) -> Option<Job> {
+    match job {
+        Job::Task(core) => {
+            if let Some(task) = core.life.claim() {
+                let outcome = task.call(py);
+                return end(py, core, outcome, worker, workers);
+            }
+            report(py, fat::run(py, &core));
+            bury(py, core, worker, workers);
+            None
+        }
+        Job::Item(item) => {
+            if let Some(argument) = item.life().claim() {
+                let outcome = item.call(py, argument);
+                return end(py, item, outcome, worker, workers);
+            }
+            bury(py, item, worker, workers);
+            None
+        }
+    }
+}
+
+type Ended = Result<Wake<Watcher>, (Outcome, State)>;
+
+/// What is left to do attached when a task has ended detached.
+enum Left<O> {
+    Owner(O, Ended),
+    Last(Box<dyn Send>),
+}
+
+/// Publishes what a task has given, lets go of it, and sleeps if there is nothing else to do.
+fn end<O: Owner>(
+    py: Python<'_>,
+    owner: O,
+    outcome: Outcome,
+    worker: &mut Worker<Job>,
+    workers: &Workers,
+) -> Option<Job> {
+    if owner.is_alone() {
+        // Nobody will see it. What its death brings about may take long, and no job must count on
+        // this worker meanwhile.
+        drop(outcome);
+        drop(owner);
+        worker.publish(true);
+        return None;
+    }
+    if worker.has_next() {
+        let ended = owner.life().finish(outcome, |last| worker.publish(last));
+        settle(py, owner, ended, worker, workers);
+        return None;
+    }
+    let slept = py.detach(|| {
+        let ended = owner.life().finish(outcome, |last| worker.publish(last));
+        if !matches!(&ended, Ok(wake) if wake.is_empty()) {
+            return Err(Left::Owner(owner, ended));
+        }
+        match owner.let_go() {
+            None => Ok(sleep(worker)),
+            Some(last) => Err(Left::Last(last)),
+        }
+    });
+    match slept {
+        Ok(job) => return job,
+        Err(Left::Owner(owner, ended)) => settle(py, owner, ended, worker, workers),
+        Err(Left::Last(last)) => clear_away(py, last, worker, workers),
+    }
+    None
+}
+
+/// Tells those who are to be told, and lets go.
+fn settle<O: Owner>(
+    py: Python<'_>,
+    owner: O,
+    ended: Ended,
+    worker: &mut Worker<Job>,
+    workers: &Workers,
+) {
+    match ended {
+        Ok(wake) => report(py, task::tell(py, wake)),
+        Err((outcome, _)) => {
+            worker.publish(false);
+            report(py, owner.finish_late(py, outcome));
+        }
+    }
+    bury(py, owner, worker, workers);
+}
+
+fn bury<O: Owner>(py: Python<'_>, owner: O, worker: &mut Worker<Job>, workers: &Workers) {
+    if let Some(last) = owner.let_go() {
+        clear_away(py, last, worker, workers);
+    }
+}
+
+/// Drops what nobody else holds. That may take long, or wait for another task, which needs a worker.
+fn clear_away<L>(py: Python<'_>, last: L, worker: &mut Worker<Job>, workers: &Workers) {
+    if let Some(other) = worker.set_busy() {
+        report(py, workers.start(py, other));
+    }
+    drop(last);
+}
+
+fn report(py: Python<'_>, done: PyResult<()>) {
+    if let Err(error) = done {
+        errors::log(py, "critical", "Exception in worker", None, &error);
+    }
+}
+
+/// Runs a job in the calling thread.
+pub(crate) fn run_here(py: Python<'_>, job: Job) -> PyResult<()> {
+    match job {
+        Job::Task(core) => match core.life.claim() {
+            Some(task) => {
+                let outcome = task.call(py);
+                finish_here(py, &core, outcome)
+            }
+            None => fat::run(py, &core),
+        },
+        Job::Item(item) => match item.life().claim() {
+            Some(argument) => {
+                let outcome = item.call(py, argument);
+                finish_here(py, &item, outcome)
+            }
+            None => Ok(()),
+        },
+    }
+}
+
+fn finish_here<O: Owner>(py: Python<'_>, owner: &O, outcome: Outcome) -> PyResult<()> {
+    match owner.life().finish(outcome, |_| ()) {
+        Ok(wake) => task::tell(py, wake),
+        Err((outcome, _)) => owner.finish_late(py, outcome),
+    }
+}
+
+/// Cancels a job that no worker will come for.
+pub(crate) fn cancel(py: Python<'_>, job: Job) {
+    let told = match &job {
+        Job::Task(core) => match task::cancel(py, &core.life) {
+            Some(told) => told,
+            None => fat::cancel(py, core),
+        },
+        Job::Item(item) => task::cancel(py, item.life()).unwrap_or(Ok(())),
+    };
+    drop(job);
+    report(py, told);
+}
+
+/// Ends a job that no worker will come for with an error of its own.
+fn fail(py: Python<'_>, job: Job, reason: &str) {
+    let error = stdlib::BROKEN_THREAD_POOL.error(py, reason).into_value(py).into_any();
+    let told = match &job {
+        Job::Task(core) => finish_here(py, core, Err(error)),
+        Job::Item(item) => finish_here(py, item, Err(error)),
+    };
+    drop(job);
+    report(py, told);
+}

@@ -1,0 +1,107 @@
+"""`FutureList`: what `run_to_futures` returns, as the proposal of 2009 had it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from . import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ._future import Future
+
+T = TypeVar("T")
+
+
+class FutureList(Generic[T]):
+    """Futures in the order of their calls, and questions about all of them.
+
+    >>> from manyhands import Future, FutureList
+    >>> futures = FutureList([Future(), Future()])
+    >>> futures[0].set_result(1)
+    >>> futures.has_done_futures(), len(futures)
+    (True, 2)
+    """
+
+    def __init__(self, futures: Iterable[Future[T]]) -> None:
+        self._futures = list(futures)
+
+    def wait(self, timeout: float | None = None, return_when: str = "ALL_COMPLETED") -> None:
+        """Wait until `return_when` holds, `timeout` seconds at the longest."""
+        _core.wait(self._futures, timeout, return_when)
+
+    def cancel(self, timeout: float | None = None) -> None:
+        """Cancel all that has not started, and wait for what has; TimeoutError if that takes longer
+        than `timeout` seconds."""
+        for future in self._futures:
+            future.cancel()
+        unfinished = len(_core.wait(self._futures, timeout).not_done)
+        if unfinished:
+            raise TimeoutError(f"{unfinished} (of {len(self)}) futures unfinished")
+
+    def has_running_futures(self) -> bool:
+        """Whether any is running."""
+        return any(self.running_futures())
+
+    def has_cancelled_futures(self) -> bool:
+        """Whether any was cancelled."""
+        return any(self.cancelled_futures())
+
+    def has_done_futures(self) -> bool:
+        """Whether any has ended or was cancelled."""
+        return any(self.done_futures())
+
+    def has_successful_futures(self) -> bool:
+        """Whether any has returned."""
+        return any(self.successful_futures())
+
+    def has_exception_futures(self) -> bool:
+        """Whether any has raised."""
+        return any(self.exception_futures())
+
+    def running_futures(self) -> Iterator[Future[T]]:
+        """Those that are running."""
+        return (future for future in self._futures if future.running())
+
+    def cancelled_futures(self) -> Iterator[Future[T]]:
+        """Those that were cancelled."""
+        return (future for future in self._futures if future.cancelled())
+
+    def done_futures(self) -> Iterator[Future[T]]:
+        """Those that have ended or were cancelled."""
+        return (future for future in self._futures if future.done())
+
+    def successful_futures(self) -> Iterator[Future[T]]:
+        """Those that have returned."""
+        return (future for future in self._ended() if future.exception() is None)
+
+    def exception_futures(self) -> Iterator[Future[T]]:
+        """Those that have raised."""
+        return (future for future in self._ended() if future.exception() is not None)
+
+    def _ended(self) -> Iterator[Future[T]]:
+        return (future for future in self.done_futures() if not future.cancelled())
+
+    def __len__(self) -> int:
+        return len(self._futures)
+
+    def __getitem__(self, index: int) -> Future[T]:
+        return self._futures[index]
+
+    def __iter__(self) -> Iterator[Future[T]]:
+        return iter(self._futures)
+
+    def __contains__(self, future: object) -> bool:
+        return future in self._futures
+
+    def __repr__(self) -> str:
+        words = {"CANCELLED_AND_NOTIFIED": "cancelled"}
+        counts = Counter(words.get(f._state, f._state.lower()) for f in self._futures)
+        parts = [
+            f"#{state}={counts[state]}"
+            for state in ("pending", "cancelled", "running", "finished")
+            if counts[state]
+        ]
+        return f"<FutureList #futures={len(self)} [{' '.join(parts)}]>"

@@ -1,0 +1,28 @@
+"""Puts this package in the place of the standard library's, for programs that do not know it."""
+
+import concurrent.futures
+from concurrent.futures import _base, thread
+
+from . import _functions, _future
+from . import thread as ours
+
+
+def install() -> None:
+    """Have `concurrent.futures` give out this package's classes and functions.
+
+    Call it before the program imports names from `concurrent.futures`: what it has imported before
+    stays what it was. Calling it again does nothing.
+
+    >>> import manyhands
+    >>> manyhands.install()
+    >>> import concurrent.futures
+    >>> concurrent.futures.ThreadPoolExecutor is manyhands.ThreadPoolExecutor
+    True
+    """
+    for module in (concurrent.futures, _base):
+        module.Future = _future.Future  # type: ignore[misc]
+        module.wait = _functions.wait
+        module.as_completed = _functions.as_completed
+    for module in (concurrent.futures, thread):
+        module.ThreadPoolExecutor = ours.ThreadPoolExecutor  # type: ignore[misc]
+    thread._worker = ours._worker  # type: ignore[attr-defined]

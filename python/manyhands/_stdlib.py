@@ -1,0 +1,13 @@
+"""The standard library's own classes and functions, whatever `install` puts in their places later."""
+
+from concurrent.futures import _base, thread
+
+Executor = _base.Executor
+Future = _base.Future
+ThreadPoolExecutor = thread.ThreadPoolExecutor
+BrokenThreadPool = thread.BrokenThreadPool
+LOGGER = _base.LOGGER
+
+# The threads to be joined when the interpreter exits. It is the standard library's own, so that
+# programs that clear it to get out at once find ours in it.
+_threads_queues = thread._threads_queues

@@ -1,0 +1,233 @@
+"""`ThreadPoolExecutor`: the native pool, and the `threading.Thread`s that work in it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from . import _core, _exit, _stdlib
+from ._executor import Executor, check_buffersize
+from ._stdlib import LOGGER, BrokenThreadPool, _threads_queues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+T = TypeVar("T")
+
+__all__ = ["BrokenThreadPool", "Stats", "ThreadPoolExecutor"]
+
+
+class Stats(NamedTuple):
+    """A pool at one moment, as `ThreadPoolExecutor.stats()` gives it."""
+
+    pending: int
+    """Tasks that wait to be run; one that was cancelled counts until a worker has passed it by."""
+    running: int
+    """Tasks that are running."""
+    completed: int
+    """Tasks that workers have run since the pool was made, whatever their outcome."""
+    workers: int
+    """Threads there are."""
+    idle: int
+    """Threads that run no task."""
+
+
+class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolExecutor):
+    """Runs calls in a pool of at most `max_workers` threads, which are started on demand.
+
+    As the standard library's, with some more options:
+
+    max_pending: how many tasks may wait to be run; unbounded when None.
+    when_full: what `submit` does when so many wait: "block" until there is room (a task of the
+        pool itself does not wait but runs the new task in place), "raise" queue.Full, or run the
+        task in the "caller".
+    context: "copy" runs each task in a copy of the `contextvars` context it was submitted in.
+    max_threads: the name that max_workers had in the proposal of 2009.
+
+    >>> from manyhands import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(max_workers=4) as executor:
+    ...     future = executor.submit(pow, 2, 10)
+    ...     print(future.result())
+    1024
+    """
+
+    _counter = itertools.count().__next__
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        *,
+        max_pending: int | None = None,
+        when_full: str = "block",
+        context: str | None = None,
+        max_threads: int | None = None,
+    ) -> None:
+        if max_workers is None:
+            max_workers = max_threads
+        if max_workers is None:
+            max_workers = min(32, _cpus() + 4)
+        if max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        if max_pending is not None and max_pending < 1:
+            raise ValueError("max_pending must be None or > 0")
+        if context not in (None, "copy"):
+            raise ValueError(f"context must be None or 'copy', not {context!r}")
+        self._open(math.ceil(max_workers), max_pending, when_full, context == "copy")
+        self._work_queue = self._make_work_queue()
+        self._idle_semaphore = threading.Semaphore(0)
+        self._threads: set[threading.Thread] = set()
+        self._shutdown_lock = threading.Lock()
+        self._thread_name_prefix = (
+            thread_name_prefix or f"ThreadPoolExecutor-{ThreadPoolExecutor._counter()}"
+        )
+        self._initializer = initializer
+        self._initargs = initargs
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+        ordered: bool = True,
+    ) -> Iterator[T]:
+        check_buffersize(buffersize)
+        own_submit = type(self).submit is _core.ThreadPoolExecutor.submit
+        if ordered and own_submit and "submit" not in self.__dict__:
+            return self._map(fn, iterables, timeout, buffersize)
+        return super().map(
+            fn,
+            *iterables,
+            timeout=timeout,
+            chunksize=chunksize,
+            buffersize=buffersize,
+            ordered=ordered,
+        )
+
+    map.__doc__ = Executor.map.__doc__
+
+    def shutdown(
+        self, wait: bool = True, *, cancel_futures: bool = False, timeout: float | None = None
+    ) -> bool:
+        """Accept nothing any more, and end the threads when all that is pending has been done.
+
+        With `cancel_futures`, what has not started is cancelled. With `wait`, return when the
+        threads have ended, or after `timeout` seconds. Returns whether they have ended.
+
+        >>> from manyhands import ThreadPoolExecutor
+        >>> executor = ThreadPoolExecutor()
+        >>> executor.shutdown()
+        True
+        """
+        self._close(cancel_futures)
+        try:
+            ended = self._wait_for_workers(timeout if wait else 0)
+            if ended and wait:
+                for thread in list(self._threads):
+                    thread.join()
+        except KeyboardInterrupt:
+            self._abandon()
+            raise
+        return ended
+
+    def stats(self) -> Stats:
+        """What goes on in the pool at this moment.
+
+        >>> from manyhands import ThreadPoolExecutor
+        >>> ThreadPoolExecutor().stats()
+        Stats(pending=0, running=0, completed=0, workers=0, idle=0)
+        """
+        return Stats(*self._stats())
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> bool | None:
+        # Ctrl-C in the body of `with` ends the program: nobody wants to wait for the rest.
+        if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
+            self.shutdown(wait=False, cancel_futures=True)
+            self._abandon()
+        else:
+            self.shutdown(wait=True)
+        return False
+
+    def _abandon(self) -> None:
+        """Let the program end without the tasks that are running."""
+        self._close(True)
+        for thread in list(self._threads):
+            _exit.abandon(thread)
+
+    def _adjust_thread_count(self) -> None:
+        """Start a thread, when the pool has a worker for it."""
+        worker = self._take_worker()
+        if worker is None:
+            return
+        thread = threading.Thread(
+            name=f"{self._thread_name_prefix or self}_{len(self._threads)}",
+            target=_work,
+            args=(worker, self._initializer, self._initargs),
+        )
+        self._threads.add(thread)
+        _threads_queues[thread] = self._work_queue
+        try:
+            _exit.start(thread)
+        except BaseException:
+            self._threads.discard(thread)
+            _exit.abandon(thread)
+            raise
+
+
+ThreadPoolExecutor.__module__ = "manyhands.thread"
+
+
+def _cpus() -> int:
+    """How many CPUs this process may use, as `os.process_cpu_count` says since 3.13."""
+    if hasattr(os, "process_cpu_count"):
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _work(
+    worker: _core._Worker,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+) -> None:
+    """What a worker's thread does."""
+    _exit.is_started()
+    if initializer is not None:
+        try:
+            initializer(*initargs)
+        except BaseException:
+            LOGGER.critical("Exception in initializer:", exc_info=True)
+            worker.break_down(
+                "A thread initializer failed, the thread pool is not usable anymore"
+            )
+            return
+    del initializer, initargs
+    worker.run()
+
+
+def _worker(executor_reference: weakref.ref[ThreadPoolExecutor], *rest: Any) -> None:
+    """The standard library's name and arguments, for programs that start the threads themselves."""
+    executor = executor_reference()
+    worker = None if executor is None else executor._take_worker()
+    if executor is None or worker is None:
+        return
+    initializer, initargs = executor._initializer, executor._initargs
+    del executor
+    _work(worker, initializer, initargs)
