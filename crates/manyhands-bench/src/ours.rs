@@ -13,7 +13,7 @@ pub struct Manyhands(ThreadPoolExecutor);
 impl Subject for Manyhands {
     const NAME: &'static str = "manyhands";
     const HOW: &'static str =
-        "`ThreadPoolExecutor`: `spawn`, `map` with `chunksize`, `as_completed`";
+        "`ThreadPoolExecutor`: `spawn`, `map` with `chunksize` and `into_vec`, `as_completed`";
     type Handle<T: Send + 'static> = Future<T>;
 
     fn start(workers: usize) -> anyhow::Result<Self> {
@@ -36,7 +36,7 @@ impl Subject for Manyhands {
     where
         F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
     {
-        self.0.map(function, items).chunksize(chunk).map(expect).collect()
+        expect(self.0.map(function, items).chunksize(chunk).into_vec())
     }
 
     fn sum_as_completed<F>(&self, tasks: u32, task: F) -> u64

@@ -27,6 +27,7 @@ use crate::step::Step;
 pub struct Map<'x, X, I, S>
 where
     I: Iterator,
+    I::Item: Send + 'static,
     S: Step<I::Item>,
 {
     executor: &'x X,
@@ -37,37 +38,59 @@ where
     buffersize: Option<NonZeroUsize>,
     chunksize: NonZeroUsize,
     /// What a full queue gave back: the first to be submitted when there is room.
-    held: Option<Chunk<I::Item>>,
-    in_flight: InFlight<S::Value, S::Error>,
-    /// Items submitted and not yet yielded.
-    outstanding: usize,
+    held: Option<ChunkOf<S, I::Item>>,
+    in_flight: InFlight<I::Item, S::Value, S::Error>,
+    /// Emptied, for the next chunks.
+    #[allow(clippy::vec_box, reason = "a tray travels in its box")]
+    spare: Vec<Box<TrayOf<S, I::Item>>>,
+    /// Items submitted whose results have not been fetched.
+    ahead: usize,
     /// The rest of the chunk that is being yielded.
     results: std::vec::IntoIter<S::Value>,
+    /// Fetched while more was being submitted: the next to be yielded.
+    gathered: Vec<S::Value>,
+    /// What comes after those gathered.
+    met: Option<Exception<S::Error>>,
     failure: Option<FutureError<S::Error>>,
     ended: bool,
 }
 
-/// One or more items. The first lies apart, so that a chunk of one needs no allocation.
-struct Chunk<V> {
-    first: V,
-    rest: Vec<V>,
+/// The items of one task. One alone needs no allocation.
+enum Chunk<V, T, E> {
+    One(V),
+    Many(Box<Tray<V, T, E>>),
 }
 
-/// What the task of one chunk gives: the values up to the first failure.
-struct Outcome<T, E> {
-    first: Option<T>,
-    rest: Vec<T>,
+/// What the task of one chunk gives. If one item alone fails, the task does.
+enum Values<V, T, E> {
+    One(T),
+    Many(Box<Tray<V, T, E>>),
+}
+
+/// Carries several items to a worker and their values back. All its memory is asked for and given
+/// back by the thread of the map: workers that did would wait for each other in the allocator.
+struct Tray<V, T, E> {
+    items: Vec<V>,
+    /// Those up to the first failure.
+    values: Vec<T>,
     failure: Option<Exception<E>>,
 }
 
-type OutcomeOf<S, V> = Outcome<<S as Step<V>>::Value, <S as Step<V>>::Error>;
+type TrayOf<S, V> = Tray<V, <S as Step<V>>::Value, <S as Step<V>>::Error>;
 
-type Fetched<S, V> = Result<OutcomeOf<S, V>, FutureError<<S as Step<V>>::Error>>;
+type ChunkOf<S, V> = Chunk<V, <S as Step<V>>::Value, <S as Step<V>>::Error>;
 
-enum InFlight<T: Send, E: Send + Sync> {
-    Ordered(VecDeque<Future<Outcome<T, E>>>),
-    Unordered(CompletionQueue<Outcome<T, E>>),
+type ValuesOf<S, V> = Values<V, <S as Step<V>>::Value, <S as Step<V>>::Error>;
+
+type Fetched<S, V> = Result<ValuesOf<S, V>, FutureError<<S as Step<V>>::Error>>;
+
+enum InFlight<V: Send, T: Send, E: Send + Sync> {
+    Ordered(VecDeque<Future<Values<V, T, E>, E>>),
+    Unordered(CompletionQueue<Values<V, T, E>, E>),
 }
+
+/// How many chunks are submitted between two looks for results.
+const FETCH_EVERY: usize = 32;
 
 impl<'x, X, I, S> Map<'x, X, I, S>
 where
@@ -87,8 +110,11 @@ where
             chunksize: NonZeroUsize::MIN,
             held: None,
             in_flight: InFlight::Ordered(VecDeque::new()),
-            outstanding: 0,
+            spare: Vec::new(),
+            ahead: 0,
             results: Vec::new().into_iter(),
+            gathered: Vec::new(),
+            met: None,
             failure: None,
             ended: false,
         }
@@ -169,7 +195,7 @@ where
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn unordered(mut self) -> Self {
-        assert!(self.outstanding == 0, "`unordered` must come before the map starts");
+        assert!(self.outstanding() == 0, "`unordered` must come before the map starts");
         self.in_flight = InFlight::Unordered(CompletionQueue::new());
         self
     }
@@ -190,54 +216,130 @@ where
         self
     }
 
+    /// All results, or the first failure: what `collect::<Result<Vec<_>, _>>()` gives, sooner, for
+    /// whole chunks move at once, and their memory is used again while the last are submitted.
+    ///
+    /// # Errors
+    /// The first failure, as the iterator would give it.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    ///
+    /// let pool = ThreadPoolExecutor::new(2)?;
+    /// let squares = pool.map(|n: u64| n * n, 0..10_000).chunksize(1_000).into_vec()?;
+    /// assert_eq!(squares[9_999], 99_980_001);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn into_vec(mut self) -> Result<Vec<S::Value>, FutureError<S::Error>> {
+        let mut all = Vec::new();
+        // Only a hint: an endless input may end with a failure.
+        let _ = all.try_reserve(self.items.size_hint().0);
+        while self.submit_some() {
+            self.gather();
+            all.append(&mut self.gathered);
+        }
+        while let Some(result) = self.next() {
+            all.push(result?);
+            all.extend(std::mem::take(&mut self.results));
+        }
+        Ok(all)
+    }
+
     /// Submits as much as may be in flight.
     fn feed(&mut self) {
-        while !self.ended && self.failure.is_none() && self.has_room() {
-            let Some(chunk) = self.held.take().or_else(|| self.next_chunk()) else { break };
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                self.failure = Some(FutureError::TimedOut);
-                break;
+        while self.submit_some() {
+            self.gather();
+        }
+    }
+
+    /// Submits some chunks; whether there may be more to submit.
+    fn submit_some(&mut self) -> bool {
+        (0..FETCH_EVERY)
+            .all(|_| !self.ended && self.failure.is_none() && self.has_room() && self.submit_one())
+    }
+
+    fn submit_one(&mut self) -> bool {
+        let Some(chunk) = self.held.take().or_else(|| self.next_chunk()) else { return false };
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.failure = Some(FutureError::TimedOut);
+            return false;
+        }
+        let size = chunk.len();
+        let step = Arc::clone(&self.step);
+        match self.executor.try_submit(run_chunk, (step, chunk)) {
+            Ok(future) => {
+                self.ahead += size;
+                self.in_flight.push(future);
+                return true;
             }
-            let size = 1 + chunk.rest.len();
-            let step = Arc::clone(&self.step);
-            match self.executor.submit(run_chunk, (step, chunk)) {
-                Ok(future) => {
-                    self.outstanding += size;
-                    self.in_flight.push(future);
-                }
-                Err(refused) => {
-                    let full = matches!(refused.reason, Reason::Full { .. });
-                    if full && !self.in_flight.is_empty() {
-                        self.held = Some(refused.task.1.1);
-                    } else {
-                        self.failure = Some(FutureError::Refused(refused.reason));
-                    }
-                    break;
+            Err(refused) => {
+                let full = matches!(refused.reason, Reason::Full { .. });
+                if full && self.outstanding() > 0 {
+                    self.held = Some(refused.task.1.1);
+                } else {
+                    self.failure = Some(FutureError::Refused(refused.reason));
                 }
             }
         }
+        false
     }
 
     fn has_room(&self) -> bool {
         self.buffersize.is_none_or(|size| {
-            self.outstanding == 0 || self.outstanding + self.chunksize.get() <= size.get()
+            let outstanding = self.outstanding();
+            outstanding == 0 || outstanding + self.chunksize.get() <= size.get()
         })
     }
 
-    fn next_chunk(&mut self) -> Option<Chunk<I::Item>> {
-        let most = self.buffersize.map_or(self.chunksize, |size| size.min(self.chunksize)).get();
-        let first = self.items.next()?;
-        let rest =
-            if most == 1 { Vec::new() } else { self.items.by_ref().take(most - 1).collect() };
-        Some(Chunk { first, rest })
+    /// Takes the results that are there, so that their memory serves the next chunks while it is
+    /// in the cache. A failure is only met by this: nobody has come to it yet.
+    fn gather(&mut self) {
+        let InFlight::Ordered(futures) = &mut self.in_flight else { return };
+        while self.met.is_none()
+            && let Some(future) = futures.pop_front_if(|future| future.done())
+        {
+            match future.take() {
+                Ok(Values::One(value)) => {
+                    self.ahead -= 1;
+                    self.gathered.push(value);
+                }
+                Ok(Values::Many(mut tray)) => {
+                    self.ahead -= tray.values.len();
+                    self.gathered.append(&mut tray.values);
+                    self.met = tray.failure.take();
+                    self.spare.push(tray);
+                }
+                // An error stays in its future.
+                Err(_) => return futures.push_front(future),
+            }
+        }
     }
 
-    /// A result that is about to be yielded. Before that, as in CPython, more is submitted: work
-    /// goes on while the caller uses it.
+    fn next_chunk(&mut self) -> Option<ChunkOf<S, I::Item>> {
+        let most = self.buffersize.map_or(self.chunksize, |size| size.min(self.chunksize)).get();
+        if most == 1 {
+            return self.items.next().map(Chunk::One);
+        }
+        let mut tray = self.spare.pop().unwrap_or_default();
+        tray.items.extend(self.items.by_ref().take(most));
+        if tray.items.is_empty() {
+            self.spare = Vec::new();
+            return None;
+        }
+        tray.values.reserve(tray.items.len());
+        Some(Chunk::Many(tray))
+    }
+
+    /// Whether more is to be submitted before each result is yielded. As in CPython, work goes on
+    /// while the caller uses it.
     #[inline]
-    fn taken(&mut self, value: S::Value) -> S::Value {
-        self.outstanding -= 1;
-        if self.buffersize.is_some() || self.held.is_some() {
+    fn feeds_on(&self) -> bool {
+        self.buffersize.is_some() || self.held.is_some()
+    }
+
+    #[inline]
+    fn yielded(&mut self, value: S::Value) -> S::Value {
+        if self.feeds_on() {
             self.feed();
         }
         value
@@ -249,15 +351,28 @@ where
             if self.ended {
                 return None;
             }
+            if !self.gathered.is_empty() {
+                self.results = std::mem::take(&mut self.gathered).into_iter();
+            }
+            if let Some(value) = self.results.next() {
+                return Some(Ok(self.yielded(value)));
+            }
+            if let Some(exception) = self.met.take() {
+                self.end();
+                return Some(Err(FutureError::Exception(exception)));
+            }
             if self.in_flight.is_empty() {
                 if let Some(failure) = self.failure.take() {
                     self.end();
                     return Some(Err(failure));
                 }
                 self.feed();
+                if self.met.is_some() || !self.gathered.is_empty() {
+                    continue;
+                }
             }
-            let outcome = match self.fetch() {
-                Some(Ok(outcome)) => outcome,
+            let values = match self.fetch() {
+                Some(Ok(values)) => values,
                 Some(Err(error)) => {
                     self.end();
                     return Some(Err(error));
@@ -268,46 +383,41 @@ where
                     return None;
                 }
             };
-            self.results = outcome.rest.into_iter();
-            if let Some(exception) = outcome.failure {
-                self.cancel();
-                self.failure = Some(FutureError::Exception(exception));
-            }
-            if let Some(value) = outcome.first {
-                return Some(Ok(self.taken(value)));
+            match values {
+                Values::One(value) => {
+                    self.ahead -= 1;
+                    return Some(Ok(self.yielded(value)));
+                }
+                Values::Many(mut tray) => {
+                    self.ahead -= tray.values.len();
+                    self.results = std::mem::take(&mut tray.values).into_iter();
+                    if let Some(exception) = tray.failure.take() {
+                        self.cancel();
+                        self.failure = Some(FutureError::Exception(exception));
+                    } else if self.feeds_on() {
+                        self.spare.push(tray);
+                    }
+                }
             }
         }
     }
 
     /// The results of the next chunk, when it has ended.
     fn fetch(&mut self) -> Option<Fetched<S, I::Item>> {
-        let future = match &mut self.in_flight {
+        match &mut self.in_flight {
             InFlight::Ordered(futures) => {
                 let future = futures.pop_front()?;
                 if !future.wait_before(self.deadline) {
                     futures.push_front(future);
                     return Some(Err(FutureError::TimedOut));
                 }
-                future
+                Some(future.take())
             }
             InFlight::Unordered(queue) => match queue.next_before(self.deadline) {
-                Ok(future) => future?,
-                Err(_) => return Some(Err(FutureError::TimedOut)),
+                Ok(future) => Some(future?.take()),
+                Err(_) => Some(Err(FutureError::TimedOut)),
             },
-        };
-        Some(future.take().map_err(|error| match error {
-            FutureError::Exception(Exception::Panic(panic)) => {
-                FutureError::Exception(Exception::Panic(panic))
-            }
-            FutureError::Exception(Exception::Broken(broken)) => {
-                FutureError::Exception(Exception::Broken(broken))
-            }
-            FutureError::Exception(Exception::Error(never)) => match *never {},
-            FutureError::TimedOut => FutureError::TimedOut,
-            FutureError::Cancelled => FutureError::Cancelled,
-            FutureError::Taken => FutureError::Taken,
-            FutureError::Refused(reason) => FutureError::Refused(reason),
-        }))
+        }
     }
 }
 
@@ -323,9 +433,36 @@ where
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.results.next() {
-            Some(value) => Some(Ok(self.taken(value))),
+            Some(value) => Some(Ok(self.yielded(value))),
             None => self.next_chunk_of_results(),
         }
+    }
+
+    /// At least what is there already: a failure may end it after that.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let there = self.results.len() + self.gathered.len();
+        if self.ended {
+            return (there, Some(there));
+        }
+        let held = self.held.as_ref().map_or(0, Chunk::len);
+        let known = there + self.ahead + held;
+        let known = known + usize::from(self.failure.is_some() || self.met.is_some());
+        (there, self.items.size_hint().1.and_then(|rest| rest.checked_add(known)))
+    }
+
+    /// So that `for_each`, `sum` and the like go through a chunk in one tight loop.
+    fn fold<A, G>(mut self, init: A, mut fold: G) -> A
+    where
+        G: FnMut(A, Self::Item) -> A,
+    {
+        let mut folded = init;
+        while let Some(first) = self.next() {
+            folded = fold(folded, first);
+            if !self.feeds_on() {
+                folded = std::mem::take(&mut self.results).map(Ok).fold(folded, &mut fold);
+            }
+        }
+        folded
     }
 }
 
@@ -341,8 +478,14 @@ where
 impl<X, I, S> Map<'_, X, I, S>
 where
     I: Iterator,
+    I::Item: Send + 'static,
     S: Step<I::Item>,
 {
+    /// Items submitted and not yet yielded.
+    fn outstanding(&self) -> usize {
+        self.ahead + self.gathered.len() + self.results.len()
+    }
+
     fn end(&mut self) {
         self.ended = true;
         self.held = None;
@@ -365,6 +508,7 @@ where
 impl<X, I, S> Drop for Map<'_, X, I, S>
 where
     I: Iterator,
+    I::Item: Send + 'static,
     S: Step<I::Item>,
 {
     fn drop(&mut self) {
@@ -375,15 +519,16 @@ where
 impl<X, I, S> fmt::Debug for Map<'_, X, I, S>
 where
     I: Iterator,
+    I::Item: Send + 'static,
     S: Step<I::Item>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Map").field("outstanding", &self.outstanding).finish_non_exhaustive()
+        f.debug_struct("Map").field("outstanding", &self.outstanding()).finish_non_exhaustive()
     }
 }
 
-impl<T: Send, E: Send + Sync> InFlight<T, E> {
-    fn push(&mut self, future: Future<Outcome<T, E>>) {
+impl<V: Send, T: Send, E: Send + Sync> InFlight<V, T, E> {
+    fn push(&mut self, future: Future<Values<V, T, E>, E>) {
         match self {
             Self::Ordered(futures) => futures.push_back(future),
             Self::Unordered(queue) => queue.push(future),
@@ -398,22 +543,36 @@ impl<T: Send, E: Send + Sync> InFlight<T, E> {
     }
 }
 
+impl<V, T, E> Default for Tray<V, T, E> {
+    fn default() -> Self {
+        Self { items: Vec::new(), values: Vec::new(), failure: None }
+    }
+}
+
+impl<V, T, E> Chunk<V, T, E> {
+    fn len(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Many(tray) => tray.items.len(),
+        }
+    }
+}
+
 /// The task of one chunk. A failure ends the chunk, and costs no result before it.
 #[allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
-fn run_chunk<S: Step<V>, V>(step: Arc<S>, chunk: Chunk<V>) -> OutcomeOf<S, V> {
-    let mut first = None;
-    let mut rest = Vec::with_capacity(chunk.rest.len());
-    let ended = panic::catch(|| {
-        first = Some(step.step(chunk.first)?);
-        for item in chunk.rest {
-            rest.push(step.step(item)?);
-        }
-        Ok(())
-    });
-    let failure = match ended {
+fn run_chunk<S: Step<V>, V>(
+    step: Arc<S>,
+    chunk: ChunkOf<S, V>,
+) -> Result<ValuesOf<S, V>, S::Error> {
+    let mut tray = match chunk {
+        Chunk::One(item) => return step.step(item).map(Values::One),
+        Chunk::Many(tray) => tray,
+    };
+    let Tray { items, values, failure } = &mut *tray;
+    *failure = match panic::catch(|| step.steps(items.drain(..), values)) {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(Exception::Error(Arc::new(error))),
         Err(panic) => Some(Exception::Panic(panic)),
     };
-    Outcome { first, rest, failure }
+    Ok(Values::Many(tray))
 }

@@ -1,6 +1,7 @@
 //! What a `map` does with each item: the four ways to call a function, as types.
 
 use std::convert::Infallible;
+use std::vec::Drain;
 
 use crate::function::Function;
 
@@ -19,6 +20,18 @@ pub trait Step<V>: Send + Sync + 'static {
     /// # Errors
     /// The function's own.
     fn step(&self, item: V) -> Result<Self::Value, Self::Error>;
+
+    /// Calls it with one item after the other, and pushes the values, up to the first failure. A
+    /// panic costs no value before it either.
+    ///
+    /// # Errors
+    /// The function's own.
+    fn steps(&self, items: Drain<'_, V>, values: &mut Vec<Self::Value>) -> Result<(), Self::Error> {
+        for item in items {
+            values.push(self.step(item)?);
+        }
+        Ok(())
+    }
 }
 
 /// `map`: the item is the argument.
@@ -47,6 +60,12 @@ where
 
     fn step(&self, item: V) -> Result<T, Infallible> {
         Ok((self.0)(item))
+    }
+
+    // The length is known beforehand here, which makes a tighter loop.
+    fn steps(&self, items: Drain<'_, V>, values: &mut Vec<T>) -> Result<(), Infallible> {
+        values.extend(items.map(&self.0));
+        Ok(())
     }
 }
 

@@ -276,3 +276,54 @@ fn it_ends_for_good() {
     assert!(matches!(map.next(), Some(Err(FutureError::Exception(_)))));
     assert!(map.next().is_none() && map.next().is_none());
 }
+
+#[test]
+fn every_way_to_take_the_results_gives_the_same() {
+    let _watched = watched();
+    let pool = ThreadPoolExecutor::new(2).unwrap();
+    let inline: Box<dyn Executor> = Box::new(InlineExecutor::new());
+    let expected: Vec<_> = (0..3_000_u64).map(|n| n * n).collect();
+    for executor in [&inline, &(Box::new(pool) as Box<dyn Executor>)] {
+        for (chunksize, buffersize) in [(1, 3_000), (1, 100), (7, 3_000), (7, 500), (400, 300)] {
+            let map = || {
+                let map = executor.map(|n: u64| n * n, 0..3_000).chunksize(chunksize);
+                // A buffer for all is as none, but that it is asked for room.
+                if buffersize == 3_000 { map } else { map.buffersize(buffersize) }
+            };
+            assert_eq!(map().into_vec().unwrap(), expected);
+            assert_eq!(map().start().into_vec().unwrap(), expected);
+            let mut folded = Vec::new();
+            map().for_each(|result| folded.push(result.unwrap()));
+            assert_eq!(folded, expected);
+            let mut partly = map();
+            let mut taken: Vec<_> = partly.by_ref().take(1_001).map(Result::unwrap).collect();
+            taken.extend(partly.into_vec().unwrap());
+            assert_eq!(taken, expected);
+            let mut unordered = map().unordered().into_vec().unwrap();
+            unordered.sort_unstable();
+            assert_eq!(unordered, expected);
+        }
+    }
+}
+
+#[test]
+fn the_size_hint_holds_at_every_step() {
+    let _watched = watched();
+    let inline = InlineExecutor::new();
+    for chunksize in [1, 7] {
+        for last in [999, 500] {
+            let check = move |n| if n == last { Err("last") } else { Ok(n) };
+            let mut map = inline.try_map(check, 0..1_000).chunksize(chunksize);
+            let mut left = last + 1;
+            loop {
+                let (least, most) = map.size_hint();
+                assert!(least <= left && left <= most.unwrap(), "{left} of {:?}", map.size_hint());
+                if map.next().is_none() {
+                    break;
+                }
+                left -= 1;
+            }
+            assert_eq!((left, map.size_hint()), (0, (0, Some(0))));
+        }
+    }
+}

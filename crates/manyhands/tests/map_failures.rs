@@ -53,6 +53,28 @@ fn the_first_failure_ends_it_wherever_in_a_chunk_it_is() {
 }
 
 #[test]
+fn a_failure_met_while_more_is_submitted_costs_no_result_before_it() {
+    let _watched = watched();
+    let pool = ThreadPoolExecutor::new(2).unwrap();
+    // Every task of this one has ended before the next is submitted.
+    let inline = InlineExecutor::new();
+    for bad in [0, 31, 32, 33, 700, 999] {
+        for chunksize in [1, 3, 10] {
+            let check = move |n| if n == bad { Err(Bad(n)) } else { Ok(n) };
+            let expected = ((0..bad).collect::<Vec<_>>(), Some(bad));
+            let map = || inline.try_map(check, 0..1_000).chunksize(chunksize);
+            assert_eq!(given(map()), expected, "chunks of {chunksize}");
+            assert_eq!(given(map().start()), expected, "chunks of {chunksize}, started");
+            assert_eq!(given(map().buffersize(500)), expected, "chunks of {chunksize}, buffered");
+            let failed = map().into_vec().unwrap_err();
+            assert!(matches!(failed, FutureError::Exception(Exception::Error(e)) if e.0 == bad));
+            let map = pool.try_map(check, 0..1_000).chunksize(chunksize);
+            assert_eq!(given(map), expected, "chunks of {chunksize}, in a pool");
+        }
+    }
+}
+
+#[test]
 fn a_failure_is_that_of_the_earliest_item_though_a_later_one_fails_first() {
     let _watched = watched();
     let pool = ThreadPoolExecutor::new(2).unwrap();
