@@ -31,7 +31,9 @@ where
     S: Step<I::Item>,
 {
     executor: &'x X,
-    step: Arc<S>,
+    /// Every task has a share of the inner one and its own count of users is renewed now and then:
+    /// all tasks on one counter would have all threads write to one line of memory.
+    step: Arc<Arc<S>>,
     items: Fuse<I>,
     called: Instant,
     deadline: Option<Instant>,
@@ -102,7 +104,7 @@ where
     pub(crate) fn new(executor: &'x X, step: S, items: I) -> Self {
         Self {
             executor,
-            step: Arc::new(step),
+            step: Arc::new(Arc::new(step)),
             items: items.fuse(),
             called: Instant::now(),
             deadline: None,
@@ -294,6 +296,7 @@ where
     /// Takes the results that are there, so that their memory serves the next chunks while it is
     /// in the cache. A failure is only met by this: nobody has come to it yet.
     fn gather(&mut self) {
+        self.step = Arc::new(Arc::clone(&self.step));
         let InFlight::Ordered(futures) = &mut self.in_flight else { return };
         while self.met.is_none()
             && let Some(future) = futures.pop_front_if(|future| future.done())
@@ -561,7 +564,7 @@ impl<V, T, E> Chunk<V, T, E> {
 /// The task of one chunk. A failure ends the chunk, and costs no result before it.
 #[allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
 fn run_chunk<S: Step<V>, V>(
-    step: Arc<S>,
+    step: Arc<Arc<S>>,
     chunk: ChunkOf<S, V>,
 ) -> Result<ValuesOf<S, V>, S::Error> {
     let mut tray = match chunk {
