@@ -31,9 +31,7 @@ where
     S: Step<I::Item>,
 {
     executor: &'x X,
-    /// Every task has a share of the inner one and its own count of users is renewed now and then:
-    /// all tasks on one counter would have all threads write to one line of memory.
-    step: Arc<Arc<S>>,
+    step: Arc<Shared<S>>,
     items: Fuse<I>,
     called: Instant,
     deadline: Option<Instant>,
@@ -56,6 +54,10 @@ where
     failure: Option<FutureError<S::Error>>,
     ended: bool,
 }
+
+/// The function behind a second counter, which is renewed now and then: all tasks on one counter
+/// would have all threads write to one line of memory.
+struct Shared<S>(Arc<S>);
 
 /// The items of one task. One alone needs no allocation.
 enum Chunk<V, T, E> {
@@ -92,7 +94,14 @@ enum InFlight<V: Send, T: Send, E: Send + Sync> {
 }
 
 /// How many chunks are submitted between two looks for results.
-const FETCH_EVERY: usize = 32;
+const LOOK_EVERY: usize = 6;
+
+/// How many chunks' results are taken at one look. More than were submitted since, so that it
+/// catches up, and so few that an allocator which keeps some freed blocks a thread keeps them all.
+const TAKE: usize = 7;
+
+/// How many tasks share one counter of users.
+const SHARERS: usize = 32;
 
 impl<'x, X, I, S> Map<'x, X, I, S>
 where
@@ -104,7 +113,7 @@ where
     pub(crate) fn new(executor: &'x X, step: S, items: I) -> Self {
         Self {
             executor,
-            step: Arc::new(Arc::new(step)),
+            step: Arc::new(Shared(Arc::new(step))),
             items: items.fuse(),
             called: Instant::now(),
             deadline: None,
@@ -256,7 +265,7 @@ where
 
     /// Submits some chunks; whether there may be more to submit.
     fn submit_some(&mut self) -> bool {
-        (0..FETCH_EVERY)
+        (0..LOOK_EVERY)
             .all(|_| !self.ended && self.failure.is_none() && self.has_room() && self.submit_one())
     }
 
@@ -296,11 +305,19 @@ where
     /// Takes the results that are there, so that their memory serves the next chunks while it is
     /// in the cache. A failure is only met by this: nobody has come to it yet.
     fn gather(&mut self) {
-        self.step = Arc::new(Arc::clone(&self.step));
+        if Arc::strong_count(&self.step) > SHARERS {
+            self.step = Arc::new(Shared(Arc::clone(&self.step.0)));
+        }
         let InFlight::Ordered(futures) = &mut self.in_flight else { return };
-        while self.met.is_none()
-            && let Some(future) = futures.pop_front_if(|future| future.done())
-        {
+        // The next in line is being written by its worker: to look at it would slow both.
+        if !futures.get(TAKE - 1).is_some_and(Future::done) {
+            return;
+        }
+        for _ in 0..TAKE {
+            if self.met.is_some() {
+                return;
+            }
+            let Some(future) = futures.pop_front_if(|future| future.done()) else { return };
             match future.take() {
                 Ok(Values::One(value)) => {
                     self.ahead -= 1;
@@ -564,15 +581,15 @@ impl<V, T, E> Chunk<V, T, E> {
 /// The task of one chunk. A failure ends the chunk, and costs no result before it.
 #[allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
 fn run_chunk<S: Step<V>, V>(
-    step: Arc<Arc<S>>,
+    step: Arc<Shared<S>>,
     chunk: ChunkOf<S, V>,
 ) -> Result<ValuesOf<S, V>, S::Error> {
     let mut tray = match chunk {
-        Chunk::One(item) => return step.step(item).map(Values::One),
+        Chunk::One(item) => return step.0.step(item).map(Values::One),
         Chunk::Many(tray) => tray,
     };
     let Tray { items, values, failure } = &mut *tray;
-    *failure = match panic::catch(|| step.steps(items.drain(..), values)) {
+    *failure = match panic::catch(|| step.0.steps(items.drain(..), values)) {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(Exception::Error(Arc::new(error))),
         Err(panic) => Some(Exception::Panic(panic)),
