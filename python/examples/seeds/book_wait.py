@@ -1,0 +1,28 @@
+"""Download a page twice and take whichever is there first: the `wait` example of "Programmer's
+Python: Async" (Mike James), chapter on futures. A page of one's own comes as argument.
+"""
+
+import sys
+import time
+import urllib.request
+
+import manyhands
+
+URL = sys.argv[1] if len(sys.argv) > 1 else "http://www.example.com/"
+
+
+def download() -> str:
+    with urllib.request.urlopen(URL) as f:
+        html: str = f.read().decode("utf-8")
+    return html
+
+
+with manyhands.ThreadPoolExecutor() as executor:
+    t1 = time.perf_counter()
+    f1 = executor.submit(download)
+    f2 = executor.submit(download)
+    t2 = time.perf_counter()
+    print((t2 - t1) * 1000)
+    res = manyhands.wait([f1, f2], return_when=manyhands.FIRST_COMPLETED)
+    for f in res.done:
+        print(f.result()[:25])
