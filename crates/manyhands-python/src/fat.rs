@@ -9,7 +9,7 @@
 //! Who meets a fat future finds it out by `Core::fat`, which is set before the promise hands over; the
 //! condition is held until all fields are in place.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands::State;
 use pyo3::exceptions::PyAttributeError;
@@ -76,6 +76,9 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
     let (waiters, callbacks) = (PyList::empty(py), PyList::empty(py));
     for watcher in parts.watchers {
         match watcher {
+            Watcher::Bell(bell) => {
+                waiters.append(Py::new(py, Waiter::new(Arc::clone(bell.rung()), 0))?)?;
+            }
             Watcher::Callback { function, .. } => callbacks.append(function)?,
             Watcher::Ready(ready, number) => {
                 waiters.append(Py::new(py, Waiter::new(ready, number))?)?;

@@ -89,7 +89,7 @@ impl PyFuture {
     }
 
     /// The state if it is kept here.
-    fn state(&self) -> Option<State> {
+    pub(crate) fn state(&self) -> Option<State> {
         let state = self.core.life.state();
         // In this order: a fat future's promise has ended since it was handed over, not before.
         if state == State::Finished && self.is_fat() { None } else { Some(state) }
@@ -223,7 +223,7 @@ impl PyFuture {
         let py = slf.py();
         let future = slf.clone().into_any().unbind();
         match slf.get().core.life.watch(Watcher::Callback { function: r#fn, future }) {
-            Ok(()) | Err(Watcher::Ready(..)) => Ok(()),
+            Ok(()) | Err(Watcher::Ready(..) | Watcher::Bell(_)) => Ok(()),
             Err(Watcher::Callback { function, .. }) if slf.get().is_fat() => {
                 fat::call(slf, "add_done_callback", Some(function)).map(drop)
             }

@@ -1,5 +1,6 @@
 //! One task as the Python host has it: its promise with the kinds filled in, and whom it tells.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use manyhands::promise::{Cancel, Held, Promise, Wake, Watch};
@@ -8,6 +9,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::bell::Bell;
 use crate::errors;
 use crate::fat::Fat;
 
@@ -23,11 +25,14 @@ pub(crate) struct Core {
     pub(crate) fat: OnceLock<Box<Fat>>,
     /// The generation of processes in which it was submitted; 0 for a future made by hand.
     pub(crate) submitted_in: u32,
+    /// The number of the last bell that this future was asked to ring; see `bell.rs`.
+    pub(crate) rings: AtomicU32,
 }
 
 impl Core {
     pub(crate) fn new(task: Option<Task>, submitted_in: u32) -> Self {
-        Self { life: Promise::new(task), fat: OnceLock::new(), submitted_in }
+        let (fat, rings) = (OnceLock::new(), AtomicU32::new(0));
+        Self { life: Promise::new(task), fat, submitted_in, rings }
     }
 }
 
@@ -58,11 +63,12 @@ pub(crate) enum Watcher {
     },
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
+    Bell(Arc<Bell>),
 }
 
 impl Watch for Watcher {
     fn waits_for_notice(&self) -> bool {
-        matches!(self, Self::Ready(..))
+        matches!(self, Self::Ready(..) | Self::Bell(_))
     }
 }
 
@@ -73,6 +79,10 @@ pub(crate) fn tell(py: Python<'_>, wake: Wake<Watcher>) -> PyResult<()> {
         .filter_map(|watcher| match watcher {
             Watcher::Ready(ready, number) => {
                 ready.push([number]);
+                None
+            }
+            Watcher::Bell(bell) => {
+                bell.ring();
                 None
             }
             Watcher::Callback { function, future } => Some((function, future)),
@@ -125,6 +135,6 @@ pub(crate) fn traverse<J>(
             visit.call(function)?;
             visit.call(future)
         }
-        Held::Watcher(Watcher::Ready(..)) => Ok(()),
+        Held::Watcher(Watcher::Ready(..) | Watcher::Bell(_)) => Ok(()),
     })
 }

@@ -1,7 +1,7 @@
 //! `wait`, for futures of ours and of the standard library's kind together.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use manyhands::promise::View;
 use manyhands::ready::Ready;
@@ -10,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PySet;
 
+use crate::bell::Bell;
 use crate::future::PyFuture;
 use crate::task::Watcher;
 use crate::{fork, park, stdlib, waiter};
@@ -46,26 +47,26 @@ impl<'py> Awaited<'py> {
     }
 
     fn is_notified(&self) -> PyResult<bool> {
-        match self {
-            Self::Lean(future) if future.get().core.fat.get().is_none() => {
-                Ok(future.get().core.life.state().is_notified())
-            }
-            _ => waiter::hold(self.future(), || waiter::is_notified(self.future())),
+        if let Self::Lean(future) = self
+            && let Some(state) = future.get().state()
+        {
+            return Ok(state.is_notified());
         }
+        waiter::hold(self.future(), || waiter::is_notified(self.future()))
     }
 
     /// Whether it has ended with an exception.
     fn has_failed(&self) -> PyResult<bool> {
-        match self {
-            Self::Lean(future) if future.get().core.fat.get().is_none() => {
-                Ok(future.get().core.life.look(|view| matches!(view, View::Failed(_))))
-            }
-            _ => waiter::hold(self.future(), || {
-                let future = self.future();
-                let ended = future.getattr(intern!(future.py(), "_state"))?.eq("FINISHED")?;
-                Ok(ended && !future.getattr(intern!(future.py(), "_exception"))?.is_none())
-            }),
+        if let Self::Lean(future) = self
+            && future.get().state().is_some()
+        {
+            return Ok(future.get().core.life.look(|view| matches!(view, View::Failed(_))));
         }
+        waiter::hold(self.future(), || {
+            let future = self.future();
+            let ended = future.getattr(intern!(future.py(), "_state"))?.eq("FINISHED")?;
+            Ok(ended && !future.getattr(intern!(future.py(), "_exception"))?.is_none())
+        })
     }
 
     /// Asks for this number in the queue at the end; `false`: it has ended already.
@@ -85,7 +86,7 @@ impl<'py> Awaited<'py> {
         if let Self::Lean(future) = self {
             let ours = |watcher: &Watcher| match watcher {
                 Watcher::Ready(theirs, _) => Arc::ptr_eq(theirs, ready),
-                Watcher::Callback { .. } => false,
+                Watcher::Callback { .. } | Watcher::Bell(_) => false,
             };
             drop(future.get().core.life.unwatch(ours));
             if future.get().core.fat.get().is_none() {
@@ -124,16 +125,16 @@ pub(crate) fn wait<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = fs.py();
     let deadline = park::deadline(timeout);
-    let futures: Vec<_> = distinct(fs)?.iter().map(Awaited::new).collect();
+    let all = distinct(fs)?;
+    let futures: Vec<_> = all.iter().map(Awaited::new).collect();
 
     let mut notified = Vec::with_capacity(futures.len());
     for future in &futures {
         notified.push(future.is_notified()?);
     }
     let done = notified.iter().filter(|&&notified| notified).count();
-    let mut fulfilled = done == futures.len();
-    if !fulfilled {
-        fulfilled = match return_when {
+    let fulfilled = done == futures.len()
+        || match return_when {
             "FIRST_COMPLETED" => done > 0,
             "FIRST_EXCEPTION" => any_failed(&futures, &notified)?,
             "ALL_COMPLETED" => false,
@@ -143,38 +144,35 @@ pub(crate) fn wait<'py>(
                 return Err(PyValueError::new_err(message));
             }
         };
-    }
     if !fulfilled {
-        let wanted = match return_when {
-            "FIRST_COMPLETED" => 1,
-            _ => futures.len() - done,
-        };
-        let until_failed = return_when == "FIRST_EXCEPTION";
-        let ready = Arc::new(Ready::new());
-        let outcome = wait_on(py, &futures, &notified, &ready, wanted, until_failed, deadline);
-        for (future, notified) in futures.iter().zip(&mut notified) {
-            if !*notified {
-                *notified = future.is_notified()?;
-                if !*notified {
-                    future.forget(&ready)?;
-                }
-            }
+        for future in &futures {
+            future.check_process()?;
         }
-        outcome?;
+        if return_when == "FIRST_COMPLETED" {
+            Bell::with(|bell| wait_for_any(py, &futures, bell, deadline))?;
+        } else {
+            let until_failed = return_when == "FIRST_EXCEPTION";
+            wait_for_all(py, &futures, &notified, until_failed, deadline)?;
+        }
+        for (future, notified) in futures.iter().zip(&mut notified) {
+            *notified = *notified || future.is_notified()?;
+        }
     }
 
-    let (done, not_done) = (PySet::empty(py)?, PySet::empty(py)?);
-    for (future, notified) in futures.into_iter().zip(notified) {
-        let set = if notified { &done } else { &not_done };
-        set.add(future.into_future())?;
+    // What is left of the set is the other set: no walk through all of them a second time.
+    let done = PySet::empty(py)?;
+    for (future, _) in futures.into_iter().zip(notified).filter(|(_, notified)| *notified) {
+        let future = future.into_future();
+        all.discard(&future)?;
+        done.add(future)?;
     }
-    stdlib::DONE_AND_NOT_DONE.get(py)?.call1((done, not_done))
+    stdlib::DONE_AND_NOT_DONE.get(py)?.call1((done, all))
 }
 
-/// The futures as a set: the one given, if it is one.
+/// The futures as a set of our own, which nobody changes while we wait.
 pub(crate) fn distinct<'py>(fs: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
     if let Ok(set) = fs.cast_exact::<PySet>() {
-        return Ok(set.clone());
+        return Ok(set.call_method0(intern!(fs.py(), "copy"))?.cast_into::<PySet>()?);
     }
     let set = PySet::empty(fs.py())?;
     for future in fs.try_iter()? {
@@ -192,39 +190,91 @@ fn any_failed(futures: &[Awaited<'_>], notified: &[bool]) -> PyResult<bool> {
     Ok(false)
 }
 
-fn wait_on(
+/// Waits until the first of futures of which none had ended.
+fn wait_for_any(
+    py: Python<'_>,
+    futures: &[Awaited<'_>],
+    bell: &Arc<Bell>,
+    deadline: Option<Instant>,
+) -> PyResult<()> {
+    let listed = || futures.iter().filter(|future| matches!(future, Awaited::Listed(_)));
+    let mut asked = Ok(true);
+    for future in listed() {
+        asked = asked.and_then(|_| future.watch(bell.rung(), 0));
+    }
+    let waited = asked.and_then(|_| {
+        loop {
+            bell.reset();
+            for future in futures {
+                let hung = match future {
+                    Awaited::Lean(future) => bell.hang_on(&future.get().core),
+                    Awaited::Listed(_) => true,
+                };
+                if !hung || future.is_notified()? {
+                    return Ok(());
+                }
+            }
+            if !park::wait(py, deadline, |until| bell.rung().wait_for_all(1, until))? {
+                return Ok(());
+            }
+        }
+    });
+    for future in listed() {
+        future.forget(bell.rung())?;
+    }
+    waited
+}
+
+/// Waits until all that had not ended have, or until the first of them fails.
+fn wait_for_all(
     py: Python<'_>,
     futures: &[Awaited<'_>],
     notified: &[bool],
-    ready: &Arc<Ready>,
-    wanted: usize,
     until_failed: bool,
-    deadline: Option<std::time::Instant>,
+    deadline: Option<Instant>,
 ) -> PyResult<()> {
-    let mut ended = Vec::new();
-    for (number, future) in futures.iter().enumerate() {
-        if notified[number] {
-            continue;
+    let ready = Arc::new(Ready::new());
+    let waited = watch(futures, notified, &ready).and_then(|pending| {
+        if until_failed {
+            return wait_for_failure(py, futures, &ready, pending, deadline);
         }
-        future.check_process()?;
+        park::wait(py, deadline, |until| ready.wait_for_all(pending, until)).map(drop)
+    });
+    for (future, notified) in futures.iter().zip(notified) {
+        if !notified && !future.is_notified()? {
+            future.forget(&ready)?;
+        }
+    }
+    waited
+}
+
+/// Asks all that had not ended for their numbers; how many these are.
+fn watch(futures: &[Awaited<'_>], notified: &[bool], ready: &Arc<Ready>) -> PyResult<usize> {
+    let mut ended = Vec::new();
+    let mut pending = 0;
+    for (number, future) in futures.iter().enumerate().filter(|&(number, _)| !notified[number]) {
+        pending += 1;
         if !future.watch(ready, number)? {
             ended.push(number);
         }
     }
     // Those that have ended by now, perhaps only just: as if they had told the queue themselves.
     ready.push(ended);
-    if !until_failed {
-        return park::wait(py, deadline, |until| ready.wait_for_all(wanted, until)).map(drop);
-    }
-    let mut arrived = VecDeque::new();
-    for _ in 0..wanted {
-        if arrived.is_empty() {
-            if !park::wait(py, deadline, |until| ready.wait_for_all(1, until))? {
-                return Ok(());
-            }
-            ready.pop_all(Some(std::time::Instant::now()), &mut arrived);
+    Ok(pending)
+}
+
+fn wait_for_failure(
+    py: Python<'_>,
+    futures: &[Awaited<'_>],
+    ready: &Arc<Ready>,
+    pending: usize,
+    deadline: Option<Instant>,
+) -> PyResult<()> {
+    for _ in 0..pending {
+        if !park::wait(py, deadline, |until| ready.wait_for_all(1, until))? {
+            return Ok(());
         }
-        let Some(number) = arrived.pop_front() else { return Ok(()) };
+        let Some(number) = ready.pop(Some(Instant::now())) else { return Ok(()) };
         if futures[number].has_failed()? {
             return Ok(());
         }
