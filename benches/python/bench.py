@@ -2,7 +2,7 @@
 
 Run it with the Python of a virtual environment that holds manyhands and the peers:
 
-    python -m venv /tmp/bench && . /tmp/bench/bin/activate
+    python -m venv .venv && . .venv/bin/activate
     pip install .                                   # manyhands, from the checkout
     python benches/python/bench.py --install        # the peers, those that install here
     python benches/python/bench.py --write benches/RESULTS.md

@@ -70,14 +70,36 @@ pub fn run(contestants: &[Contestant]) -> anyhow::Result<()> {
         text.push_str(&overview);
     }
     if let Some(path) = &options.write {
-        fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        let before = if path.exists() {
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+        } else {
+            String::new()
+        };
+        fs::write(path, replaced(&before, &text))
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
 
+const BEGIN: &str = "<!-- rust:begin -->";
+const END: &str = "<!-- rust:end -->";
+
+/// The file with what lies between the marks replaced, or with marks and text at its end.
+fn replaced(file: &str, text: &str) -> String {
+    let text = text.trim_end();
+    if let Some((head, rest)) = file.split_once(BEGIN)
+        && let Some((_, tail)) = rest.split_once(END)
+    {
+        return format!("{head}{BEGIN}\n{text}\n{END}{tail}");
+    }
+    let file = file.trim_end();
+    let gap = if file.is_empty() { "" } else { "\n\n" };
+    format!("{file}{gap}{BEGIN}\n{text}\n{END}\n")
+}
+
 fn introduction(contestants: &[Contestant], options: &Options) -> String {
     let mut text = format!(
-        "# Results\n\n{}- each pool has {} workers; median and minimum of {} rounds, in which \
+        "{}- each pool has {} workers; median and minimum of {} rounds, in which \
          all subjects took turns\n\
          - a ratio is the median over that of manyhands: above 1 is slower, or more, than manyhands\n\n",
         machine::facts(),
@@ -97,4 +119,17 @@ fn invited(contestants: &[Contestant], words: &[String]) -> anyhow::Result<Vec<C
     let names: Vec<&str> = contestants.iter().map(|contestant| contestant.name).collect();
     ensure!(!invited.is_empty(), "no such subject; there are {}", names.join(", "));
     Ok(invited)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lies_between_the_marks_is_replaced() {
+        let first = replaced("# Results\n\nWords.\n", "old\n");
+        assert_eq!(first, format!("# Results\n\nWords.\n\n{BEGIN}\nold\n{END}\n"));
+        let second = replaced(&format!("{first}\nMore.\n"), "new");
+        assert_eq!(second, format!("# Results\n\nWords.\n\n{BEGIN}\nnew\n{END}\n\nMore.\n"));
+    }
 }
