@@ -43,7 +43,7 @@ def _python_exit() -> None:
     if isinstance(ended_by, type) and issubclass(ended_by, KeyboardInterrupt):
         for thread, queue in list(_threads_queues.items()):
             if isinstance(queue, _core._WorkQueue):
-                queue.cancel_all()
+                queue._abandon()
                 abandon(thread)
 
 

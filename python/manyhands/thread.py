@@ -6,8 +6,9 @@ import itertools
 import math
 import os
 import threading
+import time
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from . import _core, _exit, _stdlib
 from ._executor import Executor, check_buffersize
@@ -23,18 +24,27 @@ __all__ = ["BrokenThreadPool", "Stats", "ThreadPoolExecutor"]
 
 
 class Stats(NamedTuple):
-    """A pool at one moment, as `ThreadPoolExecutor.stats()` gives it."""
+    """A pool at one moment, as `ThreadPoolExecutor.stats()` gives it.
+
+    pending: tasks that wait to be run; one that was cancelled counts until a worker has passed it
+        by.
+    running: tasks that are running.
+    completed: tasks that workers have run since the pool was made, whatever their outcome.
+    workers: threads there are.
+    idle: threads that run no task.
+
+    >>> from manyhands import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor() as executor:
+    ...     squares = list(executor.map(pow, range(10), [2] * 10))
+    >>> executor.stats().completed
+    10
+    """
 
     pending: int
-    """Tasks that wait to be run; one that was cancelled counts until a worker has passed it by."""
     running: int
-    """Tasks that are running."""
     completed: int
-    """Tasks that workers have run since the pool was made, whatever their outcome."""
     workers: int
-    """Threads there are."""
     idle: int
-    """Threads that run no task."""
 
 
 class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolExecutor):
@@ -48,6 +58,8 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         task in the "caller".
     context: "copy" runs each task in a copy of the `contextvars` context it was submitted in.
     max_threads: the name that max_workers had in the proposal of 2009.
+
+    Leaving the `with` block waits for all tasks.
 
     >>> from manyhands import ThreadPoolExecutor
     >>> with ThreadPoolExecutor(max_workers=4) as executor:
@@ -66,8 +78,8 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         initargs: tuple[Any, ...] = (),
         *,
         max_pending: int | None = None,
-        when_full: str = "block",
-        context: str | None = None,
+        when_full: Literal["block", "raise", "caller"] = "block",
+        context: Literal["copy"] | None = None,
         max_threads: int | None = None,
     ) -> None:
         if max_workers is None:
@@ -83,14 +95,14 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         if context not in (None, "copy"):
             raise ValueError(f"context must be None or 'copy', not {context!r}")
         self._open(math.ceil(max_workers), max_pending, when_full, context == "copy")
-        self._work_queue = self._make_work_queue()
+        self._work_queue = self._make_work_queue()  # type: ignore[assignment]
         self._idle_semaphore = threading.Semaphore(0)
         self._threads: set[threading.Thread] = set()
         self._shutdown_lock = threading.Lock()
         self._thread_name_prefix = (
             thread_name_prefix or f"ThreadPoolExecutor-{ThreadPoolExecutor._counter()}"
         )
-        self._initializer = initializer
+        self._initializer = initializer  # type: ignore[assignment]
         self._initargs = initargs
 
     def map(
@@ -117,7 +129,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
 
     map.__doc__ = Executor.map.__doc__
 
-    def shutdown(
+    def shutdown(  # type: ignore[override]  # who expects None ignores what it returns
         self, wait: bool = True, *, cancel_futures: bool = False, timeout: float | None = None
     ) -> bool:
         """Accept nothing any more, and end the threads when all that is pending has been done.
@@ -155,7 +167,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         exc_type: type[BaseException] | None,
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
-    ) -> bool | None:
+    ) -> Literal[False]:
         # Ctrl-C in the body of `with` ends the program: nobody wants to wait for the rest.
         if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
             self.shutdown(wait=False, cancel_futures=True)
@@ -166,9 +178,14 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
 
     def _abandon(self) -> None:
         """Let the program end without the tasks that are running."""
+        self._work_queue._abandon()
         self._close(True)
+        # Those that run nothing end in a moment; the interpreter need not exit without them.
+        deadline = time.monotonic() + 0.2
         for thread in list(self._threads):
-            _exit.abandon(thread)
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                _exit.abandon(thread)
 
     def _adjust_thread_count(self) -> None:
         """Start a thread, when the pool has a worker for it."""
@@ -212,11 +229,9 @@ def _work(
     if initializer is not None:
         try:
             initializer(*initargs)
-        except BaseException:
+        except BaseException:  # noqa: BLE001  # it is logged, and ends the pool
             LOGGER.critical("Exception in initializer:", exc_info=True)
-            worker.break_down(
-                "A thread initializer failed, the thread pool is not usable anymore"
-            )
+            worker.break_down("A thread initializer failed, the thread pool is not usable anymore")
             return
     del initializer, initargs
     worker.run()

@@ -16,6 +16,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyTuple, PyWeakrefReference};
 
+use crate::call::{call, call_one};
 use crate::pool::PyThreadPoolExecutor;
 use crate::task::{self, Life, Outcome};
 use crate::worker::Job;
@@ -50,22 +51,23 @@ impl Item {
 
     /// Drops the argument before anybody sees the outcome.
     pub(crate) fn call(&self, py: Python<'_>, argument: Argument) -> Outcome {
-        let function = &self.block.function;
+        let function = self.block.function.bind(py);
         let Argument { value, run } = argument;
-        let called = match (run, self.block.star) {
-            (None, false) => function.call1(py, (value,)),
-            (None, true) => match value.cast_bound::<PyTuple>(py) {
-                Ok(args) => function.call1(py, args),
-                Err(error) => Err(error.into()),
-            },
-            (Some(run), false) => run.call1(py, (function, value)),
-            (Some(run), true) => value.bind(py).try_iter().and_then(|args| {
-                let args: Vec<_> = args.collect::<PyResult<_>>()?;
-                let all = std::iter::once(function.bind(py).clone()).chain(args);
-                run.call1(py, PyTuple::new(py, all.collect::<Vec<_>>())?)
+        let value = value.bind(py);
+        let args = || match value.cast::<PyTuple>() {
+            Ok(args) if self.block.star => Ok(args.clone()),
+            _ => PyTuple::new(py, [value]),
+        };
+        let called = match run {
+            None if self.block.star => args().and_then(|args| call(function, &args, None)),
+            None => call_one(function, value),
+            Some(run) => args().and_then(|args| {
+                let all = std::iter::once(function.clone()).chain(args.iter());
+                let all = PyTuple::new(py, all.collect::<Vec<_>>())?;
+                call(run.bind(py), &all, None)
             }),
         };
-        called.map_err(|error| error.into_value(py).into_any())
+        task::outcome(py, called)
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Workers {
     /// Tells the pools of this process apart.
     pub(crate) number: usize,
     made_in: u32,
+    /// Whether the program goes on without waiting for those that are running.
+    abandoned: AtomicBool,
     executor: OnceLock<Py<PyWeakrefReference>>,
 }
 
@@ -116,6 +118,20 @@ impl Workers {
         self.unstarted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Cancels what has not started, and has the interpreter exit without what is running.
+    pub(crate) fn abandon(&self, py: Python<'_>) {
+        self.abandoned.store(true, Ordering::Release);
+        // Not closed: those that sleep need not wake for the end.
+        for job in self.pool.drain() {
+            worker::cancel(py, job);
+        }
+    }
+
+    /// Whether the interpreter exits, or has exited, without these workers.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire) && AT_EXIT.load(Ordering::Acquire)
+    }
+
     /// Has the executor start a thread for a worker that the pool has given out.
     pub(crate) fn start(&self, py: Python<'_>, worker: Worker<Job>) -> PyResult<()> {
         let Some(executor) = self.executor.get().and_then(|weak| weak.bind(py).upgrade()) else {
@@ -177,6 +193,7 @@ impl PyThreadPoolExecutor {
             copy_context,
             number: MADE.fetch_add(1, Ordering::Relaxed),
             made_in: fork::generation(),
+            abandoned: AtomicBool::new(false),
             executor,
         };
         slf.get().workers.set(Arc::new(workers)).map_err(|_| {

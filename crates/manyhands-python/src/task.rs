@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::bell::Bell;
+use crate::call::{call, call_one};
 use crate::errors;
 use crate::fat::Fat;
 
@@ -46,12 +47,14 @@ pub(crate) struct Task {
 impl Task {
     /// Drops the function and its arguments before anybody sees the outcome.
     pub(crate) fn call(self, py: Python<'_>) -> Outcome {
-        let called = match &self.kwargs {
-            None => self.function.call1(py, self.args.bind(py)),
-            Some(kwargs) => self.function.call(py, self.args.bind(py), Some(kwargs.bind(py))),
-        };
-        called.map_err(|error| error.into_value(py).into_any())
+        let kwargs = self.kwargs.as_ref().map(|kwargs| kwargs.bind(py));
+        outcome(py, call(self.function.bind(py), self.args.bind(py), kwargs))
     }
+}
+
+/// What a call has come to.
+pub(crate) fn outcome(py: Python<'_>, called: PyResult<Bound<'_, PyAny>>) -> Outcome {
+    called.map(Bound::unbind).map_err(|error| error.into_value(py).into_any())
 }
 
 /// Whom a task tells of its end.
@@ -98,7 +101,7 @@ pub(crate) fn tell(py: Python<'_>, wake: Wake<Watcher>) -> PyResult<()> {
 }
 
 pub(crate) fn call_back(py: Python<'_>, function: &Py<PyAny>, future: &Py<PyAny>) -> PyResult<()> {
-    match function.call1(py, (future,)) {
+    match call_one(function.bind(py), future.bind(py)) {
         Ok(_) => Ok(()),
         Err(error) if error.is_instance_of::<pyo3::exceptions::PyException>(py) => {
             let message = "exception calling callback for %r";

@@ -40,11 +40,9 @@ impl WorkQueue {
         }
     }
 
-    /// Cancel what has not started, and end the workers.
-    fn cancel_all(&self, py: Python<'_>) {
-        for job in self.workers.pool.close(true) {
-            worker::cancel(py, job);
-        }
+    /// Cancel what has not started, and have the interpreter exit without what is running.
+    fn _abandon(&self, py: Python<'_>) {
+        self.workers.abandon(py);
     }
 
     /// Whatever is put, the workers end when all that is pending has been done: in the standard

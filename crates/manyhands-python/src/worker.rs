@@ -13,6 +13,7 @@ use manyhands::thread::pool::Worker;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
+use crate::call::hang;
 use crate::map::{Argument, Item};
 use crate::pool::Workers;
 use crate::task::{self, Core, Life, Outcome, Task, Watcher};
@@ -112,9 +113,7 @@ impl PyWorker {
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let worker = self.take()?;
         WORKER_OF.set(self.workers.number);
-        let guard = HangWhenInterpreterEnds;
         work(py, worker, &self.workers);
-        std::mem::forget(guard);
         Ok(())
     }
 
@@ -130,29 +129,12 @@ impl PyWorker {
     }
 }
 
-/// Before 3.14, CPython ends a daemon thread that asks for the GIL of an interpreter that is gone by
-/// unwinding its stack, which Rust answers with an abort. This hangs it where it is, as 3.14 does. It
-/// happens to a thread whose task is still running after Ctrl-C has ended the program.
-struct HangWhenInterpreterEnds;
-
-impl Drop for HangWhenInterpreterEnds {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            loop {
-                std::thread::park();
-            }
-        }
-    }
-}
-
-// Not inlined: the guard's frame must have a call in it that may unwind.
-#[inline(never)]
 fn work(py: Python<'_>, mut worker: Worker<Job>, workers: &Workers) {
     let mut next = worker.try_next();
     loop {
         next = match next {
             Some(job) => run(py, job, &mut worker, workers).or_else(|| worker.try_next()),
-            None => match py.detach(|| sleep(&mut worker)) {
+            None => match py.detach(|| sleep(&mut worker, workers)) {
                 None => return,
                 job => job,
             },
@@ -161,8 +143,12 @@ fn work(py: Python<'_>, mut worker: Worker<Job>, workers: &Workers) {
 }
 
 /// The next job, which may take long to come. Detached.
-fn sleep(worker: &mut Worker<Job>) -> Option<Job> {
+fn sleep(worker: &mut Worker<Job>, workers: &Workers) -> Option<Job> {
     let job = worker.next();
+    if workers.is_left_behind() {
+        // The interpreter that it would attach to may be gone.
+        hang();
+    }
     if job.is_some() {
         park::let_submitter_wait();
     }
@@ -227,7 +213,7 @@ fn end<O: Owner>(
             return Err(Left::Owner(owner, ended));
         }
         match owner.let_go() {
-            None => Ok(sleep(worker)),
+            None => Ok(sleep(worker, workers)),
             Some(last) => Err(Left::Last(last)),
         }
     });

@@ -427,6 +427,25 @@ impl<J> Pool<J> {
         self.0.max_workers.store(max_workers.get(), Ordering::Relaxed);
     }
 
+    /// Takes all jobs that no worker has begun, oldest first; the pool stays as it is.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let worker = pool.submit("job", WhenFull::Refuse).unwrap();
+    /// assert_eq!(pool.drain(), ["job"]);
+    /// assert!(pool.is_open());
+    /// ```
+    pub fn drain(&self) -> Vec<J> {
+        let mut state = self.0.state.lock();
+        let jobs = self.0.take_back(&mut state);
+        drop(state);
+        self.0.room.notify_all();
+        jobs
+    }
+
     /// Takes the oldest job out of the queue, past all workers.
     ///
     /// ```

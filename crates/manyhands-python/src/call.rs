@@ -1,0 +1,73 @@
+//! Calls into a program's code, from which a thread may not come back.
+//!
+//! Before 3.14, CPython ends a daemon thread that asks for the GIL of an interpreter that is gone by
+//! unwinding its stack, which Rust answers with an abort. Here such a thread hangs where it is, as it
+//! does in 3.14. It happens to workers whose tasks are still running after Ctrl-C has ended the program
+//! (`python/tests/test_faults.py` has them).
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+/// `function(*args, **kwargs)`.
+pub(crate) fn call<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let guard = Hang;
+    let called = plain(function, args, kwargs);
+    std::mem::forget(guard);
+    called
+}
+
+/// `function(arg)`.
+pub(crate) fn call_one<'py>(
+    function: &Bound<'py, PyAny>,
+    arg: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let guard = Hang;
+    let called = plain_one(function, arg);
+    std::mem::forget(guard);
+    called
+}
+
+/// Hangs the thread for ever.
+pub(crate) fn hang() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Hangs a thread that is unwound by anything but a panic.
+struct Hang;
+
+impl Drop for Hang {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            hang();
+        }
+    }
+}
+
+// The unwinding passes a frame of Rust's only if there is nothing to be dropped in it. So the calls
+// themselves are in frames of their own, and own nothing.
+
+#[inline(never)]
+fn plain<'py>(
+    function: &Bound<'py, PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match kwargs {
+        None => function.call1(args),
+        Some(_) => function.call(args, kwargs),
+    }
+}
+
+#[inline(never)]
+fn plain_one<'py>(
+    function: &Bound<'py, PyAny>,
+    arg: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    function.call1((arg,))
+}
