@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use manyhands::State;
 use manyhands::promise::{Turn, View};
@@ -426,6 +427,18 @@ impl PyFuture {
     fn __clear__(&self) {
         if Arc::strong_count(&self.core) == 1 {
             drop(self.core.life.hand_over());
+        }
+    }
+}
+
+/// A future that has ended takes its outcome along: a worker that is about to let go of the task finds
+/// nothing in it that may run code as it dies.
+impl Drop for PyFuture {
+    fn drop(&mut self) {
+        let core = &self.core;
+        let last = Arc::strong_count(core) == 1 || core.shared.load(Ordering::Relaxed);
+        if !last && core.life.state().is_done() {
+            drop(core.life.hand_over());
         }
     }
 }

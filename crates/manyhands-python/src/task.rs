@@ -1,6 +1,6 @@
 //! One task as the Python host has it: its promise with the kinds filled in, and whom it tells.
 
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, OnceLock};
 
 use manyhands::promise::{Cancel, Held, Promise, Wake, Watch};
@@ -26,14 +26,16 @@ pub(crate) struct Core {
     pub(crate) fat: OnceLock<Box<Fat>>,
     /// The generation of processes in which it was submitted; 0 for a future made by hand.
     pub(crate) submitted_in: u32,
+    /// Whether more than one Python object is a handle on it.
+    pub(crate) shared: AtomicBool,
     /// The number of the last bell that this future was asked to ring; see `bell.rs`.
     pub(crate) rings: AtomicU32,
 }
 
 impl Core {
     pub(crate) fn new(task: Option<Task>, submitted_in: u32) -> Self {
-        let (fat, rings) = (OnceLock::new(), AtomicU32::new(0));
-        Self { life: Promise::new(task), fat, submitted_in, rings }
+        let (fat, shared, rings) = (OnceLock::new(), AtomicBool::new(false), AtomicU32::new(0));
+        Self { life: Promise::new(task), fat, submitted_in, shared, rings }
     }
 }
 

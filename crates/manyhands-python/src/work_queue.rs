@@ -2,6 +2,7 @@
 //! cancel what has not started, and at exit the interpreter puts None into it to end the workers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use pyo3::prelude::*;
 
@@ -64,7 +65,10 @@ pub(crate) struct WorkItem {
 impl WorkItem {
     fn new(py: Python<'_>, job: Job) -> PyResult<Self> {
         let future = match &job {
-            Job::Task(core) => Some(future::make(py, Arc::clone(core))?.unbind()),
+            Job::Task(core) => {
+                core.shared.store(true, Ordering::Relaxed);
+                Some(future::make(py, Arc::clone(core))?.unbind())
+            }
             Job::Item(_) => None,
         };
         Ok(Self { job, future })

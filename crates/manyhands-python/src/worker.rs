@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands::State;
-use manyhands::promise::Wake;
+use manyhands::promise::{View, Wake};
 use manyhands::thread::pool::Worker;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -51,7 +51,8 @@ impl Owner for Arc<Core> {
     }
 
     fn let_go(self) -> Option<Box<dyn Send>> {
-        Self::into_inner(self).map(|last| Box::new(last) as _)
+        let taken = |core: &Core| core.life.look(|view| matches!(view, View::Taken));
+        Self::into_inner(self).filter(|core| !taken(core)).map(|last| Box::new(last) as _)
     }
 
     fn finish_late(&self, py: Python<'_>, outcome: Outcome) -> PyResult<()> {

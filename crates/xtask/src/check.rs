@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 
+use crate::python;
 use crate::shell::{Shell, step};
 use crate::tidy;
 
@@ -12,6 +13,7 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
     step(&mut shell.cargo(lints))?;
     let docs = ["doc", "--workspace", "--no-deps"];
     step(shell.cargo(docs).env("RUSTDOCFLAGS", "-D warnings"))?;
+    python::check(shell)?;
     if shell.has("deny") {
         step(&mut shell.cargo(["deny", "check"]))?;
         println!("check: all passed");

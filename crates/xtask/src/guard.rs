@@ -5,6 +5,7 @@
 //! terminal that says nothing. It guards against hangs and is far above any honest run.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +27,13 @@ pub(crate) fn cargo_test(shell: &Shell) -> Command {
         .join(",");
     let runner = format!("target.\"cfg(all())\".runner=[{runner}]");
     shell.cargo(["test", "--config", &runner])
+}
+
+/// The start of a command that runs `program` under the guard.
+pub(crate) fn command(shell: &Shell, seconds: u64, program: &Path) -> Command {
+    let mut command = Command::new(&shell.this);
+    command.arg("guard").arg(seconds.to_string()).arg(program);
+    command
 }
 
 /// Runs `command` for at most `seconds` and passes on how it ended.

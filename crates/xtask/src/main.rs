@@ -1,8 +1,9 @@
-//! The project's chores, one word each: `cargo xtask check`, `test`, `loom`, `bench`, `demo`.
+//! The project's chores, one word each: `cargo xtask check`, `test`, `loom`, `python`, `bench`, `demo`.
 
 mod check;
 mod guard;
 mod loom;
+mod python;
 mod sabotage;
 mod shell;
 mod test;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+use crate::python::Profile::{Dev, Release};
 use crate::shell::{Shell, step};
 
 #[derive(Parser)]
@@ -28,6 +30,14 @@ enum Task {
         /// Only the sabotaged builds: those named, or all
         #[arg(long, value_name = "NAME", num_args = 0..)]
         sabotage: Option<Vec<String>>,
+    },
+    /// The Python package, built for and tested on every Python of this machine
+    Python {
+        /// Only these versions: 3.13, 3.14t, ...
+        versions: Vec<String>,
+        /// Compile as for a release, without the checks of a debug build
+        #[arg(long)]
+        release: bool,
     },
     /// Our workloads and the peers' side by side
     Bench {
@@ -67,6 +77,9 @@ fn run() -> Result<ExitCode> {
         Task::Check => check::run(&Shell::new()?)?,
         Task::Test => test::run(&Shell::new()?)?,
         Task::Loom { sabotage } => loom::run(&Shell::new()?, sabotage.as_deref())?,
+        Task::Python { versions, release } => {
+            python::test(&Shell::new()?, &versions, if release { Release } else { Dev })?;
+        }
         Task::Bench { args } => bench(&Shell::new()?, &args)?,
         Task::Demo { args } => demo(&Shell::new()?, &args)?,
     }

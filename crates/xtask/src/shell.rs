@@ -49,7 +49,8 @@ impl Shell {
         probe.status().is_ok_and(|status| status.success())
     }
 
-    /// Every Rust source below `folder` (relative to the root), sorted; not what cargo built.
+    /// Every Rust or Python source below `folder` (relative to the root), sorted; not what was
+    /// built from them.
     pub(crate) fn sources(&self, folder: &str) -> Result<Vec<Source>> {
         let mut found = Vec::new();
         let mut folders = vec![self.root.join(folder)];
@@ -63,7 +64,7 @@ impl Shell {
                     if name != "target" && !name.to_string_lossy().starts_with('.') {
                         folders.push(path);
                     }
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                } else if path.extension().is_some_and(|is| is == "rs" || is == "py") {
                     let text = fs::read_to_string(&path)
                         .with_context(|| format!("cannot read {}", path.display()))?;
                     let path = path.strip_prefix(&self.root)?.to_string_lossy().replace('\\', "/");
@@ -100,11 +101,11 @@ pub(crate) fn seconds(time: Duration) -> String {
 }
 
 /// The command as one would type it, with the environment it adds.
-fn shown(command: &Command) -> String {
+pub(crate) fn shown(command: &Command) -> String {
     let mut words = Vec::new();
-    for (name, value) in command.get_envs() {
-        let value = value.unwrap_or_default().to_string_lossy();
-        words.push(format!("{}={}", name.to_string_lossy(), quoted(&value)));
+    // Those without a value are taken away: that is for cleanliness, and nobody would type it.
+    for (name, value) in command.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        words.push(format!("{}={}", name.to_string_lossy(), quoted(&value.to_string_lossy())));
     }
     words.push(
         Path::new(command.get_program()).file_stem().unwrap_or_default().display().to_string(),
@@ -132,6 +133,7 @@ mod tests {
     fn a_command_is_shown_as_one_would_type_it() {
         let mut command = Command::new("/somewhere/bin/cargo");
         command.args(["test", "--test", "loom_*", ""]).env("RUSTFLAGS", "--cfg loom");
+        command.env_remove("PYTHONPATH");
         assert_eq!(shown(&command), "RUSTFLAGS='--cfg loom' cargo test --test 'loom_*' ''");
     }
 }

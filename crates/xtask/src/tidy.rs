@@ -1,5 +1,7 @@
 //! The house rules that no other tool checks: every file says what it is for and stays short.
 
+use std::path::Path;
+
 use crate::shell::Source;
 
 /// Files that may pass `MOST_LINES`, each with its reason.
@@ -20,8 +22,10 @@ pub(crate) fn complaints(sources: &[Source], long_for_a_reason: &[(&str, &str)])
     let excepted = |path: &str| long_for_a_reason.iter().any(|(long, _)| *long == path);
     let mut long = Vec::new();
     for Source { path, text } in sources {
-        if !text.starts_with("//!") {
-            complaints.push(format!("{path}: open it with `//!` and what the file is for"));
+        let is_python = Path::new(path).extension().is_some_and(|is| is == "py");
+        let opening = if is_python { "\"\"\"" } else { "//!" };
+        if !text.starts_with(opening) {
+            complaints.push(format!("{path}: open it with `{opening}` and what the file is for"));
         }
         let lines = text.lines().count();
         if lines > MOST_LINES {
@@ -64,6 +68,15 @@ mod tests {
             let source = Source { path: "a.rs".to_owned(), text: text.to_owned() };
             let found = complaints(&[source], &[]);
             assert!(found.len() == 1 && found[0].starts_with("a.rs: open it"), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_python_file_opens_with_a_docstring() {
+        let opened = |with: &str| Source { path: "a.py".to_owned(), text: with.to_owned() };
+        assert!(complaints(&[opened("\"\"\"Why.\"\"\"\n")], &[]).is_empty());
+        for text in ["", "//! Why.\n", "import os\n\"\"\"Late.\"\"\"\n"] {
+            assert_eq!(complaints(&[opened(text)], &[]).len(), 1, "{text:?}");
         }
     }
 
