@@ -1,20 +1,32 @@
-"""concurrent.futures on a Rust core.
+"""concurrent.futures on a Rust core: the newest API on every CPython from 3.10 on.
 
-    from manyhands import ThreadPoolExecutor, as_completed
+>>> from manyhands import ThreadPoolExecutor, as_completed
+>>> with ThreadPoolExecutor() as executor:
+...     futures = {executor.submit(pow, n, 2): n for n in range(5)}
+...     for future in as_completed(futures):
+...         assert future.result() == futures[future] ** 2
+...     list(executor.map(pow, range(5), range(5)))
+[1, 1, 4, 27, 256]
 
-    with ThreadPoolExecutor() as executor:
-        futures = [executor.submit(pow, n, 2) for n in range(5)]
-        for future in as_completed(futures):
-            print(future.result())
+Replace `from concurrent.futures import ...` by `from manyhands import ...`: all that is public in the
+`concurrent.futures` of CPython 3.15 is here, with the same names and meanings. Or run a program as it
+is: `python -m manyhands program.py`, or call `manyhands.install()` before it is imported. The classes
+are subclasses of the standard library's, and futures and functions of both packages can be mixed.
 
-Everything public in the `concurrent.futures` of CPython 3.15 is here, on every CPython from 3.10 on, with
-the same names and meanings: replace `from concurrent.futures import ...` by `from manyhands import ...`,
-or run an unchanged program by `python -m manyhands program.py`. The classes are subclasses of the
-standard library's, and both packages' futures and functions can be mixed.
+What comes on top:
+
+- `ThreadPoolExecutor(max_pending=100)` bounds how much waits; `when_full=` says what happens then.
+- `ThreadPoolExecutor(context="copy")` carries `contextvars` to the tasks.
+- `executor.map(..., ordered=False)` yields results as they complete.
+- `executor.shutdown(timeout=10)` gives up waiting, and tells so.
+- `executor.stats()` tells what goes on.
+- `await future` works inside asyncio.
+- `executor.run_to_futures` and `run_to_results` are the proposal of 2009, in which futures began.
 """
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import (
     ALL_COMPLETED,
     FIRST_COMPLETED,
@@ -24,6 +36,7 @@ from concurrent.futures import (
     InvalidStateError,
     TimeoutError,
 )
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ._executor import Executor
@@ -35,6 +48,9 @@ from .thread import Stats, ThreadPoolExecutor
 
 if TYPE_CHECKING:
     from .process import ProcessPoolExecutor
+
+    if sys.version_info >= (3, 14):
+        from concurrent.futures import InterpreterPoolExecutor
 
 RETURN_IMMEDIATELY = "RETURN_IMMEDIATELY"
 
@@ -60,24 +76,22 @@ __all__ = [
     "wait",
 ]
 
-try:
-    import _interpreters  # noqa: F401  # as CPython 3.14 decides it
-except ImportError:
-    pass
-else:
+if sys.version_info >= (3, 14) and find_spec("_interpreters") is not None:
     __all__ += ["InterpreterPoolExecutor"]
 
 
-def __getattr__(name: str) -> Any:
-    # Not before somebody asks: multiprocessing is slow to import, and not everywhere.
-    if name == "ProcessPoolExecutor":
-        from .process import ProcessPoolExecutor as found
-    elif name == "InterpreterPoolExecutor" and name in __all__:
-        from concurrent.futures import InterpreterPoolExecutor as found
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:  # type checkers would take it for a promise of any name
+
+    def __getattr__(name: str) -> Any:
+        # Not before somebody asks: multiprocessing is slow to import, and not everywhere.
+        if name == "ProcessPoolExecutor":
+            from .process import ProcessPoolExecutor as found
+        elif name == "InterpreterPoolExecutor" and name in __all__:
+            from concurrent.futures import InterpreterPoolExecutor as found
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
