@@ -19,12 +19,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
-from manyhands import ThreadPoolExecutor
 from tqdm import tqdm
 from weblog.inputs import InputError, blocks, resolve, total_size
 from weblog.report import make_report
 from weblog.table import table
 from weblog.tally import Block, Tally, count_block
+
+from manyhands import ThreadPoolExecutor
 
 
 def main() -> int:

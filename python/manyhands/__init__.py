@@ -8,10 +8,11 @@
 ...     list(executor.map(pow, range(5), range(5)))
 [1, 1, 4, 27, 256]
 
-Replace `from concurrent.futures import ...` by `from manyhands import ...`: all that is public in the
-`concurrent.futures` of CPython 3.15 is here, with the same names and meanings. Or run a program as it
-is: `python -m manyhands program.py`, or call `manyhands.install()` before it is imported. The classes
-are subclasses of the standard library's, and futures and functions of both packages can be mixed.
+Replace `from concurrent.futures import ...` by `from manyhands import ...`: all that is public in
+the `concurrent.futures` of CPython 3.15 is here, with the same names and meanings. Or run a program
+as it is: `python -m manyhands program.py`, or call `manyhands.install()` before it is imported. The
+classes are subclasses of the standard library's, and futures and functions of both packages can be
+mixed.
 
 What comes on top:
 
@@ -95,4 +96,4 @@ if not TYPE_CHECKING:  # type checkers would take it for a promise of any name
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__author__", "__doc__"]
+    return [*__all__, "__doc__"]

@@ -1,5 +1,6 @@
-"""python -m manyhands program.py [args] | -m module [args] | -c code [args]: runs an unchanged program with
-`manyhands` in the place of `concurrent.futures`."""
+"""python -m manyhands program.py [args] | -m module [args] | -c code [args]: runs an unchanged
+program with `manyhands` in the place of `concurrent.futures`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,11 @@ def main(argv: list[str]) -> None:
     if argv[:1] in (["-h"], ["--help"]):
         print(f"{USAGE}\n\n{__doc__}")
         return
-    if not argv or argv in (["-m"], ["-c"]) or (argv[0].startswith("-") and argv[0] not in ("-m", "-c")):
+    if (
+        not argv
+        or argv in (["-m"], ["-c"])
+        or (argv[0].startswith("-") and argv[0] not in ("-m", "-c"))
+    ):
         sys.exit(USAGE)
     install()
     if argv[0] == "-m":
@@ -42,12 +47,12 @@ def main(argv: list[str]) -> None:
 
 
 def _exec(source: str | bytes, name: str, file: str | None) -> None:
-    # The program is `__main__` for pickle and multiprocessing too, as if it had been started itself.
+    # The program is `__main__` for pickle and multiprocessing too, as if it had been started so.
     module = types.ModuleType("__main__")
     if file is not None:
         module.__file__ = file
     sys.modules["__main__"] = module
-    exec(compile(source, name, "exec"), module.__dict__)
+    exec(compile(source, name, "exec"), module.__dict__)  # noqa: S102  # what this is for
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from ._future_list import FutureList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from ._future import Future
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -111,7 +110,7 @@ class Executor(_stdlib.Executor):
 
 
 class _More:
-    """Where a `map` with a buffer gets its next future from; it does not keep the executor alive."""
+    """Where a `map` with a buffer gets its next future from, without keeping the executor alive."""
 
     def __init__(
         self,
@@ -131,9 +130,7 @@ class _More:
         return [executor.submit(self._fn, *args) for args in islice(self._arguments, 1)]
 
 
-def _in_order(
-    futures: deque[Future[T]], more: _More | None, deadline: float | None
-) -> Iterator[T]:
+def _in_order(futures: deque[Future[T]], more: _More | None, deadline: float | None) -> Iterator[T]:
     try:
         while futures:
             # Popped first: nothing here holds a future or a result that has been yielded.

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _core
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
 
-    from ._future import Future
-
-T = TypeVar("T")
+AnyFuture = TypeVar("AnyFuture", bound="Future[Any]")
 
 wait = _core.wait
 
 
-def as_completed(
-    fs: Iterable[Future[T]], timeout: float | None = None
-) -> Iterator[Future[T]]:
+def as_completed(fs: Iterable[AnyFuture], timeout: float | None = None) -> Iterator[AnyFuture]:
     """Iterate over futures in the order in which they end, each once.
 
     The futures may come from different executors, the standard library's among them. When `timeout`

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 from concurrent.futures import _base, thread
+from typing import Any
 
 from . import _functions, _future
 from . import thread as ours
@@ -19,10 +20,11 @@ def install() -> None:
     >>> concurrent.futures.ThreadPoolExecutor is manyhands.ThreadPoolExecutor
     True
     """
+    module: Any
     for module in (concurrent.futures, _base):
-        module.Future = _future.Future  # type: ignore[misc]
+        module.Future = _future.Future
         module.wait = _functions.wait
         module.as_completed = _functions.as_completed
     for module in (concurrent.futures, thread):
-        module.ThreadPoolExecutor = ours.ThreadPoolExecutor  # type: ignore[misc]
-    thread._worker = ours._worker  # type: ignore[attr-defined]
+        module.ThreadPoolExecutor = ours.ThreadPoolExecutor
+    thread._worker = ours._worker  # type: ignore[assignment]

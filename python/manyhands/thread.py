@@ -69,6 +69,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
     """
 
     _counter = itertools.count().__next__
+    _work_queue: _core._WorkQueue  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -82,7 +83,9 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         context: Literal["copy"] | None = None,
         max_threads: int | None = None,
     ) -> None:
-        if max_workers is None:
+        if max_threads is not None:
+            if max_workers is not None:
+                raise TypeError("max_threads is max_workers by its name of 2009: give one of them")
             max_workers = max_threads
         if max_workers is None:
             max_workers = min(32, _cpus() + 4)
@@ -95,7 +98,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         if context not in (None, "copy"):
             raise ValueError(f"context must be None or 'copy', not {context!r}")
         self._open(math.ceil(max_workers), max_pending, when_full, context == "copy")
-        self._work_queue = self._make_work_queue()  # type: ignore[assignment]
+        self._work_queue = self._make_work_queue()
         self._idle_semaphore = threading.Semaphore(0)
         self._threads: set[threading.Thread] = set()
         self._shutdown_lock = threading.Lock()
@@ -237,8 +240,12 @@ def _work(
     worker.run()
 
 
-def _worker(executor_reference: weakref.ref[ThreadPoolExecutor], *rest: Any) -> None:
-    """The standard library's name and arguments, for programs that start the threads themselves."""
+def _worker(executor_reference: weakref.ref[Any], *rest: Any) -> None:
+    """What the standard library's `_worker` is, for programs that start the threads themselves."""
+    if not any(isinstance(argument, _core._WorkQueue) for argument in rest):
+        # A pool of the standard library's own, made before or beside `install`.
+        _stdlib._worker(executor_reference, *rest)
+        return
     executor = executor_reference()
     worker = None if executor is None else executor._take_worker()
     if executor is None or worker is None:

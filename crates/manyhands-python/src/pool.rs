@@ -305,6 +305,15 @@ impl PyThreadPoolExecutor {
         let pool = &self.workers()?.pool;
         Ok(!pool.is_open() && pool.broken().is_none())
     }
+
+    /// Some programs shut a pool down by this.
+    #[setter(_shutdown)]
+    fn set_shutdown(&self, shutdown: bool) -> PyResult<()> {
+        if shutdown {
+            drop(self.workers()?.pool.close(false));
+        }
+        Ok(())
+    }
 }
 
 /// An executor that is collected is shut down: its workers do what is pending, and leave.
