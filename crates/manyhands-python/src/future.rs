@@ -2,6 +2,7 @@
 //! library's `Future` as its other base, and with it a dictionary and weak references.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -25,8 +26,14 @@ pub(crate) struct PyFuture {
 static FUTURE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 thread_local! {
-    /// The core of the future that this thread is about to make.
-    static NEXT: Cell<Option<Arc<Core>>> = const { Cell::new(None) };
+    /// The core of the future that this thread is about to make. Without a destructor, which every
+    /// access would have to ask for.
+    static NEXT: Cell<Option<ManuallyDrop<Arc<Core>>>> = const { Cell::new(None) };
+}
+
+/// Takes the core that `make` has left for `PyFuture::new`.
+fn take_next() -> Option<Arc<Core>> {
+    NEXT.take().map(ManuallyDrop::into_inner)
 }
 
 /// Tells this module the class of the futures that it makes.
@@ -42,9 +49,12 @@ pub(crate) fn make(py: Python<'_>, core: Arc<Core>) -> PyResult<Bound<'_, PyAny>
     let class = FUTURE_TYPE
         .get(py)
         .ok_or_else(|| PyRuntimeError::new_err("import manyhands, not manyhands._core"))?;
-    NEXT.set(Some(core));
-    let made = class.bind(py).call0();
-    NEXT.set(None);
+    NEXT.set(Some(ManuallyDrop::new(core)));
+    // With a tuple: without one, the interpreter goes a longer way to the class.
+    let made = class.bind(py).call1(PyTuple::empty(py));
+    if made.is_err() {
+        drop(take_next());
+    }
     made
 }
 
@@ -115,7 +125,7 @@ impl PyFuture {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { core: NEXT.take().unwrap_or_else(|| Arc::new(Core::new(None, 0))) }
+        Self { core: take_next().unwrap_or_else(|| Arc::new(Core::new(None, 0))) }
     }
 
     /// Cancel the task if it has not started. Returns whether it is cancelled.

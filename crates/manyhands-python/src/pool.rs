@@ -62,20 +62,24 @@ impl PyThreadPoolExecutor {
 
     /// Puts a job into the pool of an executor, as its options say.
     pub(crate) fn add(slf: &Bound<'_, Self>, job: Job) -> PyResult<()> {
-        let py = slf.py();
-        let workers = slf.get().workers()?;
-        if AT_EXIT.load(Ordering::Acquire) && workers.pool.is_open() {
+        slf.get().workers()?.add(slf.py(), job)
+    }
+}
+
+impl Workers {
+    fn add(&self, py: Python<'_>, job: Job) -> PyResult<()> {
+        if AT_EXIT.load(Ordering::Acquire) && self.pool.is_open() {
             return Err(errors::after_interpreter_shutdown());
         }
-        let mut when_full = workers.when_full;
-        if worker::is_current(workers.number) {
-            when_full = when_full.in_worker();
-        }
-        let mut submitted = workers.pool.submit(job, pool::WhenFull::Refuse);
+        let mut submitted = self.pool.submit(job, pool::WhenFull::Refuse);
         while let Err((job, rejection @ Rejection::Full { .. })) = submitted {
+            let mut when_full = self.when_full;
+            if worker::is_current(self.number) {
+                when_full = when_full.in_worker();
+            }
             submitted = match when_full {
                 WhenFull::RunInCaller => return worker::run_here(py, job),
-                WhenFull::Block => Self::add_when_there_is_room(py, workers, job)?,
+                WhenFull::Block => self.submit_when_there_is_room(py, job)?,
                 WhenFull::BlockFor(_) | WhenFull::Refuse => {
                     drop(job);
                     return Err(errors::rejected(py, rejection, false));
@@ -84,7 +88,7 @@ impl PyThreadPoolExecutor {
         }
         match submitted {
             Ok(None) => Ok(()),
-            Ok(Some(worker)) => workers.start(py, worker),
+            Ok(Some(worker)) => self.start(py, worker),
             Err((job, rejection)) => {
                 drop(job);
                 Err(errors::rejected(py, rejection, AT_EXIT.load(Ordering::Acquire)))
@@ -92,12 +96,12 @@ impl PyThreadPoolExecutor {
         }
     }
 
-    fn add_when_there_is_room(py: Python<'_>, workers: &Workers, job: Job) -> PyResult<Submitted> {
+    fn submit_when_there_is_room(&self, py: Python<'_>, job: Job) -> PyResult<Submitted> {
         let waiting = Mutex::new((Some(job), None));
         park::wait(py, None, |until| {
             let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(job) = waiting.0.take() else { return true };
-            match workers.pool.submit(job, pool::WhenFull::WaitUntil(until)) {
+            match self.pool.submit(job, pool::WhenFull::WaitUntil(until)) {
                 Err((job, Rejection::Full { .. })) => {
                     waiting.0 = Some(job);
                     false
@@ -111,9 +115,7 @@ impl PyThreadPoolExecutor {
         let (_, submitted) = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
         submitted.ok_or_else(|| PyRuntimeError::new_err("the task was not submitted"))
     }
-}
 
-impl Workers {
     fn unstarted(&self) -> std::sync::MutexGuard<'_, Vec<Worker<Job>>> {
         self.unstarted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -226,7 +228,7 @@ impl PyThreadPoolExecutor {
         let task = Task { function, args, kwargs: kwargs.map(|it| it.clone().unbind()) };
         let core = Arc::new(Core::new(Some(task), workers.made_in));
         let future = future::make(py, Arc::clone(&core))?;
-        Self::add(slf, Job::Task(core))?;
+        workers.add(py, Job::Task(core))?;
         Ok(future)
     }
 

@@ -235,6 +235,7 @@ fn settle<O: Owner>(
     workers: &Workers,
 ) {
     match ended {
+        Ok(wake) if wake.is_empty() => (),
         Ok(wake) => report(py, task::tell(py, wake)),
         Err((outcome, _)) => {
             worker.publish(false);
