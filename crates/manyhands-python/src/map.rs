@@ -14,13 +14,16 @@ use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyTuple, PyWeakrefReference};
+use pyo3::types::{PyIterator, PyList, PyRange, PyTuple, PyWeakrefReference};
 
 use crate::call::{call, call_one};
 use crate::pool::PyThreadPoolExecutor;
 use crate::task::{self, Life, Outcome};
 use crate::worker::Job;
 use crate::{fork, park, stdlib};
+
+/// The most items of a block: as many as stay in the caches on their way into the queue.
+const BLOCK: usize = 256;
 
 /// Items that were submitted together.
 pub(crate) struct Block {
@@ -122,26 +125,28 @@ pub(crate) fn start<'py>(
         executor: PyWeakrefReference::new(executor.as_any())?.unbind(),
     };
     let mut rest = Rest { ahead: VecDeque::new(), source: None, begun: false };
-    let submitted = match buffersize {
-        None => rest.submit(executor, &source, usize::MAX).map(drop),
-        Some(buffersize) => {
-            let mut submitted = Ok(true);
-            for _ in 0..buffersize.get() {
-                submitted = rest.submit(executor, &source, 1);
-                if !matches!(submitted, Ok(true)) {
-                    break;
-                }
-            }
-            let more = matches!(submitted, Ok(true));
-            rest.source = more.then_some(source);
-            submitted.map(drop)
+    match buffersize {
+        None => {
+            let most = if iterables.iter().all(|it| knows_its_items(&it)) { BLOCK } else { 1 };
+            while rest.submit(executor, &source, most)? {}
         }
-    };
-    if let Err(error) = submitted {
-        cancel(py, rest.end())?;
-        return Err(error);
+        Some(buffersize) => {
+            let mut left = buffersize.get();
+            while left > 0 && rest.submit(executor, &source, 1)? {
+                left -= 1;
+            }
+            rest.source = (left == 0).then_some(source);
+        }
     }
     Ok(ResultIterator { deadline, made_in: fork::generation(), rest: Mutex::new(rest) })
+}
+
+/// Whether one gets all items at once. Others may take long to give the next one, or wait until the one
+/// before has been dealt with: these are submitted as they come.
+fn knows_its_items(iterable: &Bound<'_, PyAny>) -> bool {
+    iterable.is_exact_instance_of::<PyRange>()
+        || iterable.is_exact_instance_of::<PyList>()
+        || iterable.is_exact_instance_of::<PyTuple>()
 }
 
 impl Rest {
@@ -154,7 +159,7 @@ impl Rest {
     ) -> PyResult<bool> {
         let py = executor.py();
         let items = source.items.bind(py).clone();
-        let expected = if most == 1 { 1 } else { items.size_hint().0 };
+        let expected = if most == 1 { 1 } else { items.size_hint().0.min(most) };
         let mut lives = Vec::with_capacity(expected);
         for value in items.take(most) {
             let run = if source.copy_context {
@@ -172,10 +177,8 @@ impl Rest {
         let function = source.function.clone_ref(py);
         let block = Arc::new(Block { function, star: source.star, lives });
         self.ahead.push_back(Item { block: Arc::clone(&block), index: 0 });
-        for index in 0..count {
-            let item = Item { block: Arc::clone(&block), index };
-            PyThreadPoolExecutor::add(executor, Job::Item(item))?;
-        }
+        let items = (0..count).map(|index| Item { block: Arc::clone(&block), index });
+        executor.get().workers()?.add_all(py, items.map(Job::Item).collect())?;
         Ok(count == most)
     }
 
@@ -190,15 +193,29 @@ impl Rest {
         Ok(())
     }
 
+    /// The next result if it is there, is a value, and is all that is to be dealt with.
+    fn take_ready(&mut self) -> Option<Py<PyAny>> {
+        if self.source.is_some() {
+            return None;
+        }
+        let value = self.ahead.front()?.life().take()?;
+        self.advance();
+        Some(value)
+    }
+
     /// The next item whose result is to be yielded.
     fn pop(&mut self) -> Option<Item> {
-        let front = self.ahead.front_mut()?;
-        let item = front.clone();
+        let item = self.ahead.front()?.clone();
+        self.advance();
+        Some(item)
+    }
+
+    fn advance(&mut self) {
+        let Some(front) = self.ahead.front_mut() else { return };
         front.index += 1;
         if front.index == front.block.lives.len() {
             self.ahead.pop_front();
         }
-        Some(item)
     }
 
     /// Takes all that is ahead, and forgets where more would come from.
@@ -268,6 +285,9 @@ impl ResultIterator {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let mut rest = self.lock()?;
         rest.begun = true;
+        if let Some(value) = rest.take_ready() {
+            return Ok(Some(value));
+        }
         let Some(item) = rest.pop() else { return Ok(None) };
         let mut result = self.result(py, &item);
         drop(item);

@@ -1,6 +1,7 @@
 //! `ThreadPoolExecutor`, the native part: how a task gets into the pool. The Python class in
 //! `python/manyhands/thread.py` starts the threads.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -52,21 +53,17 @@ pub(crate) fn interpreter_shutdown() {
 }
 
 impl PyThreadPoolExecutor {
-    fn workers(&self) -> PyResult<&Arc<Workers>> {
+    pub(crate) fn workers(&self) -> PyResult<&Arc<Workers>> {
         let workers = self.workers.get().ok_or_else(|| {
             PyRuntimeError::new_err("ThreadPoolExecutor.__init__ has not been called")
         })?;
         fork::check(workers.made_in, "this ThreadPoolExecutor")?;
         Ok(workers)
     }
-
-    /// Puts a job into the pool of an executor, as its options say.
-    pub(crate) fn add(slf: &Bound<'_, Self>, job: Job) -> PyResult<()> {
-        slf.get().workers()?.add(slf.py(), job)
-    }
 }
 
 impl Workers {
+    /// Puts a job into the pool, as its options say.
     fn add(&self, py: Python<'_>, job: Job) -> PyResult<()> {
         if AT_EXIT.load(Ordering::Acquire) && self.pool.is_open() {
             return Err(errors::after_interpreter_shutdown());
@@ -94,6 +91,30 @@ impl Workers {
                 Err(errors::rejected(py, rejection, AT_EXIT.load(Ordering::Acquire)))
             }
         }
+    }
+
+    /// Puts many jobs into the pool, oldest first.
+    pub(crate) fn add_all(&self, py: Python<'_>, mut jobs: VecDeque<Job>) -> PyResult<()> {
+        if AT_EXIT.load(Ordering::Acquire) && self.pool.is_open() {
+            return Err(errors::after_interpreter_shutdown());
+        }
+        while !jobs.is_empty() {
+            match self.pool.submit_all(&mut jobs) {
+                Ok(None) => (),
+                Ok(Some(worker)) => self.start(py, worker)?,
+                Err(Rejection::Full { .. }) => {
+                    if let Some(job) = jobs.pop_front() {
+                        self.add(py, job)?;
+                    }
+                }
+                Err(rejection) => {
+                    drop(jobs);
+                    let at_exit = AT_EXIT.load(Ordering::Acquire);
+                    return Err(errors::rejected(py, rejection, at_exit));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn submit_when_there_is_room(&self, py: Python<'_>, job: Job) -> PyResult<Submitted> {

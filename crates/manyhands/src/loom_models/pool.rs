@@ -4,6 +4,7 @@
 //! In most of them the worker that runs the last job closes the pool. So a job for which nobody
 //! comes leaves everybody asleep, and loom reports a deadlock.
 
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -128,6 +129,19 @@ fn a_job_that_meets_a_worker_on_its_way_to_sleep_is_taken() {
         assert!(site.submit(0).is_none());
         working.join().unwrap();
         site.each_ran_once([0]);
+    });
+}
+
+#[test]
+fn two_jobs_submitted_together_get_two_workers() {
+    preempted_at_most(2, || {
+        let site = Site::new(2, None, 2);
+        let working = site.break_in::<2>().map(|worker| site.start(worker));
+        let mut jobs = VecDeque::from([NEEDS_HELP, HELP]);
+        assert!(matches!(site.pool.submit_all(&mut jobs), Ok(None)));
+        assert!(jobs.is_empty());
+        join_all(working);
+        site.each_ran_once([NEEDS_HELP, HELP]);
     });
 }
 

@@ -33,6 +33,7 @@
 //! | `Local::running`, `Local::completed` | written by their worker only |
 
 mod batch;
+mod many;
 mod worker;
 
 use std::collections::VecDeque;
