@@ -62,7 +62,8 @@ class Executor(_stdlib.Executor):
         more = None if buffersize is None else _More(weakref.ref(self), fn, arguments)
         if ordered:
             return _in_order(deque(futures), more, deadline)
-        return _as_they_complete(futures, more, timeout)
+        # Made here, as the time counts from here.
+        return _as_they_complete(futures, more, _core.AsCompleted(futures, timeout))
 
     def run_to_futures(
         self,
@@ -152,10 +153,9 @@ def _result_or_cancel(future: Future[T], deadline: float | None) -> T:
 
 
 def _as_they_complete(
-    futures: list[Future[T]], more: _More | None, timeout: float | None
+    futures: list[Future[T]], more: _More | None, completed: _core.AsCompleted[Future[T]]
 ) -> Iterator[T]:
     pending = set(futures)
-    completed = _core.AsCompleted(futures, timeout)
     futures.clear()
     try:
         for future in completed:

@@ -39,7 +39,9 @@ def abandon(thread: threading.Thread) -> None:
 def _python_exit() -> None:
     # Before the standard library's own hook, which then joins the threads in `_threads_queues`.
     _core._interpreter_shutdown()
-    ended_by = getattr(sys, "last_type", None)
+    # In an interactive session it is the last of many errors, and long forgotten.
+    interactive = sys.flags.interactive or hasattr(sys, "ps1")
+    ended_by = None if interactive else getattr(sys, "last_type", None)
     if isinstance(ended_by, type) and issubclass(ended_by, KeyboardInterrupt):
         for thread, queue in list(_threads_queues.items()):
             if isinstance(queue, _core._WorkQueue):
@@ -47,6 +49,14 @@ def _python_exit() -> None:
                 abandon(thread)
 
 
+def _after_fork_in_child() -> None:
+    _core._after_fork_in_child()
+    # Their threads are not in this process, and nobody is to wait for them.
+    for thread, queue in list(_threads_queues.items()):
+        if isinstance(queue, _core._WorkQueue):
+            abandon(thread)
+
+
 threading._register_atexit(_python_exit)  # type: ignore[attr-defined]
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_core._after_fork_in_child)
+    os.register_at_fork(after_in_child=_after_fork_in_child)

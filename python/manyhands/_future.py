@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from . import _core, _stdlib
@@ -39,6 +38,8 @@ class Future(_core.Future, _stdlib.Future):
         >>> asyncio.run(main())
         1024
         """
+        import asyncio  # not before: it is long to import, and few programs come here
+
         return asyncio.wrap_future(self).__await__()
 
 

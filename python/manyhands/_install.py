@@ -1,6 +1,8 @@
 """Puts this package in the place of the standard library's, for programs that do not know it."""
 
 import concurrent.futures
+import contextlib
+import importlib
 from concurrent.futures import _base, thread
 from typing import Any
 
@@ -20,6 +22,9 @@ def install() -> None:
     >>> concurrent.futures.ThreadPoolExecutor is manyhands.ThreadPoolExecutor
     True
     """
+    # Before its base class is replaced: interpreters run their tasks in a way of their own.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("concurrent.futures.interpreter")
     module: Any
     for module in (concurrent.futures, _base):
         module.Future = _future.Future

@@ -157,12 +157,15 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         >>> executor.shutdown()
         True
         """
+        if self._is_from_before_fork:
+            return True  # there is nothing of it in this process
         self._close(cancel_futures)
+        if not wait:
+            return self.stats().workers == 0
         try:
-            ended = self._wait_for_workers(timeout if wait else 0)
-            if ended and wait:
-                for thread in list(self._threads):
-                    thread.join()
+            ended = self._wait_for_workers(timeout)
+            if ended:
+                self._join(None)
         except KeyboardInterrupt:
             self._abandon()
             raise
@@ -193,14 +196,18 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
 
     def _abandon(self) -> None:
         """Let the program end without the tasks that are running."""
-        self._work_queue._abandon()
         self._close(True)
         # Those that run nothing end in a moment; the interpreter need not exit without them.
-        deadline = time.monotonic() + 0.2
-        for thread in list(self._threads):
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                _exit.abandon(thread)
+        for thread in self._join(0.2):
+            _exit.abandon(thread)
+
+    def _join(self, timeout: float | None) -> list[threading.Thread]:
+        """Wait for the threads to end; those that have not."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        threads = [thread for thread in list(self._threads) if thread.ident is not None]
+        for thread in threads:
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return [thread for thread in threads if thread.is_alive()]
 
     def _adjust_thread_count(self) -> None:
         """Start a thread, when the pool has a worker for it."""
@@ -208,7 +215,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         if worker is None:
             return
         thread = threading.Thread(
-            name=f"{self._thread_name_prefix or self}_{len(self._threads)}",
+            name=f"{self._thread_name_prefix or self}_{worker.index}",
             target=_work,
             args=(worker, self._initializer, self._initargs),
         )
@@ -217,8 +224,11 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         try:
             _exit.start(thread)
         except BaseException:
-            self._threads.discard(thread)
-            _exit.abandon(thread)
+            if thread.ident is None:
+                # It may start yet, when a signal's handler has only come in between: to do nothing.
+                worker.leave()
+                self._threads.discard(thread)
+                _exit.abandon(thread)
             raise
 
 

@@ -62,9 +62,10 @@ impl AsCompleted {
         let mut ended = Vec::new();
         for future in fs {
             let future = Awaited::new(future);
-            future.check_process()?;
             let number = rest.futures.len();
-            if !future.watch(&self.ready, number)? {
+            if future.watch(&self.ready, number)? {
+                future.check_process()?;
+            } else {
                 ended.push(number);
             }
             rest.futures.push(Some(future.into_future().unbind()));

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 use manyhands::ready::Ready;
@@ -17,32 +17,47 @@ use crate::task::{Core, Watcher};
 
 pub(crate) struct Bell {
     number: u32,
+    /// Whether its thread will ever listen again.
+    owned: AtomicBool,
     /// Not empty: it has been rung. Whoever hears it looks at all futures.
     rung: Arc<Ready>,
 }
 
+/// A thread's hold on its bell.
+struct Owned(Arc<Bell>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.owned.store(false, Ordering::Relaxed);
+    }
+}
+
 thread_local! {
     /// Not there while the thread waits: a signal handler that waits too gets one of its own.
-    static BELL: Cell<Option<Arc<Bell>>> = const { Cell::new(None) };
+    static BELL: Cell<Option<Owned>> = const { Cell::new(None) };
 }
 
 impl Bell {
     fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(1);
-        Self { number: MADE.fetch_add(1, Ordering::Relaxed), rung: Arc::new(Ready::new()) }
+        Self {
+            number: MADE.fetch_add(1, Ordering::Relaxed),
+            owned: AtomicBool::new(true),
+            rung: Arc::new(Ready::new()),
+        }
     }
 
     /// Calls `wait` with the thread's bell.
     pub(crate) fn with<R>(wait: impl FnOnce(&Arc<Self>) -> R) -> R {
-        let bell = BELL.take().unwrap_or_else(|| Arc::new(Self::new()));
-        let waited = wait(&bell);
+        let bell = BELL.take().unwrap_or_else(|| Owned(Arc::new(Self::new())));
+        let waited = wait(&bell.0);
         BELL.set(Some(bell));
         waited
     }
 
     pub(crate) fn ring(&self) {
-        // Once is enough: whoever rings has ended before, and is seen by whoever has heard.
-        if !self.rung.wait_for_all(1, Some(Instant::now())) {
+        // Once is enough: whoever rings has ended before, and is seen by whoever hears.
+        if self.rung.is_empty() {
             self.rung.push([0]);
         }
     }
@@ -62,13 +77,14 @@ impl Bell {
         match core.rings.swap(self.number, Ordering::Relaxed) {
             before if before == self.number => return true,
             0 => (),
-            // Threads that take turns must not leave something at each.
-            _ => drop(core.life.unwatch(|watcher| self.is(watcher))),
+            // Threads that take turns, or come and go, must not leave something at each turn.
+            _ => drop(core.life.unwatch(|watcher| self.replaces(watcher))),
         }
         core.life.watch(Watcher::Bell(Arc::clone(self))).is_ok()
     }
 
-    fn is(&self, watcher: &Watcher) -> bool {
-        matches!(watcher, Watcher::Bell(bell) if bell.number == self.number)
+    fn replaces(&self, watcher: &Watcher) -> bool {
+        matches!(watcher, Watcher::Bell(bell)
+            if bell.number == self.number || !bell.owned.load(Ordering::Relaxed))
     }
 }

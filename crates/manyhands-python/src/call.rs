@@ -31,20 +31,15 @@ pub(crate) fn call_one<'py>(
     called
 }
 
-/// Hangs the thread for ever.
-pub(crate) fn hang() -> ! {
-    loop {
-        std::thread::park();
-    }
-}
-
 /// Hangs a thread that is unwound by anything but a panic.
 struct Hang;
 
 impl Drop for Hang {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            hang();
+            loop {
+                std::thread::park();
+            }
         }
     }
 }

@@ -30,8 +30,12 @@ pub(crate) struct Fat {
 }
 
 impl Fat {
-    fn take(&self) -> Option<(Py<PyAny>, Option<Task>)> {
-        self.for_worker.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// What a worker needs, once it is there: the condition is held until then.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<(Py<PyAny>, Option<Task>)>> {
+        self.condition.call_method0(py, intern!(py, "acquire"))?;
+        let taken = self.for_worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.condition.call_method0(py, intern!(py, "release"))?;
+        Ok(taken)
     }
 
     fn put(&self, future: Py<PyAny>, task: Option<Task>) {
@@ -63,6 +67,13 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
     let py = future.py();
     let core = &future.get().core;
     let parts = core.life.hand_over();
+    let awaited = matches!(parts.state, State::Pending | State::Running);
+    if awaited
+        && core.submitted_in > 0
+        && let Some(fat) = core.fat.get()
+    {
+        fat.put(future.clone().into_any().unbind(), parts.job);
+    }
     let fields = fields(future)?;
     fields.set_item(intern!(py, "_condition"), core.fat.get().map(|fat| &fat.condition))?;
     fields.set_item(intern!(py, "_state"), parts.state.to_string())?;
@@ -87,13 +98,6 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
     }
     fields.set_item(intern!(py, "_waiters"), waiters)?;
     fields.set_item(intern!(py, "_done_callbacks"), callbacks)?;
-    let awaited = matches!(parts.state, State::Pending | State::Running);
-    if awaited
-        && core.submitted_in > 0
-        && let Some(fat) = core.fat.get()
-    {
-        fat.put(future.clone().into_any().unbind(), parts.job);
-    }
     Ok(())
 }
 
@@ -149,11 +153,13 @@ pub(crate) fn set(future: &Bound<'_, PyAny>, outcome: Outcome) -> PyResult<()> {
     call(future, method, Some(value)).map(drop)
 }
 
+fn take(py: Python<'_>, core: &Core) -> PyResult<Option<(Py<PyAny>, Option<Task>)>> {
+    core.fat.get().map_or(Ok(None), |fat| fat.take(py))
+}
+
 /// What a worker does that comes for the task of a fat future.
 pub(crate) fn run(py: Python<'_>, core: &Core) -> PyResult<()> {
-    let Some((future, Some(task))) = core.fat.get().and_then(|fat| fat.take()) else {
-        return Ok(());
-    };
+    let Some((future, Some(task))) = take(py, core)? else { return Ok(()) };
     let bound = future.bind(py);
     if call(bound, "set_running_or_notify_cancel", None)?.is_truthy()? {
         let outcome = task.call(py);
@@ -164,7 +170,7 @@ pub(crate) fn run(py: Python<'_>, core: &Core) -> PyResult<()> {
 
 /// What a worker does that has run a task whose future has turned fat meanwhile.
 pub(crate) fn finish(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<()> {
-    match core.fat.get().and_then(|fat| fat.take()) {
+    match take(py, core)? {
         Some((future, _)) => set(future.bind(py), outcome),
         None => Ok(()), // ended by somebody else
     }
@@ -172,7 +178,7 @@ pub(crate) fn finish(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<
 
 /// Cancels the task of a fat future that no worker will come for any more.
 pub(crate) fn cancel(py: Python<'_>, core: &Core) -> PyResult<()> {
-    let Some((future, task)) = core.fat.get().and_then(|fat| fat.take()) else { return Ok(()) };
+    let Some((future, task)) = take(py, core)? else { return Ok(()) };
     drop(task);
     let future = future.bind(py);
     call(future, "cancel", None)?;

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use manyhands::State;
 use manyhands::promise::{Turn, View};
@@ -78,20 +79,39 @@ impl PyFuture {
     }
 
     /// What there is when the task has ended, waiting for it.
-    fn ended(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Seen> {
+    fn ended(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<Seen> {
         let seen = self.look(py);
         if !matches!(seen, Seen::Unfinished) {
             return Ok(seen);
         }
-        if self.core.submitted_in > 0 {
-            fork::check(self.core.submitted_in, "the executor of this future")?;
-        }
-        let deadline = park::deadline(timeout);
+        self.check_process()?;
         if park::wait(py, deadline, |until| self.core.life.wait(until))? {
             Ok(self.look(py))
         } else {
             Err(stdlib::TIMEOUT_ERROR.bare_error(py))
         }
+    }
+
+    /// An error if the workers that would end it are in another process.
+    pub(crate) fn check_process(&self) -> PyResult<()> {
+        match self.core.submitted_in {
+            0 => Ok(()),
+            generation => fork::check(generation, "the executor of this future"),
+        }
+    }
+
+    /// What the fields of a fat future say, by this method with what is left of the time.
+    fn ask_fields<'py>(
+        slf: &Bound<'py, Self>,
+        method: &str,
+        deadline: Option<Instant>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if slf.get().state().is_none() && !Self::done(slf)? {
+            slf.get().check_process()?;
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| PyFloat::new(slf.py(), left.as_secs_f64()).into_any().unbind());
+        fat::call(slf, method, left)
     }
 
     /// Whether the state is to be asked of the fields.
@@ -109,7 +129,7 @@ impl PyFuture {
     fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
         let py = slf.py();
         match slf.get().core.life.finish(outcome, |_| ()) {
-            Ok(wake) => task::tell(py, wake),
+            Ok(wake) => task::tell(py, wake, Some(slf)),
             Err((outcome, _)) if slf.get().is_fat() => fat::set(slf.as_any(), outcome),
             Err((_, state)) => {
                 let message = format!("{state}: {}", slf.repr()?);
@@ -135,7 +155,7 @@ impl PyFuture {
     /// True
     fn cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let future = slf.get();
-        match task::cancel(slf.py(), &future.core.life) {
+        match task::cancel(slf.py(), &future.core.life, Some(slf)) {
             Some(told) => told.map(|()| true),
             None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
             None => Ok(false),
@@ -189,13 +209,12 @@ impl PyFuture {
     #[pyo3(signature = (timeout=None))]
     fn result<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match slf.get().ended(py, timeout)? {
+        let deadline = park::deadline(timeout);
+        match slf.get().ended(py, deadline)? {
             Seen::Value(value) => Ok(value.into_bound(py)),
             Seen::Exception(exception) => Err(PyErr::from_value(exception.into_bound(py))),
             Seen::Cancelled => Err(stdlib::CANCELLED_ERROR.bare_error(py)),
-            Seen::Fat | Seen::Unfinished => {
-                fat::call(slf, "result", timeout.map(|it| PyFloat::new(py, it).into_any().unbind()))
-            }
+            Seen::Fat | Seen::Unfinished => Self::ask_fields(slf, "result", deadline),
         }
     }
 
@@ -210,15 +229,12 @@ impl PyFuture {
     #[pyo3(signature = (timeout=None))]
     fn exception<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        match slf.get().ended(py, timeout)? {
+        let deadline = park::deadline(timeout);
+        match slf.get().ended(py, deadline)? {
             Seen::Value(_) => Ok(py.None().into_bound(py)),
             Seen::Exception(exception) => Ok(exception.into_bound(py)),
             Seen::Cancelled => Err(stdlib::CANCELLED_ERROR.bare_error(py)),
-            Seen::Fat | Seen::Unfinished => fat::call(
-                slf,
-                "exception",
-                timeout.map(|it| PyFloat::new(py, it).into_any().unbind()),
-            ),
+            Seen::Fat | Seen::Unfinished => Self::ask_fields(slf, "exception", deadline),
         }
     }
 
@@ -231,14 +247,14 @@ impl PyFuture {
     /// >>> future.set_result("ended")
     /// ended
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Py<PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        let future = slf.clone().into_any().unbind();
+        let submitted = slf.get().core.submitted_in > 0;
+        let future = submitted.then(|| slf.clone().into_any().unbind());
         match slf.get().core.life.watch(Watcher::Callback { function: r#fn, future }) {
             Ok(()) | Err(Watcher::Ready(..) | Watcher::Bell(_)) => Ok(()),
             Err(Watcher::Callback { function, .. }) if slf.get().is_fat() => {
                 fat::call(slf, "add_done_callback", Some(function)).map(drop)
             }
-            Err(Watcher::Callback { function, future }) => task::call_back(py, &function, &future),
+            Err(Watcher::Callback { function, .. }) => task::call_back(&function, slf),
         }
     }
 
@@ -252,7 +268,7 @@ impl PyFuture {
         let py = slf.py();
         match slf.get().core.life.set_running_or_notify_cancel() {
             Ok(Turn::Run) => Ok(true),
-            Ok(Turn::Skip(wake)) => task::tell(py, wake).map(|()| false),
+            Ok(Turn::Skip(wake)) => task::tell(py, wake, Some(slf)).map(|()| false),
             Err(_) if slf.get().is_fat() => {
                 fat::call(slf, "set_running_or_notify_cancel", None)?.is_truthy()
             }
@@ -420,7 +436,9 @@ impl PyFuture {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if Arc::strong_count(&self.core) > 1 {
+        // In a forked child a lock may be held by a thread that is not there.
+        let from_before = fork::generation() > 1 && self.core.submitted_in != fork::generation();
+        if Arc::strong_count(&self.core) > 1 || from_before {
             return Ok(());
         }
         task::traverse(&self.core.life, &visit, |task| {

@@ -27,7 +27,6 @@ const BLOCK: usize = 256;
 
 /// Items that were submitted together.
 pub(crate) struct Block {
-    function: Py<PyAny>,
     /// Whether an argument is a tuple of arguments.
     star: bool,
     lives: Vec<Life<Argument>>,
@@ -35,6 +34,8 @@ pub(crate) struct Block {
 
 /// What the function is called with.
 pub(crate) struct Argument {
+    /// With each item, so that it is dropped with the last that runs.
+    function: Py<PyAny>,
     value: Py<PyAny>,
     /// `run` of the context to call it in.
     run: Option<Py<PyAny>>,
@@ -54,9 +55,8 @@ impl Item {
 
     /// Drops the argument before anybody sees the outcome.
     pub(crate) fn call(&self, py: Python<'_>, argument: Argument) -> Outcome {
-        let function = self.block.function.bind(py);
-        let Argument { value, run } = argument;
-        let value = value.bind(py);
+        let Argument { function, value, run } = argument;
+        let (function, value) = (function.bind(py), value.bind(py));
         let args = || match value.cast::<PyTuple>() {
             Ok(args) if self.block.star => Ok(args.clone()),
             _ => PyTuple::new(py, [value]),
@@ -168,14 +168,14 @@ impl Rest {
             } else {
                 None
             };
-            lives.push(Promise::new(Some(Argument { value: value?.unbind(), run })));
+            let (function, value) = (source.function.clone_ref(py), value?.unbind());
+            lives.push(Promise::new(Some(Argument { function, value, run })));
         }
         let count = lives.len();
         if count == 0 {
             return Ok(false);
         }
-        let function = source.function.clone_ref(py);
-        let block = Arc::new(Block { function, star: source.star, lives });
+        let block = Arc::new(Block { star: source.star, lives });
         self.ahead.push_back(Item { block: Arc::clone(&block), index: 0 });
         let items = (0..count).map(|index| Item { block: Arc::clone(&block), index });
         executor.get().workers()?.add_all(py, items.map(Job::Item).collect())?;
@@ -229,7 +229,7 @@ fn cancel(py: Python<'_>, ahead: VecDeque<Item>) -> PyResult<()> {
     let mut told = Ok(());
     for Item { block, index } in ahead {
         for life in &block.lives[index..] {
-            told = told.and(task::cancel(py, life).unwrap_or(Ok(())));
+            told = told.and(task::cancel(py, life, None).unwrap_or(Ok(())));
         }
     }
     told
@@ -252,7 +252,7 @@ impl ResultIterator {
             fork::check(self.made_in, "the executor of this map")?;
             if !park::wait(py, self.deadline, |until| life.wait(until))? {
                 // As in CPython, the one that was waited for is cancelled with the rest.
-                task::cancel(py, life).unwrap_or(Ok(()))?;
+                task::cancel(py, life, None).unwrap_or(Ok(()))?;
                 return Err(stdlib::TIMEOUT_ERROR.bare_error(py));
             }
         }
@@ -325,9 +325,9 @@ impl ResultIterator {
         }
         for Item { block, .. } in &rest.ahead {
             if Arc::strong_count(block) == 1 {
-                visit.call(&block.function)?;
                 for life in &block.lives {
                     task::traverse(life, &visit, |argument: &Argument| {
+                        visit.call(&argument.function)?;
                         visit.call(&argument.value)?;
                         visit.call(&argument.run)
                     })?;

@@ -1,6 +1,7 @@
 //! `ThreadPoolExecutor`, the native part: how a task gets into the pool. The Python class in
 //! `python/manyhands/thread.py` starts the threads.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use manyhands::WhenFull;
 use manyhands::thread::pool::{self, Pool, Rejection, Worker};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
@@ -35,9 +36,14 @@ pub(crate) struct Workers {
     /// Tells the pools of this process apart.
     pub(crate) number: usize,
     made_in: u32,
-    /// Whether the program goes on without waiting for those that are running.
-    abandoned: AtomicBool,
+    /// How many threads are being started at this moment.
+    starting: AtomicUsize,
     executor: OnceLock<Py<PyWeakrefReference>>,
+}
+
+thread_local! {
+    /// The number of the pool for which this thread is starting a worker; 0 for none.
+    static STARTING: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What the pool says to a job.
@@ -53,10 +59,15 @@ pub(crate) fn interpreter_shutdown() {
 }
 
 impl PyThreadPoolExecutor {
-    pub(crate) fn workers(&self) -> PyResult<&Arc<Workers>> {
-        let workers = self.workers.get().ok_or_else(|| {
+    /// The workers, also those of another process.
+    fn any_workers(&self) -> PyResult<&Arc<Workers>> {
+        self.workers.get().ok_or_else(|| {
             PyRuntimeError::new_err("ThreadPoolExecutor.__init__ has not been called")
-        })?;
+        })
+    }
+
+    pub(crate) fn workers(&self) -> PyResult<&Arc<Workers>> {
+        let workers = self.any_workers()?;
         fork::check(workers.made_in, "this ThreadPoolExecutor")?;
         Ok(workers)
     }
@@ -141,18 +152,35 @@ impl Workers {
         self.unstarted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cancels what has not started, and has the interpreter exit without what is running.
+    /// Cancels what has not started.
     pub(crate) fn abandon(&self, py: Python<'_>) {
-        self.abandoned.store(true, Ordering::Release);
+        if self.is_from_before_fork() {
+            return;
+        }
         // Not closed: those that sleep need not wake for the end.
         for job in self.pool.drain() {
             worker::cancel(py, job);
         }
     }
 
-    /// Whether the interpreter exits, or has exited, without these workers.
-    pub(crate) fn is_left_behind(&self) -> bool {
-        self.abandoned.load(Ordering::Acquire) && AT_EXIT.load(Ordering::Acquire)
+    /// Whether its threads are in another process.
+    pub(crate) fn is_from_before_fork(&self) -> bool {
+        self.made_in != fork::generation()
+    }
+
+    /// Accepts nothing any more; gives back what has not started, with `drain` all of it, else what
+    /// nobody will come for.
+    pub(crate) fn close(&self, drain: bool) -> Vec<Job> {
+        if self.is_from_before_fork() {
+            return Vec::new(); // its lock may be held by a thread that is not there
+        }
+        let mut jobs = self.pool.close(drain);
+        if self.starting.load(Ordering::Acquire) == 0 {
+            // Nobody has started threads for these, and nobody will.
+            self.unstarted().clear();
+            jobs.extend(self.pool.drain_if_no_workers());
+        }
+        jobs
     }
 
     /// Has the executor start a thread for a worker that the pool has given out.
@@ -162,12 +190,15 @@ impl Workers {
             return Ok(());
         };
         self.unstarted().push(worker);
-        let Err(error) = executor.call_method0(intern!(py, "_adjust_thread_count")) else {
-            return Ok(());
-        };
+        self.starting.fetch_add(1, Ordering::AcqRel);
+        let outside = STARTING.replace(self.number);
+        let started = executor.call_method0(intern!(py, "_adjust_thread_count"));
+        STARTING.set(outside);
+        self.starting.fetch_sub(1, Ordering::AcqRel);
+        let Err(error) = started else { return Ok(()) };
         drop(self.unstarted().pop());
         let left = self.pool.drain_if_no_workers();
-        if left.is_empty() {
+        if left.is_empty() && error.is_instance_of::<PyException>(py) {
             // The others will do the work.
             errors::log(py, "warning", "could not start a worker thread", None, &error);
             return Ok(());
@@ -216,7 +247,7 @@ impl PyThreadPoolExecutor {
             copy_context,
             number: MADE.fetch_add(1, Ordering::Relaxed),
             made_in: fork::generation(),
-            abandoned: AtomicBool::new(false),
+            starting: AtomicUsize::new(0),
             executor,
         };
         slf.get().workers.set(Arc::new(workers)).map_err(|_| {
@@ -274,11 +305,18 @@ impl PyThreadPoolExecutor {
     }
 
     /// Accept nothing any more; with `cancel_futures`, cancel what has not started.
-    fn _close(&self, py: Python<'_>, cancel_futures: bool) -> PyResult<()> {
-        for job in self.workers()?.pool.close(cancel_futures) {
+    #[pyo3(name = "_close")]
+    fn close(&self, py: Python<'_>, cancel_futures: bool) -> PyResult<()> {
+        for job in self.any_workers()?.close(cancel_futures) {
             worker::cancel(py, job);
         }
         Ok(())
+    }
+
+    /// Whether its threads are in another process.
+    #[getter]
+    fn _is_from_before_fork(&self) -> PyResult<bool> {
+        Ok(self.any_workers()?.is_from_before_fork())
     }
 
     /// Wait until no worker is left; whether none is left.
@@ -289,6 +327,11 @@ impl PyThreadPoolExecutor {
                 "cannot join current thread: shutdown(wait=True) was called by one of the \
                  executor's own tasks; use shutdown(wait=False)",
             ));
+        }
+        if STARTING.get() == workers.number {
+            // A signal handler has come while this thread was starting a worker: it is this thread
+            // that one would wait for.
+            return Ok(false);
         }
         park::wait(py, park::deadline(timeout), |until| workers.pool.wait_for_workers(until))
     }
@@ -331,11 +374,8 @@ impl PyThreadPoolExecutor {
 
     /// Some programs shut a pool down by this.
     #[setter(_shutdown)]
-    fn set_shutdown(&self, shutdown: bool) -> PyResult<()> {
-        if shutdown {
-            drop(self.workers()?.pool.close(false));
-        }
-        Ok(())
+    fn set_shutdown(&self, py: Python<'_>, shutdown: bool) -> PyResult<()> {
+        if shutdown { self.close(py, false) } else { Ok(()) }
     }
 }
 
@@ -343,11 +383,12 @@ impl PyThreadPoolExecutor {
 impl Drop for PyThreadPoolExecutor {
     fn drop(&mut self) {
         let Some(workers) = self.workers.take() else { return };
-        if workers.made_in == fork::generation() {
-            drop(workers.pool.close(false));
-        } else {
-            // In a forked child the pool's lock may be held by a thread that is not there.
-            std::mem::forget(workers);
+        let unwanted = workers.close(false);
+        if !unwanted.is_empty() {
+            Python::attach(|py| unwanted.into_iter().for_each(|job| worker::cancel(py, job)));
+        }
+        if workers.is_from_before_fork() {
+            std::mem::forget(workers); // what is in it would ask for the lock
         }
     }
 }

@@ -63,8 +63,9 @@ pub(crate) fn outcome(py: Python<'_>, called: PyResult<Bound<'_, PyAny>>) -> Out
 pub(crate) enum Watcher {
     Callback {
         function: Py<PyAny>,
-        /// What it is called with. It keeps the future alive until then, as it must.
-        future: Py<PyAny>,
+        /// What it is called with, where a worker ends the task, who has only the core. It keeps the
+        /// future alive until then, as it must.
+        future: Option<Py<PyAny>>,
     },
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
@@ -77,9 +78,14 @@ impl Watch for Watcher {
     }
 }
 
-/// Tells all in `wake` that the task has ended: those who wait, then the callbacks, in order. What a
-/// callback raises is logged; an exception that is no `Exception` is given back when all have run.
-pub(crate) fn tell(py: Python<'_>, wake: Wake<Watcher>) -> PyResult<()> {
+/// Tells all in `wake` that the task has ended: those who wait, then the callbacks, in order, with
+/// `own` where they have no future of their own. What a callback raises is logged; an exception that is
+/// no `Exception` is given back when all have run.
+pub(crate) fn tell(
+    py: Python<'_>,
+    wake: Wake<Watcher>,
+    own: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
     let callbacks: Vec<_> = wake
         .filter_map(|watcher| match watcher {
             Watcher::Ready(ready, number) => {
@@ -95,19 +101,23 @@ pub(crate) fn tell(py: Python<'_>, wake: Wake<Watcher>) -> PyResult<()> {
         .collect();
     let mut first = Ok(());
     for (function, future) in callbacks {
-        if let Err(error) = call_back(py, &function, &future) {
+        let future = future.as_ref().map(|future| future.bind(py)).or(own);
+        if let Some(future) = future
+            && let Err(error) = call_back(&function, future)
+        {
             first = first.and(Err(error));
         }
     }
     first
 }
 
-pub(crate) fn call_back(py: Python<'_>, function: &Py<PyAny>, future: &Py<PyAny>) -> PyResult<()> {
-    match call_one(function.bind(py), future.bind(py)) {
+pub(crate) fn call_back(function: &Py<PyAny>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = future.py();
+    match call_one(function.bind(py), future) {
         Ok(_) => Ok(()),
         Err(error) if error.is_instance_of::<pyo3::exceptions::PyException>(py) => {
             let message = "exception calling callback for %r";
-            errors::log(py, "error", message, Some(future.bind(py)), &error);
+            errors::log(py, "error", message, Some(future), &error);
             Ok(())
         }
         Err(error) => Err(error),
@@ -115,11 +125,15 @@ pub(crate) fn call_back(py: Python<'_>, function: &Py<PyAny>, future: &Py<PyAny>
 }
 
 /// Cancels a task that has not started, dropping it. `None`: it is too late.
-pub(crate) fn cancel<J>(py: Python<'_>, life: &Life<J>) -> Option<PyResult<()>> {
+pub(crate) fn cancel<J>(
+    py: Python<'_>,
+    life: &Life<J>,
+    own: Option<&Bound<'_, PyAny>>,
+) -> Option<PyResult<()>> {
     match life.cancel() {
         Cancel::Now(job, wake) => {
             drop(job);
-            Some(tell(py, wake))
+            Some(tell(py, wake, own))
         }
         Cancel::Already => Some(Ok(())),
         Cancel::TooLate(_) => None,

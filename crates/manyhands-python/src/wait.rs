@@ -13,7 +13,7 @@ use pyo3::types::PySet;
 use crate::bell::Bell;
 use crate::future::PyFuture;
 use crate::task::Watcher;
-use crate::{fork, park, stdlib, waiter};
+use crate::{park, stdlib, waiter};
 
 /// A future to wait for.
 pub(crate) enum Awaited<'py> {
@@ -98,11 +98,9 @@ impl<'py> Awaited<'py> {
 
     /// An error if the workers that would end it are in another process.
     pub(crate) fn check_process(&self) -> PyResult<()> {
-        match self {
-            Self::Lean(future) if future.get().core.submitted_in > 0 => {
-                fork::check(future.get().core.submitted_in, "the executor of a future")
-            }
-            _ => Ok(()),
+        match self.future().cast::<PyFuture>() {
+            Ok(future) => future.get().check_process(),
+            Err(_) => Ok(()),
         }
     }
 }
@@ -145,7 +143,7 @@ pub(crate) fn wait<'py>(
             }
         };
     if !fulfilled {
-        for future in &futures {
+        for (future, _) in futures.iter().zip(&notified).filter(|(_, notified)| !**notified) {
             future.check_process()?;
         }
         if return_when == "FIRST_COMPLETED" {

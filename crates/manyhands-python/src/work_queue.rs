@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use crate::pool::Workers;
 use crate::worker::{self, Job};
-use crate::{future, stdlib};
+use crate::{future, stdlib, task};
 
 #[pyclass(frozen, module = "manyhands._core", name = "_WorkQueue")]
 pub(crate) struct WorkQueue {
@@ -25,7 +25,7 @@ impl WorkQueue {
 impl WorkQueue {
     /// How many tasks are pending.
     fn qsize(&self) -> usize {
-        self.workers.pool.stats().pending
+        if self.workers.is_from_before_fork() { 0 } else { self.workers.pool.stats().pending }
     }
 
     /// Whether no task is pending.
@@ -35,7 +35,8 @@ impl WorkQueue {
 
     /// The oldest pending task, taken away from the workers. Raises `queue.Empty`.
     fn get_nowait(&self, py: Python<'_>) -> PyResult<WorkItem> {
-        match self.workers.pool.take_one() {
+        let here = !self.workers.is_from_before_fork();
+        match here.then(|| self.workers.pool.take_one()).flatten() {
             Some(job) => WorkItem::new(py, job),
             None => Err(stdlib::QUEUE_EMPTY.bare_error(py)),
         }
@@ -48,10 +49,12 @@ impl WorkQueue {
 
     /// Whatever is put, the workers end when all that is pending has been done: in the standard
     /// library, only None is ever put here by others than the executor.
-    #[pyo3(signature = (_item, block=true, timeout=None))]
-    fn put(&self, _item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) {
+    #[pyo3(signature = (item, block=true, timeout=None))]
+    fn put(&self, item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) {
         let _ = (block, timeout);
-        drop(self.workers.pool.close(false));
+        for job in self.workers.close(false) {
+            worker::cancel(item.py(), job);
+        }
     }
 }
 
@@ -77,10 +80,25 @@ impl WorkItem {
 
 #[pymethods]
 impl WorkItem {
-    /// A future that shares its life with the one that `submit` returned; None for an item of `map`.
+    /// A future that shares its life with the one that `submit` returned; for an item of `map`, which
+    /// has none, this object itself, which can be cancelled too.
     #[getter]
-    fn future(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.future.as_ref().map(|future| future.clone_ref(py))
+    fn future(slf: &Bound<'_, Self>) -> Py<PyAny> {
+        match &slf.get().future {
+            Some(future) => future.clone_ref(slf.py()),
+            None => slf.clone().into_any().unbind(),
+        }
+    }
+
+    /// Cancel the task if it has not started. Returns whether it is cancelled.
+    fn cancel(&self, py: Python<'_>) -> PyResult<bool> {
+        match (&self.future, &self.job) {
+            (Some(future), _) => future.call_method0(py, "cancel")?.extract(py),
+            (None, Job::Item(item)) => {
+                task::cancel(py, item.life(), None).map_or(Ok(false), |told| told.map(|()| true))
+            }
+            (None, Job::Task(_)) => Ok(false),
+        }
     }
 
     /// Runs the task here.

@@ -10,10 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use manyhands::State;
 use manyhands::promise::{View, Wake};
 use manyhands::thread::pool::Worker;
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::call::hang;
 use crate::map::{Argument, Item};
 use crate::pool::Workers;
 use crate::task::{self, Core, Life, Outcome, Task, Watcher};
@@ -102,31 +100,40 @@ impl PyWorker {
         Self { worker: Mutex::new(Some(worker)), workers }
     }
 
-    fn take(&self) -> PyResult<Worker<Job>> {
-        let taken = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        taken.ok_or_else(|| PyRuntimeError::new_err("this worker has been run"))
+    fn take(&self) -> Option<Worker<Job>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
 #[pymethods]
 impl PyWorker {
+    /// The number of this worker in its pool, from 0.
+    #[getter]
+    fn index(&self) -> usize {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        worker.as_ref().map_or(0, Worker::index)
+    }
+
+    /// Leaves the pool: there is no thread for it.
+    fn leave(&self) {
+        drop(self.take());
+    }
+
     /// Does what there is to do until the pool is shut down.
-    fn run(&self, py: Python<'_>) -> PyResult<()> {
-        let worker = self.take()?;
+    fn run(&self, py: Python<'_>) {
+        let Some(worker) = self.take() else { return };
         WORKER_OF.set(self.workers.number);
         work(py, worker, &self.workers);
-        Ok(())
     }
 
     /// The initializer has failed: nothing is accepted any more, and all that is pending fails.
-    fn break_down(&self, py: Python<'_>, reason: String) -> PyResult<()> {
-        let worker = self.take()?;
+    fn break_down(&self, py: Python<'_>, reason: String) {
+        let worker = self.take();
         let reason = Arc::new(reason);
         for job in self.workers.pool.break_down(Arc::clone(&reason)) {
             fail(py, job, &reason);
         }
         drop(worker);
-        Ok(())
     }
 }
 
@@ -135,7 +142,7 @@ fn work(py: Python<'_>, mut worker: Worker<Job>, workers: &Workers) {
     loop {
         next = match next {
             Some(job) => run(py, job, &mut worker, workers).or_else(|| worker.try_next()),
-            None => match py.detach(|| sleep(&mut worker, workers)) {
+            None => match py.detach(|| sleep(&mut worker)) {
                 None => return,
                 job => job,
             },
@@ -144,12 +151,8 @@ fn work(py: Python<'_>, mut worker: Worker<Job>, workers: &Workers) {
 }
 
 /// The next job, which may take long to come. Detached.
-fn sleep(worker: &mut Worker<Job>, workers: &Workers) -> Option<Job> {
+fn sleep(worker: &mut Worker<Job>) -> Option<Job> {
     let job = worker.next();
-    if workers.is_left_behind() {
-        // The interpreter that it would attach to may be gone.
-        hang();
-    }
     if job.is_some() {
         park::let_submitter_wait();
     }
@@ -214,7 +217,7 @@ fn end<O: Owner>(
             return Err(Left::Owner(owner, ended));
         }
         match owner.let_go() {
-            None => Ok(sleep(worker, workers)),
+            None => Ok(sleep(worker)),
             Some(last) => Err(Left::Last(last)),
         }
     });
@@ -236,7 +239,7 @@ fn settle<O: Owner>(
 ) {
     match ended {
         Ok(wake) if wake.is_empty() => (),
-        Ok(wake) => report(py, task::tell(py, wake)),
+        Ok(wake) => report(py, task::tell(py, wake, None)),
         Err((outcome, _)) => {
             worker.publish(false);
             report(py, owner.finish_late(py, outcome));
@@ -287,7 +290,7 @@ pub(crate) fn run_here(py: Python<'_>, job: Job) -> PyResult<()> {
 
 fn finish_here<O: Owner>(py: Python<'_>, owner: &O, outcome: Outcome) -> PyResult<()> {
     match owner.life().finish(outcome, |_| ()) {
-        Ok(wake) => task::tell(py, wake),
+        Ok(wake) => task::tell(py, wake, None),
         Err((outcome, _)) => owner.finish_late(py, outcome),
     }
 }
@@ -295,11 +298,11 @@ fn finish_here<O: Owner>(py: Python<'_>, owner: &O, outcome: Outcome) -> PyResul
 /// Cancels a job that no worker will come for.
 pub(crate) fn cancel(py: Python<'_>, job: Job) {
     let told = match &job {
-        Job::Task(core) => match task::cancel(py, &core.life) {
+        Job::Task(core) => match task::cancel(py, &core.life, None) {
             Some(told) => told,
             None => fat::cancel(py, core),
         },
-        Job::Item(item) => task::cancel(py, item.life()).unwrap_or(Ok(())),
+        Job::Item(item) => task::cancel(py, item.life(), None).unwrap_or(Ok(())),
     };
     drop(job);
     report(py, told);

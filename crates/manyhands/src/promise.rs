@@ -468,8 +468,9 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         Parts { state, job, outcome, watchers }
     }
 
-    /// Shows a garbage collector what this promise holds. Nothing is shown while somebody is at it:
-    /// what one does not see, one does not collect. `visit` must not come back to this promise.
+    /// Shows a garbage collector what this promise holds, always all of it: a collector that sees a
+    /// thing at one look and misses it at the next takes it for garbage. `visit` must not come back to
+    /// this promise.
     ///
     /// ```
     /// # use manyhands::promise::{Held, Promise, Watch};
@@ -496,7 +497,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         &self,
         mut visit: impl FnMut(Held<'_, J, T, E, W>) -> Result<(), S>,
     ) -> Result<(), S> {
-        let Some(body) = self.body.try_lock() else { return Ok(()) };
+        let body = self.body.lock();
         match &body.slot {
             Slot::Pending(job) => visit(Held::Job(job))?,
             Slot::Ended(Ok(value)) => visit(Held::Done(value))?,

@@ -97,6 +97,19 @@ impl Ready {
         self.count.store(0, Ordering::Release);
     }
 
+    /// Whether there is none at this moment.
+    ///
+    /// ```
+    /// # use manyhands::ready::Ready;
+    /// let ready = Ready::new();
+    /// assert!(ready.is_empty());
+    /// ready.push([1]);
+    /// assert!(!ready.is_empty());
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Acquire) == 0
+    }
+
     /// Waits until `wanted` are there, with one wake-up in all, or until the time is up; whether they
     /// are there.
     ///

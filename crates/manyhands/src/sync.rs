@@ -27,27 +27,16 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         #[cfg(not(loom))]
         for _ in 0..100 {
-            match self.try_lock() {
-                Some(guard) => return guard,
-                None => std::hint::spin_loop(),
+            match self.0.try_lock() {
+                Ok(guard) => return guard,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
             }
         }
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         #[cfg(loom)]
         let held = MutexGuard { lock: self, held };
         held
-    }
-
-    /// The lock if nobody has it.
-    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        #[cfg(not(loom))]
-        return match self.0.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        #[cfg(loom)]
-        self.0.try_lock().ok().map(|held| MutexGuard { lock: self, held })
     }
 }
 

@@ -70,7 +70,7 @@ impl<'a> Venv<'a> {
         let mut maturin = self.python(SECONDS_TO_BUILD);
         maturin.args(["-m", "maturin", "build", "--interpreter"]).arg(self.executable());
         maturin.arg("--out").arg(&wheels);
-        maturin.args(["--profile", if profile == Profile::Dev { "dev" } else { "release" }]);
+        maturin.args(["--profile", if profile == Profile::Dev { "dev" } else { "wheel" }]);
         // One folder for all versions: no more than PyO3 has to be compiled anew for each. Not
         // cargo's own, which other tasks may hold at the same time.
         maturin.env("CARGO_TARGET_DIR", folder(self.shell).join("build"));

@@ -447,7 +447,7 @@ impl<J> Pool<J> {
         jobs
     }
 
-    /// Takes the oldest job out of the queue, past all workers.
+    /// Takes one job that no worker has begun, an old one first, past all workers.
     ///
     /// ```
     /// use manyhands::thread::pool::{Pool, WhenFull};
@@ -459,7 +459,7 @@ impl<J> Pool<J> {
     /// ```
     pub fn take_one(&self) -> Option<J> {
         let mut state = self.0.state.lock();
-        let job = state.queue.pop_front();
+        let job = Worker::steal(&state, |_| true).or_else(|| state.queue.pop_front());
         self.0.queued.store(state.queue.len(), Ordering::Release);
         if state.blocked > 0 {
             self.0.room.notify_one();

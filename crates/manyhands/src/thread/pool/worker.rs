@@ -281,7 +281,7 @@ impl<J> Worker<J> {
     }
 
     /// The oldest job of a local queue that `which` picks.
-    fn steal(state: &State<J>, which: impl Fn(&LocalQueue<J>) -> bool) -> Option<J> {
+    pub(super) fn steal(state: &State<J>, which: impl Fn(&LocalQueue<J>) -> bool) -> Option<J> {
         if state.local_queues == 0 || cfg!(sabotage = "pool_local_queues_are_not_shared") {
             return None;
         }
