@@ -214,21 +214,23 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         worker = self._take_worker()
         if worker is None:
             return
-        thread = threading.Thread(
-            name=f"{self._thread_name_prefix or self}_{worker.index}",
-            target=_work,
-            args=(worker, self._initializer, self._initargs),
-        )
-        self._threads.add(thread)
-        _threads_queues[thread] = self._work_queue
+        thread = None
         try:
+            thread = threading.Thread(
+                name=f"{self._thread_name_prefix or self}_{worker.index}",
+                target=_work,
+                args=(worker, self._initializer, self._initargs),
+            )
+            self._threads.add(thread)
+            _threads_queues[thread] = self._work_queue
             _exit.start(thread)
         except BaseException:
-            if thread.ident is None:
+            if thread is None or thread.ident is None:
                 # It may start yet, when a signal's handler has only come in between: to do nothing.
                 worker.leave()
-                self._threads.discard(thread)
-                _exit.abandon(thread)
+                if thread is not None:
+                    self._threads.discard(thread)
+                    _exit.abandon(thread)
             raise
 
 
