@@ -214,7 +214,16 @@ impl PyFuture {
             Seen::Value(value) => Ok(value.into_bound(py)),
             Seen::Exception(exception) => Err(PyErr::from_value(exception.into_bound(py))),
             Seen::Cancelled => Err(stdlib::CANCELLED_ERROR.bare_error(py)),
-            Seen::Fat | Seen::Unfinished => Self::ask_fields(slf, "result", deadline),
+            Seen::Fat | Seen::Unfinished => {
+                // Not by the standard library's `result`, which before 3.14 takes an exception that
+                // is false for none.
+                let exception = Self::ask_fields(slf, "exception", deadline)?;
+                if exception.is_none() {
+                    fat::field(slf, intern!(py, "_result"))
+                } else {
+                    Err(PyErr::from_value(exception))
+                }
+            }
         }
     }
 
