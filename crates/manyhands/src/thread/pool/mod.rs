@@ -488,11 +488,18 @@ impl<J> Pool<J> {
 
 impl<J> Shared<J> {
     /// One more worker if more is queued than workers are free, and there may be one more.
+    #[inline]
     fn add_worker_if_needed(self: &Arc<Self>, state: &mut State<J>) -> Option<Worker<J>> {
         let needed = state.queue.len() > self.free.load(Ordering::Acquire) + state.starting;
         if !needed || state.workers.len() >= self.max_workers.load(Ordering::Relaxed) {
             return None;
         }
+        Some(self.add_worker(state))
+    }
+
+    // Kept out of the way of a submit that needs none.
+    #[cold]
+    fn add_worker(self: &Arc<Self>, state: &mut State<J>) -> Worker<J> {
         let local = Arc::new(Local {
             queue: Mutex::new(LocalQueue { jobs: VecDeque::new(), filled_at: 0 }),
             running: AtomicBool::new(false),
@@ -502,14 +509,18 @@ impl<J> Shared<J> {
         let index = state.added;
         state.added += 1;
         state.starting += 1;
-        Some(Worker::new(Arc::clone(self), local, index))
+        Worker::new(Arc::clone(self), local, index)
     }
 
     /// Wakes a parked worker if more is queued than those awake will come for.
-    fn wake_one(&self, mut state: MutexGuard<'_, State<J>>) {
-        if state.parked <= state.woken {
-            return;
+    #[inline]
+    fn wake_one(&self, state: MutexGuard<'_, State<J>>) {
+        if state.parked > state.woken {
+            self.wake_parked(state);
         }
+    }
+
+    fn wake_parked(&self, mut state: MutexGuard<'_, State<J>>) {
         let free = self.free.load(Ordering::Acquire);
         #[cfg(sabotage = "pool_counts_on_those_that_start")]
         let free = free + state.starting;
