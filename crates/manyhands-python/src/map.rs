@@ -84,6 +84,8 @@ pub(crate) struct ResultIterator {
 }
 
 struct Rest {
+    /// The next results, taken out of a block that nobody else holds any more.
+    ready: VecDeque<Py<PyAny>>,
     /// Blocks with results to come, and which of each is the next.
     ahead: VecDeque<Item>,
     /// Where more items come from, when not all have been submitted.
@@ -124,7 +126,8 @@ pub(crate) fn start<'py>(
         items: items.unbind(),
         executor: PyWeakrefReference::new(executor.as_any())?.unbind(),
     };
-    let mut rest = Rest { ahead: VecDeque::new(), source: None, begun: false };
+    let mut rest =
+        Rest { ready: VecDeque::new(), ahead: VecDeque::new(), source: None, begun: false };
     match buffersize {
         None => {
             let most = if iterables.iter().all(|it| knows_its_items(&it)) { BLOCK } else { 1 };
@@ -198,9 +201,30 @@ impl Rest {
         if self.source.is_some() {
             return None;
         }
+        if self.ready.is_empty() {
+            self.collect_ready();
+        }
+        if let Some(value) = self.ready.pop_front() {
+            return Some(value);
+        }
         let value = self.ahead.front()?.life().take()?;
         self.advance();
         Some(value)
+    }
+
+    /// Takes the values out of the next block, up to one that is none, if the workers are through
+    /// with it: no lock is needed then.
+    fn collect_ready(&mut self) {
+        let Some(front) = self.ahead.front_mut() else { return };
+        if Arc::strong_count(&front.block) > 1 {
+            return;
+        }
+        let Some(block) = Arc::get_mut(&mut front.block) else { return };
+        self.ready.extend(block.lives[front.index..].iter_mut().map_while(Promise::take_mut));
+        front.index += self.ready.len();
+        if front.index == block.lives.len() {
+            self.ahead.pop_front();
+        }
     }
 
     /// The next item whose result is to be yielded.
@@ -218,10 +242,11 @@ impl Rest {
         }
     }
 
-    /// Takes all that is ahead, and forgets where more would come from.
-    fn end(&mut self) -> VecDeque<Item> {
+    /// Takes all that is ahead, and forgets where more would come from. The results are to be dropped
+    /// without the lock.
+    fn end(&mut self) -> (VecDeque<Item>, VecDeque<Py<PyAny>>) {
         self.source = None;
-        std::mem::take(&mut self.ahead)
+        (std::mem::take(&mut self.ahead), std::mem::take(&mut self.ready))
     }
 }
 
@@ -298,7 +323,7 @@ impl ResultIterator {
             }
         }
         if result.is_err() {
-            let ahead = rest.end();
+            let (ahead, _) = rest.end();
             drop(rest);
             cancel(py, ahead)?;
         }
@@ -308,12 +333,11 @@ impl ResultIterator {
     /// End the iterator. What has not started is cancelled, if any result has been asked for.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let mut rest = self.lock()?;
-        let ahead = rest.end();
-        if !rest.begun {
-            return Ok(());
-        }
+        let (ahead, ready) = rest.end();
+        let begun = rest.begun;
         drop(rest);
-        cancel(py, ahead)
+        drop(ready);
+        if begun { cancel(py, ahead) } else { Ok(()) }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -322,6 +346,9 @@ impl ResultIterator {
             visit.call(&source.function)?;
             visit.call(&source.items)?;
             visit.call(&source.executor)?;
+        }
+        for value in &rest.ready {
+            visit.call(value)?;
         }
         for Item { block, .. } in &rest.ahead {
             if Arc::strong_count(block) == 1 {
@@ -347,7 +374,7 @@ impl ResultIterator {
 impl Drop for ResultIterator {
     fn drop(&mut self) {
         let rest = self.rest.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let ahead = rest.end();
+        let (ahead, _) = rest.end();
         if rest.begun && !ahead.is_empty() && self.made_in == fork::generation() {
             Python::attach(|py| {
                 if let Err(error) = cancel(py, ahead) {

@@ -257,6 +257,18 @@ enum Slot<J, T, E> {
     Taken,
 }
 
+impl<J, T, E> Slot<J, T, E> {
+    fn take(&mut self) -> Option<T> {
+        if !matches!(self, Self::Ended(Ok(_))) {
+            return None;
+        }
+        match std::mem::replace(self, Self::Taken) {
+            Self::Ended(Ok(value)) => Some(value),
+            _ => None,
+        }
+    }
+}
+
 impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// A pending task that carries its job, or a bare one.
     pub fn new(job: Option<J>) -> Self {
@@ -585,14 +597,22 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// assert_eq!((task.take(), task.take()), (Some(5), None));
     /// ```
     pub fn take(&self) -> Option<T> {
-        let mut body = self.body.lock();
-        if !matches!(body.slot, Slot::Ended(Ok(_))) {
-            return None;
-        }
-        match std::mem::replace(&mut body.slot, Slot::Taken) {
-            Slot::Ended(Ok(value)) => Some(value),
-            _ => None,
-        }
+        self.body.lock().slot.take()
+    }
+
+    /// As [`take`](Self::take), for the task's only owner, who needs no lock.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, View, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let mut task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// assert_eq!(task.take_mut(), None);
+    /// drop(task.finish(Ok(5), |_| ()));
+    /// assert_eq!((task.take_mut(), task.take_mut()), (Some(5), None));
+    /// ```
+    pub fn take_mut(&mut self) -> Option<T> {
+        self.body.get_mut().slot.take()
     }
 
     /// Called with the lock held, so that state and slot change together for all who take it.
