@@ -218,7 +218,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         try:
             thread = threading.Thread(
                 name=f"{self._thread_name_prefix or self}_{worker.index}",
-                target=_work,
+                target=_begin,
                 args=(worker, self._initializer, self._initargs),
             )
             self._threads.add(thread)
@@ -246,13 +246,22 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
+def _begin(
+    worker: _core._Worker,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+) -> None:
+    """What a thread does that the executor has started itself."""
+    _exit.is_started()
+    _work(worker, initializer, initargs)
+
+
 def _work(
     worker: _core._Worker,
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
 ) -> None:
     """What a worker's thread does."""
-    _exit.is_started()
     if initializer is not None:
         try:
             initializer(*initargs)
