@@ -36,6 +36,8 @@ pub(crate) struct Workers {
     /// Tells the pools of this process apart.
     pub(crate) number: usize,
     made_in: u32,
+    /// Whether the program has shut it down, and not only the end of the interpreter.
+    shut_down: AtomicBool,
     /// How many threads are being started at this moment.
     starting: AtomicUsize,
     executor: OnceLock<Py<PyWeakrefReference>>,
@@ -76,7 +78,7 @@ impl PyThreadPoolExecutor {
 impl Workers {
     /// Puts a job into the pool, as its options say.
     fn add(&self, py: Python<'_>, job: Job) -> PyResult<()> {
-        if AT_EXIT.load(Ordering::Acquire) && self.pool.is_open() {
+        if self.is_over() && self.pool.broken().is_none() {
             return Err(errors::after_interpreter_shutdown());
         }
         let mut submitted = self.pool.submit(job, pool::WhenFull::Refuse);
@@ -99,14 +101,14 @@ impl Workers {
             Ok(Some(worker)) => self.start(py, worker),
             Err((job, rejection)) => {
                 drop(job);
-                Err(errors::rejected(py, rejection, AT_EXIT.load(Ordering::Acquire)))
+                Err(errors::rejected(py, rejection, self.is_over()))
             }
         }
     }
 
     /// Puts many jobs into the pool, oldest first.
     pub(crate) fn add_all(&self, py: Python<'_>, mut jobs: VecDeque<Job>) -> PyResult<()> {
-        if AT_EXIT.load(Ordering::Acquire) && self.pool.is_open() {
+        if self.is_over() && self.pool.broken().is_none() {
             return Err(errors::after_interpreter_shutdown());
         }
         while !jobs.is_empty() {
@@ -120,8 +122,7 @@ impl Workers {
                 }
                 Err(rejection) => {
                     drop(jobs);
-                    let at_exit = AT_EXIT.load(Ordering::Acquire);
-                    return Err(errors::rejected(py, rejection, at_exit));
+                    return Err(errors::rejected(py, rejection, self.is_over()));
                 }
             }
         }
@@ -161,6 +162,11 @@ impl Workers {
         for job in self.pool.drain() {
             worker::cancel(py, job);
         }
+    }
+
+    /// Whether the end of the interpreter has ended it.
+    fn is_over(&self) -> bool {
+        AT_EXIT.load(Ordering::Acquire) && !self.shut_down.load(Ordering::Acquire)
     }
 
     /// Whether its threads are in another process.
@@ -247,6 +253,7 @@ impl PyThreadPoolExecutor {
             copy_context,
             number: MADE.fetch_add(1, Ordering::Relaxed),
             made_in: fork::generation(),
+            shut_down: AtomicBool::new(false),
             starting: AtomicUsize::new(0),
             executor,
         };
@@ -307,7 +314,9 @@ impl PyThreadPoolExecutor {
     /// Accept nothing any more; with `cancel_futures`, cancel what has not started.
     #[pyo3(name = "_close")]
     fn close(&self, py: Python<'_>, cancel_futures: bool) -> PyResult<()> {
-        for job in self.any_workers()?.close(cancel_futures) {
+        let workers = self.any_workers()?;
+        workers.shut_down.store(true, Ordering::Release);
+        for job in workers.close(cancel_futures) {
             worker::cancel(py, job);
         }
         Ok(())

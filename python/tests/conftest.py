@@ -1,0 +1,26 @@
+"""The watchdog: a test that hangs shows where each of its threads is, and ends the run."""
+
+import faulthandler
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# Only a test that hangs takes so long.
+WATCHDOG_SECONDS = 240
+
+_stderr = 2
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps the real standard error, for what is captured is lost when the watchdog bites."""
+    global _stderr
+    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        _stderr = os.dup(2)
+
+
+@pytest.fixture(autouse=True)
+def watchdog() -> Iterator[None]:
+    faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True, file=_stderr)
+    yield
+    faulthandler.cancel_dump_traceback_later()
