@@ -172,3 +172,20 @@ def test_the_default_worker_limit_is_the_newest_interpreters() -> None:
         print(manyhands.ThreadPoolExecutor()._max_workers)
     """
     assert run("-c", textwrap.dedent(program)).stdout == "5\n"
+
+
+def test_a_touched_future_that_was_cancelled_is_notified_when_the_pool_breaks() -> None:
+    go = threading.Event()
+
+    def initializer() -> None:
+        go.wait()
+        raise ValueError("no")
+
+    with ThreadPoolExecutor(1, initializer=initializer) as executor:
+        cancelled, touched = executor.submit(int), executor.submit(int)
+        assert cancelled._condition is not None and touched._condition is not None
+        assert cancelled.cancel()
+        go.set()
+        assert manyhands.wait([cancelled, touched]).not_done == set()
+    assert cancelled._state == "CANCELLED_AND_NOTIFIED"
+    assert isinstance(touched.exception(), manyhands.BrokenExecutor)

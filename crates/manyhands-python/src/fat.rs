@@ -187,3 +187,15 @@ pub(crate) fn cancel(py: Python<'_>, core: &Core) -> PyResult<()> {
     }
     Ok(())
 }
+
+/// Ends the task of a fat future that no worker will run, with this exception; if it has been
+/// cancelled, those who wait for it are told that.
+pub(crate) fn fail(py: Python<'_>, core: &Core, exception: Py<PyAny>) -> PyResult<()> {
+    let Some((future, task)) = take(py, core)? else { return Ok(()) };
+    drop(task);
+    let future = future.bind(py);
+    if call(future, "set_running_or_notify_cancel", None)?.is_truthy()? {
+        set(future, Err(exception))?;
+    }
+    Ok(())
+}

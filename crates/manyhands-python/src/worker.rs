@@ -312,6 +312,7 @@ pub(crate) fn cancel(py: Python<'_>, job: Job) {
 fn fail(py: Python<'_>, job: Job, reason: &str) {
     let error = stdlib::BROKEN_THREAD_POOL.error(py, reason).into_value(py).into_any();
     let told = match &job {
+        Job::Task(core) if core.fat.get().is_some() => fat::fail(py, core, error),
         Job::Task(core) => finish_here(py, core, Err(error)),
         Job::Item(item) => finish_here(py, item, Err(error)),
     };
