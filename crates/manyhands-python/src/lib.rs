@@ -25,6 +25,7 @@ mod wait;
 mod waiter;
 mod work_queue;
 mod worker;
+mod workers;
 
 use pyo3::prelude::*;
 
@@ -42,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use crate::map::ResultIterator;
     #[pymodule_export]
-    use crate::pool::{PyThreadPoolExecutor, interpreter_shutdown};
+    use crate::pool::PyThreadPoolExecutor;
     #[pymodule_export]
     use crate::wait::wait;
     #[pymodule_export]
@@ -51,4 +52,6 @@ mod _core {
     use crate::work_queue::{WorkItem, WorkQueue};
     #[pymodule_export]
     use crate::worker::PyWorker;
+    #[pymodule_export]
+    use crate::workers::interpreter_shutdown;
 }

@@ -1,15 +1,13 @@
 //! `ThreadPoolExecutor`, the native part: how a task gets into the pool. The Python class in
 //! `python/manyhands/thread.py` starts the threads.
 
-use std::cell::Cell;
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use manyhands::WhenFull;
-use manyhands::thread::pool::{self, Pool, Rejection, Worker};
-use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
+use manyhands::thread::pool::Pool;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
@@ -17,47 +15,13 @@ use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
 use crate::task::{Core, Task};
 use crate::work_queue::WorkQueue;
 use crate::worker::{self, Job, PyWorker};
-use crate::{errors, fork, future, park, stdlib};
+use crate::workers::{STARTING, Workers};
+use crate::{fork, future, park, stdlib};
 
 #[pyclass(subclass, frozen, module = "manyhands._core", name = "ThreadPoolExecutor")]
 pub(crate) struct PyThreadPoolExecutor {
     /// Filled by `_open`, which a subclass calls by way of `__init__` with what it thinks fit.
     workers: OnceLock<Arc<Workers>>,
-}
-
-/// A pool and what its threads have to know. It does not know the executor, which is collected while
-/// its workers run on.
-pub(crate) struct Workers {
-    pub(crate) pool: Pool<Job>,
-    /// Those for which a thread is to be started.
-    unstarted: Mutex<Vec<Worker<Job>>>,
-    when_full: WhenFull,
-    copy_context: bool,
-    /// Tells the pools of this process apart.
-    pub(crate) number: usize,
-    made_in: u32,
-    /// Whether the program has shut it down, and not only the end of the interpreter.
-    shut_down: AtomicBool,
-    /// How many threads are being started at this moment.
-    starting: AtomicUsize,
-    executor: OnceLock<Py<PyWeakrefReference>>,
-}
-
-thread_local! {
-    /// The number of the pool for which this thread is starting a worker; 0 for none.
-    static STARTING: Cell<usize> = const { Cell::new(0) };
-}
-
-/// What the pool says to a job.
-type Submitted = Result<Option<Worker<Job>>, (Job, Rejection)>;
-
-static AT_EXIT: AtomicBool = AtomicBool::new(false);
-
-/// Called by the package when the interpreter begins to shut down: nothing is accepted any more.
-#[pyfunction]
-#[pyo3(name = "_interpreter_shutdown")]
-pub(crate) fn interpreter_shutdown() {
-    AT_EXIT.store(true, Ordering::Release);
 }
 
 impl PyThreadPoolExecutor {
@@ -72,147 +36,6 @@ impl PyThreadPoolExecutor {
         let workers = self.any_workers()?;
         fork::check(workers.made_in, "this ThreadPoolExecutor")?;
         Ok(workers)
-    }
-}
-
-impl Workers {
-    /// Puts a job into the pool, as its options say.
-    fn add(&self, py: Python<'_>, job: Job) -> PyResult<()> {
-        if self.is_over() && self.pool.broken().is_none() {
-            return Err(errors::after_interpreter_shutdown());
-        }
-        let mut submitted = self.pool.submit(job, pool::WhenFull::Refuse);
-        while let Err((job, rejection @ Rejection::Full { .. })) = submitted {
-            let mut when_full = self.when_full;
-            if worker::is_current(self.number) {
-                when_full = when_full.in_worker();
-            }
-            submitted = match when_full {
-                WhenFull::RunInCaller => return worker::run_here(py, job),
-                WhenFull::Block => self.submit_when_there_is_room(py, job)?,
-                WhenFull::BlockFor(_) | WhenFull::Refuse => {
-                    drop(job);
-                    return Err(errors::rejected(py, rejection, false));
-                }
-            };
-        }
-        match submitted {
-            Ok(None) => Ok(()),
-            Ok(Some(worker)) => self.start(py, worker),
-            Err((job, rejection)) => {
-                drop(job);
-                Err(errors::rejected(py, rejection, self.is_over()))
-            }
-        }
-    }
-
-    /// Puts many jobs into the pool, oldest first.
-    pub(crate) fn add_all(&self, py: Python<'_>, mut jobs: VecDeque<Job>) -> PyResult<()> {
-        if self.is_over() && self.pool.broken().is_none() {
-            return Err(errors::after_interpreter_shutdown());
-        }
-        while !jobs.is_empty() {
-            match self.pool.submit_all(&mut jobs) {
-                Ok(None) => (),
-                Ok(Some(worker)) => self.start(py, worker)?,
-                Err(Rejection::Full { .. }) => {
-                    if let Some(job) = jobs.pop_front() {
-                        self.add(py, job)?;
-                    }
-                }
-                Err(rejection) => {
-                    drop(jobs);
-                    return Err(errors::rejected(py, rejection, self.is_over()));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn submit_when_there_is_room(&self, py: Python<'_>, job: Job) -> PyResult<Submitted> {
-        let waiting = Mutex::new((Some(job), None));
-        park::wait(py, None, |until| {
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(job) = waiting.0.take() else { return true };
-            match self.pool.submit(job, pool::WhenFull::WaitUntil(until)) {
-                Err((job, Rejection::Full { .. })) => {
-                    waiting.0 = Some(job);
-                    false
-                }
-                submitted => {
-                    waiting.1 = Some(submitted);
-                    true
-                }
-            }
-        })?;
-        let (_, submitted) = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
-        submitted.ok_or_else(|| PyRuntimeError::new_err("the task was not submitted"))
-    }
-
-    fn unstarted(&self) -> std::sync::MutexGuard<'_, Vec<Worker<Job>>> {
-        self.unstarted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Cancels what has not started.
-    pub(crate) fn abandon(&self, py: Python<'_>) {
-        if self.is_from_before_fork() {
-            return;
-        }
-        // Not closed: those that sleep need not wake for the end.
-        for job in self.pool.drain() {
-            worker::cancel(py, job);
-        }
-    }
-
-    /// Whether the end of the interpreter has ended it.
-    fn is_over(&self) -> bool {
-        AT_EXIT.load(Ordering::Acquire) && !self.shut_down.load(Ordering::Acquire)
-    }
-
-    /// Whether its threads are in another process.
-    pub(crate) fn is_from_before_fork(&self) -> bool {
-        self.made_in != fork::generation()
-    }
-
-    /// Accepts nothing any more; gives back what has not started, with `drain` all of it, else what
-    /// nobody will come for.
-    pub(crate) fn close(&self, drain: bool) -> Vec<Job> {
-        if self.is_from_before_fork() {
-            return Vec::new(); // its lock may be held by a thread that is not there
-        }
-        let mut jobs = self.pool.close(drain);
-        if self.starting.load(Ordering::Acquire) == 0 {
-            // Nobody has started threads for these, and nobody will.
-            self.unstarted().clear();
-            jobs.extend(self.pool.drain_if_no_workers());
-        }
-        jobs
-    }
-
-    /// Has the executor start a thread for a worker that the pool has given out.
-    pub(crate) fn start(&self, py: Python<'_>, worker: Worker<Job>) -> PyResult<()> {
-        let Some(executor) = self.executor.get().and_then(|weak| weak.bind(py).upgrade()) else {
-            // Nobody submits any more, and nobody starts threads: those there are do the rest.
-            return Ok(());
-        };
-        self.unstarted().push(worker);
-        self.starting.fetch_add(1, Ordering::AcqRel);
-        let outside = STARTING.replace(self.number);
-        let started = executor.call_method0(intern!(py, "_adjust_thread_count"));
-        STARTING.set(outside);
-        self.starting.fetch_sub(1, Ordering::AcqRel);
-        let Err(error) = started else { return Ok(()) };
-        drop(self.unstarted().pop());
-        let left = self.pool.drain_if_no_workers();
-        if left.is_empty() && error.is_instance_of::<PyException>(py) {
-            // The others will do the work.
-            errors::log(py, "warning", "could not start a worker thread", None, &error);
-            return Ok(());
-        }
-        for job in left {
-            worker::cancel(py, job);
-        }
-        Err(error)
     }
 }
 

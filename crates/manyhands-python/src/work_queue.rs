@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use pyo3::prelude::*;
 
-use crate::pool::Workers;
 use crate::worker::{self, Job};
+use crate::workers::Workers;
 use crate::{future, stdlib, task};
 
 #[pyclass(frozen, module = "manyhands._core", name = "_WorkQueue")]

@@ -13,8 +13,8 @@ use manyhands::thread::pool::Worker;
 use pyo3::prelude::*;
 
 use crate::map::{Argument, Item};
-use crate::pool::Workers;
 use crate::task::{self, Core, Life, Outcome, Task, Watcher};
+use crate::workers::Workers;
 use crate::{errors, fat, park, stdlib};
 
 /// What waits in the pool's queue.
