@@ -179,7 +179,9 @@ impl Workers {
         let Err(error) = started else { return Ok(()) };
         drop(self.unstarted().pop());
         let left = self.pool.drain_if_no_workers();
-        if left.is_empty() && error.is_instance_of::<PyException>(py) {
+        // One of those others may be this thread, whose task is about to wait for the new one.
+        let others = left.is_empty() && !worker::is_current(self.number) && !self.is_over();
+        if others && error.is_instance_of::<PyException>(py) {
             // The others will do the work.
             errors::log(py, "warning", "could not start a worker thread", None, &error);
             return Ok(());
