@@ -1,17 +1,16 @@
 //! `as_completed`: futures in the order in which they end.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use manyhands::ready::Ready;
-use pyo3::exceptions::PyValueError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PySet;
 
 use crate::wait::{Awaited, distinct};
-use crate::{park, stdlib};
+use crate::{errors, park, stdlib};
 
 /// An iterator over futures in the order in which they end, each once. It lets go of each as it
 /// yields it.
@@ -31,13 +30,7 @@ struct Rest {
 
 impl AsCompleted {
     fn lock(&self) -> PyResult<MutexGuard<'_, Rest>> {
-        match self.rest.try_lock() {
-            Ok(rest) => Ok(rest),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(PyValueError::new_err("another thread is waiting in this iterator"))
-            }
-        }
+        errors::not_waited_in(self.rest.try_lock())
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the package raises and logs, in the words of the standard library.
 
+use std::sync::{MutexGuard, TryLockError};
+
 use manyhands::thread::pool::Rejection;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -47,5 +49,18 @@ pub(crate) fn log(
     })();
     if let Err(failed) = logged {
         failed.write_unraisable(py, None);
+    }
+}
+
+/// What an iterator of ours holds, unless it is at work already: then the error that a generator gives.
+pub(crate) fn not_waited_in<'a, T>(
+    held: Result<MutexGuard<'a, T>, TryLockError<MutexGuard<'a, T>>>,
+) -> PyResult<MutexGuard<'a, T>> {
+    match held {
+        Ok(held) => Ok(held),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => {
+            Err(PyValueError::new_err("another thread is waiting in this iterator"))
+        }
     }
 }

@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use manyhands::promise::{Promise, View};
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,7 +20,7 @@ use crate::call::{call, call_one};
 use crate::pool::PyThreadPoolExecutor;
 use crate::task::{self, Life, Outcome};
 use crate::worker::Job;
-use crate::{fork, park, stdlib};
+use crate::{errors, fork, park, stdlib};
 
 /// The most items of a block: as many as stay in the caches on their way into the queue.
 const BLOCK: usize = 256;
@@ -262,13 +262,7 @@ fn cancel(py: Python<'_>, ahead: VecDeque<Item>) -> PyResult<()> {
 
 impl ResultIterator {
     fn lock(&self) -> PyResult<MutexGuard<'_, Rest>> {
-        match self.rest.try_lock() {
-            Ok(rest) => Ok(rest),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                Err(PyValueError::new_err("another thread is waiting in this iterator"))
-            }
-        }
+        errors::not_waited_in(self.rest.try_lock())
     }
 
     fn result(&self, py: Python<'_>, item: &Item) -> PyResult<Py<PyAny>> {
