@@ -1,7 +1,10 @@
-"""The watchdog: a test that hangs shows where each of its threads is, and ends the run."""
+"""The watchdog: a test that hangs shows where each of its threads is, and ends the run; and what
+many tests hold their tasks back with.
+"""
 
 import faulthandler
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +27,11 @@ def watchdog() -> Iterator[None]:
     faulthandler.dump_traceback_later(WATCHDOG_SECONDS, exit=True, file=_stderr)
     yield
     faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def go() -> Iterator[threading.Event]:
+    """Set at the end, so that no executor waits for a task that waits for it."""
+    event = threading.Event()
+    yield event
+    event.set()

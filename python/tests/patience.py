@@ -5,6 +5,9 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any
+
+from manyhands import Future, ThreadPoolExecutor
 
 
 def until(holds: Callable[[], object]) -> None:
@@ -30,3 +33,12 @@ def in_thread(call: Callable[[], object]) -> threading.Thread:
     thread = threading.Thread(target=call)
     thread.start()
     return thread
+
+
+def occupy(
+    executor: ThreadPoolExecutor, go: threading.Event, workers: int = 1
+) -> list[Future[Any]]:
+    """Keeps as many workers busy, and returns when they are."""
+    futures = [executor.submit(go.wait) for _ in range(workers)]
+    until(lambda: all(future.running() for future in futures))
+    return futures

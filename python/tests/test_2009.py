@@ -33,13 +33,6 @@ def executor() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-@pytest.fixture
-def go() -> Iterator[threading.Event]:
-    event = threading.Event()
-    yield event
-    event.set()
-
-
 def test_all_calls_are_run(executor: ThreadPoolExecutor) -> None:
     calls = [functools.partial(abs, -number) for number in range(10)]
     futures = executor.run_to_futures(iter(calls))

@@ -4,32 +4,14 @@ import contextvars
 import queue
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from patience import in_thread, until
+from patience import in_thread, occupy
 
 from manyhands import Future, ThreadPoolExecutor
 
 SOON = 0.05
-
-
-@pytest.fixture
-def go() -> Iterator[threading.Event]:
-    """Set at the end, so that no executor waits for a task that waits for it."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-def occupy(
-    executor: ThreadPoolExecutor, go: threading.Event, workers: int = 1
-) -> list[Future[Any]]:
-    """Keeps as many workers busy, and returns when they are."""
-    futures = [executor.submit(go.wait) for _ in range(workers)]
-    until(lambda: all(future.running() for future in futures))
-    return futures
 
 
 def test_a_full_queue_that_raises(go: threading.Event) -> None:

@@ -7,33 +7,16 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from patience import until, until_dead
+from patience import occupy, until, until_dead
 
 from manyhands import CancelledError, Executor, Future, ThreadPoolExecutor
 from manyhands.thread import Stats
 
 SOON = 0.05
-
-
-@pytest.fixture
-def go() -> Iterator[threading.Event]:
-    """Set at the end, so that no executor waits for a task that waits for it."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-def occupy(
-    executor: ThreadPoolExecutor, go: threading.Event, workers: int = 1
-) -> list[Future[Any]]:
-    """Keeps as many workers busy, and returns when they are."""
-    futures = [executor.submit(go.wait) for _ in range(workers)]
-    until(lambda: all(future.running() for future in futures))
-    return futures
 
 
 def test_submit_passes_everything_on() -> None:
