@@ -10,18 +10,21 @@
 //!     CANCELLED ── set_running_or_notify_cancel ──▶ CANCELLED_AND_NOTIFIED
 //! ```
 //!
+//! and, for a task whose executor can stop it, RUNNING ── cancel_running ──▶ CANCELLED_AND_NOTIFIED.
+//!
 //! A promise is either *bare* or *carries its job*. Nobody but its executor can tell that a bare
 //! one will not run, so a cancelled one stays `CANCELLED` until the executor has said so by
 //! `set_running_or_notify_cancel`, as in CPython. A promise that carries its job is the job's only
 //! owner: `cancel` takes the job away, which is all the notice that is needed, and goes on to
 //! `CANCELLED_AND_NOTIFIED` in the same step. That is why `wait` never hangs on a cancelled task
-//! here, whatever its executor does.
+//! here, whatever its executor does. A job that has been *sent away*, to be run by another process,
+//! is cancelled in the same way: its executor asks by `begin` before it lets it be run.
 //!
 //! Who may touch what, and when:
 //!
 //! | field | guarded by | written by |
 //! |---|---|---|
-//! | `body.slot` | the lock | every transition; holds the job while `PENDING`, then the outcome |
+//! | `body.slot` | the lock | every transition; holds the job while `PENDING`, unless it was sent away; then the outcome |
 //! | `body.watchers` | the lock | `watch`, `unwatch`; emptied by the transition that ends the task |
 //! | `body.sleepers` | the lock | `wait`, before it sleeps |
 //! | `state` | written under the lock, read without it | mirrors `slot`, so that a look costs one load and a waiter can spin without touching the lock |
@@ -32,6 +35,7 @@
 //! Transitions call nobody. They return the [`Wake`] of those to be told, and the host tells them,
 //! by its own law, with no lock held. The promise wakes only threads asleep in [`Promise::wait`].
 
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use crate::panic;
@@ -251,7 +255,10 @@ struct Body<J, T, E, W> {
 enum Slot<J, T, E> {
     Bare,
     Pending(J),
-    Running,
+    /// Pending, and its job is on its way to another process.
+    Away,
+    /// With the number of the executor that can stop it, if there is one.
+    Running(Option<NonZeroU32>),
     Cancelled,
     Ended(Result<T, E>),
     Taken,
@@ -307,10 +314,56 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         #[cfg(sabotage = "promise_claim_lets_go")]
         let mut body = body.let_go();
         self.set(State::Running);
-        match std::mem::replace(&mut body.slot, Slot::Running) {
+        match std::mem::replace(&mut body.slot, Slot::Running(None)) {
             Slot::Pending(job) => Some(job),
             _ => None,
         }
+    }
+
+    /// Hands the job to one who sends it to another process; the task stays PENDING. `None`: the
+    /// task was cancelled or ended in another way, and there is nothing to send.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, State, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+    /// assert_eq!((task.send_away(), task.send_away()), (Some("job"), None));
+    /// assert_eq!((task.state(), task.claim()), (State::Pending, None));
+    /// ```
+    pub fn send_away(&self) -> Option<J> {
+        let mut body = self.body.lock();
+        if !matches!(body.slot, Slot::Pending(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut body.slot, Slot::Away) {
+            Slot::Pending(job) => Some(job),
+            _ => None,
+        }
+    }
+
+    /// PENDING to RUNNING for a task that was sent away, by the executor of this number, which can
+    /// stop it (`None`: it cannot). `false`: the task was cancelled, and must not run.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, State, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+    /// task.send_away();
+    /// assert!(task.begin(None));
+    /// assert_eq!((task.state(), task.begin(None)), (State::Running, false));
+    /// ```
+    pub fn begin(&self, executor: Option<NonZeroU32>) -> bool {
+        let mut body = self.body.lock();
+        let away = matches!(body.slot, Slot::Away);
+        #[cfg(sabotage = "promise_begin_lets_go")]
+        let mut body = body.let_go();
+        if away {
+            body.slot = Slot::Running(executor);
+            self.set(State::Running);
+        }
+        away
     }
 
     /// PENDING to RUNNING, or CANCELLED to CANCELLED_AND_NOTIFIED.
@@ -329,8 +382,8 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn set_running_or_notify_cancel(&self) -> Result<Turn<W>, State> {
         let mut body = self.body.lock();
         match (&body.slot, self.state()) {
-            (Slot::Bare | Slot::Pending(_), _) => {
-                let pending = std::mem::replace(&mut body.slot, Slot::Running);
+            (Slot::Bare | Slot::Pending(_) | Slot::Away, _) => {
+                let pending = std::mem::replace(&mut body.slot, Slot::Running(None));
                 self.set(State::Running);
                 drop(body);
                 drop(pending);
@@ -399,26 +452,58 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// assert!(matches!(task.cancel(), Cancel::Already));
     /// ```
     pub fn cancel(&self) -> Cancel<J, W> {
+        self.cancel_unless(|slot| matches!(slot, Slot::Running(_))).0
+    }
+
+    /// As [`cancel`](Self::cancel), and a task that is running on an executor that can stop it (one
+    /// that has said so by [`begin`](Self::begin)) is cancelled too: then the number of that executor
+    /// comes with it, which has to be told.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Cancel, Promise, State, Watch};
+    /// # use std::num::NonZeroU32;
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+    /// task.send_away();
+    /// assert!(task.begin(NonZeroU32::new(7)));
+    /// assert!(matches!(task.cancel(), Cancel::TooLate(State::Running)));
+    /// let (cancelled, executor) = task.cancel_running();
+    /// assert!(matches!(cancelled, Cancel::Now(None, _)) && executor == NonZeroU32::new(7));
+    /// ```
+    pub fn cancel_running(&self) -> (Cancel<J, W>, Option<NonZeroU32>) {
+        self.cancel_unless(|slot| matches!(slot, Slot::Running(None)))
+    }
+
+    fn cancel_unless(
+        &self,
+        too_late: impl FnOnce(&Slot<J, T, E>) -> bool,
+    ) -> (Cancel<J, W>, Option<NonZeroU32>) {
         let mut body = self.body.lock();
         match &body.slot {
-            Slot::Bare | Slot::Pending(_) => (),
-            Slot::Cancelled => return Cancel::Already,
-            Slot::Running | Slot::Ended(_) | Slot::Taken => return Cancel::TooLate(self.state()),
+            Slot::Cancelled => return (Cancel::Already, None),
+            Slot::Ended(_) | Slot::Taken => return (Cancel::TooLate(self.state()), None),
+            slot if too_late(slot) => return (Cancel::TooLate(self.state()), None),
+            Slot::Bare | Slot::Pending(_) | Slot::Away | Slot::Running(_) => (),
         }
         let before = std::mem::replace(&mut body.slot, Slot::Cancelled);
-        let (job, wake) = if let Slot::Pending(job) = before {
-            self.set(State::CancelledAndNotified);
-            (Some(job), body.watchers.take_all())
-        } else {
+        let wake = if matches!(before, Slot::Bare) {
             self.set(State::Cancelled);
-            (None, body.watchers.take_if(|w| !w.waits_for_notice()))
+            body.watchers.take_if(|w| !w.waits_for_notice())
+        } else {
+            self.set(State::CancelledAndNotified);
+            body.watchers.take_all()
         };
         let sleepers = body.sleepers;
         drop(body);
         if sleepers {
             self.ended.notify_all();
         }
-        Cancel::Now(job, wake)
+        match before {
+            Slot::Pending(job) => (Cancel::Now(Some(job), wake), None),
+            Slot::Running(executor) => (Cancel::Now(None, wake), executor),
+            _ => (Cancel::Now(None, wake), None),
+        }
     }
 
     /// Asks that `watcher` be told of the end.
@@ -475,7 +560,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         let (job, outcome) = match slot {
             Slot::Pending(job) => (Some(job), None),
             Slot::Ended(outcome) => (None, Some(outcome)),
-            Slot::Bare | Slot::Running | Slot::Cancelled | Slot::Taken => (None, None),
+            Slot::Bare | Slot::Away | Slot::Running(_) | Slot::Cancelled | Slot::Taken => (None, None),
         };
         Parts { state, job, outcome, watchers }
     }
@@ -514,7 +599,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             Slot::Pending(job) => visit(Held::Job(job))?,
             Slot::Ended(Ok(value)) => visit(Held::Done(value))?,
             Slot::Ended(Err(error)) => visit(Held::Failed(error))?,
-            Slot::Bare | Slot::Running | Slot::Cancelled | Slot::Taken => (),
+            Slot::Bare | Slot::Away | Slot::Running(_) | Slot::Cancelled | Slot::Taken => (),
         }
         body.watchers.iter().try_for_each(|watcher| visit(Held::Watcher(watcher)))
     }
@@ -577,7 +662,9 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn look<R>(&self, look: impl FnOnce(View<'_, T, E>) -> R) -> R {
         let body = self.body.lock();
         look(match &body.slot {
-            Slot::Bare | Slot::Pending(_) | Slot::Running => View::Unfinished(self.state()),
+            Slot::Bare | Slot::Pending(_) | Slot::Away | Slot::Running(_) => {
+                View::Unfinished(self.state())
+            }
             Slot::Cancelled => View::Cancelled,
             Slot::Ended(Ok(value)) => View::Done(value),
             Slot::Ended(Err(error)) => View::Failed(error),

@@ -1,6 +1,7 @@
 //! Models of [`Promise`]: whichever way two transitions meet, the task ends once, and everybody
 //! hears of it once.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -201,5 +202,60 @@ fn a_watcher_that_replaces_itself_is_told_once_and_its_neighbour_too() {
         old_told.exactly_once();
         new_told.exactly_once();
         neighbour_told.exactly_once();
+    });
+}
+
+#[test]
+fn a_job_that_was_sent_away_is_begun_or_cancelled() {
+    exhaustive(|| {
+        let task = Arc::new(Task::new(Some("job")));
+        assert_eq!(task.send_away(), Some("job"));
+        let (waiter, told) = Watcher::new(true);
+        watch(&task, waiter);
+        let beginner = Arc::clone(&task);
+        let beginning = thread::spawn(move || {
+            let begun = beginner.begin(None);
+            if begun {
+                let _ = beginner.finish(Ok(7), |_| ()).map(tell);
+            }
+            begun
+        });
+        let cancelled = match task.cancel() {
+            Cancel::Now(job, wake) => {
+                assert_eq!(job, None);
+                tell(wake);
+                true
+            }
+            Cancel::Already | Cancel::TooLate(_) => false,
+        };
+        let begun = beginning.join().unwrap();
+        assert_ne!(begun, cancelled, "a cancelled task was begun");
+        assert_eq!(value(&task).is_some(), begun);
+        told.exactly_once();
+    });
+}
+
+#[test]
+fn a_running_task_is_finished_or_cancelled() {
+    exhaustive(|| {
+        let executor = NonZeroU32::new(3);
+        let task = Arc::new(Task::new(Some("job")));
+        let _ = task.send_away();
+        assert!(task.begin(executor));
+        let (waiter, told) = Watcher::new(true);
+        watch(&task, waiter);
+        let finishing = finish_elsewhere(&task);
+        let cancelled = match task.cancel_running() {
+            (Cancel::Now(None, wake), stops) => {
+                assert_eq!(stops, executor);
+                tell(wake);
+                true
+            }
+            (Cancel::Now(Some(_), _) | Cancel::Already, _) => unreachable!("it runs"),
+            (Cancel::TooLate(_), _) => false,
+        };
+        assert_ne!(finishing.join().unwrap(), cancelled, "it ended twice, or not at all");
+        assert!(task.state().is_notified());
+        told.exactly_once();
     });
 }
