@@ -1,7 +1,9 @@
 //! What can go wrong, as types: of a future, of a submission, of an executor's making.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::panic::Panic;
 use crate::promise::State;
@@ -33,6 +35,35 @@ pub enum Exception<E> {
     /// The executor broke before the task could run.
     #[error("{0}")]
     Broken(BrokenExecutor),
+    /// The worker process that ran the task died.
+    #[error("{0}")]
+    Crashed(Arc<Crash>),
+    /// The task ran for longer than its timeout allowed, and was stopped.
+    #[error("{0}")]
+    TimedOut(Arc<Overrun>),
+    /// The task's arguments or its result could not be carried to or from a worker process.
+    #[error("{0}")]
+    NotCrossed(Arc<NotCrossed>),
+}
+
+impl<E> Exception<E> {
+    pub(crate) fn not_crossed(what: &'static str, why: String) -> Self {
+        Self::NotCrossed(Arc::new(NotCrossed { what, why }))
+    }
+}
+
+impl Exception<std::convert::Infallible> {
+    /// The same, of a task that may return an error, though this one did not.
+    pub(crate) fn widen<E>(self) -> Exception<E> {
+        match self {
+            Self::Error(error) => match *error {},
+            Self::Panic(panic) => Exception::Panic(panic),
+            Self::Broken(broken) => Exception::Broken(broken),
+            Self::Crashed(crash) => Exception::Crashed(crash),
+            Self::TimedOut(overrun) => Exception::TimedOut(overrun),
+            Self::NotCrossed(error) => Exception::NotCrossed(error),
+        }
+    }
 }
 
 impl<E> Clone for Exception<E> {
@@ -41,8 +72,115 @@ impl<E> Clone for Exception<E> {
             Self::Error(error) => Self::Error(Arc::clone(error)),
             Self::Panic(panic) => Self::Panic(panic.clone()),
             Self::Broken(broken) => Self::Broken(broken.clone()),
+            Self::Crashed(crash) => Self::Crashed(Arc::clone(crash)),
+            Self::TimedOut(overrun) => Self::TimedOut(Arc::clone(overrun)),
+            Self::NotCrossed(error) => Self::NotCrossed(Arc::clone(error)),
         }
     }
+}
+
+/// A task as errors speak of it.
+#[derive(Clone, Debug)]
+pub struct TaskInfo {
+    /// The function's path.
+    pub function: &'static str,
+    /// The arguments, cut short.
+    pub arguments: String,
+    /// Where the task was submitted.
+    pub submitted: &'static Location<'static>,
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}, submitted at {}", self.function, self.arguments, self.submitted)
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+    /// The system would not say.
+    Unknown,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(signal) => match signal_name(*signal) {
+                Some(name) => write!(f, "was killed by {name}"),
+                None => write!(f, "was killed by signal {signal}"),
+            },
+            Self::Unknown => f.write_str("has ended"),
+        }
+    }
+}
+
+/// The signals that end a process most.
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        8 => "SIGFPE",
+        9 => "SIGKILL (out of memory, if nobody sent it)",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        _ => return None,
+    })
+}
+
+/// The worker process that ran a task died, and the task with it. No other task is concerned.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("worker process {worker} (pid {pid}) {exit} after running {task} for {ran:?}{}", again(*.attempts))]
+pub struct Crash {
+    /// The task.
+    pub task: TaskInfo,
+    /// How the process ended.
+    pub exit: Exit,
+    /// Its process number.
+    pub pid: u32,
+    /// Its place in the pool, from 0.
+    pub worker: u32,
+    /// How long it had run the task.
+    pub ran: Duration,
+    /// How many workers the task has cost, this one included: more than one if it was retried.
+    pub attempts: u32,
+}
+
+fn again(attempts: u32) -> String {
+    if attempts > 1 { format!("; it was attempt {attempts}, the last") } else { String::new() }
+}
+
+/// A task ran for longer than its timeout allowed, and was stopped.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{task} had run for {ran:?} on worker process {worker} when its timeout of {timeout:?} was over")]
+pub struct Overrun {
+    /// The task.
+    pub task: TaskInfo,
+    /// What it was allowed.
+    pub timeout: Duration,
+    /// How long it had run.
+    pub ran: Duration,
+    /// The worker's place in the pool, from 0.
+    pub worker: u32,
+}
+
+/// The arguments of a task, or its result, could not be carried to or from a worker process.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{what} of the task could not cross between processes: {why}")]
+pub struct NotCrossed {
+    /// What it was.
+    pub what: &'static str,
+    /// What the codec says.
+    pub why: String,
 }
 
 /// Why a future gave no result.
@@ -62,8 +200,8 @@ pub enum FutureError<E = std::convert::Infallible> {
     /// The time was up before the task had ended. The task goes on.
     #[error("the task has not ended within the time given")]
     TimedOut,
-    /// The task was cancelled before it started.
-    #[error("the task was cancelled before it started")]
+    /// The task was cancelled.
+    #[error("the task was cancelled")]
     Cancelled,
     /// The task failed.
     #[error("{0}")]
@@ -126,6 +264,18 @@ pub enum BrokenExecutor {
     /// A thread pool.
     #[error(transparent)]
     ThreadPool(#[from] BrokenThreadPool),
+    /// A pool of processes.
+    #[error(transparent)]
+    ProcessPool(#[from] BrokenProcessPool),
+}
+
+/// A pool of processes that can run nothing any more, as in CPython.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the process pool cannot run the task: {reason}")]
+pub struct BrokenProcessPool {
+    /// What broke it: an initializer's failure, workers that died at birth, or a worker's death where
+    /// that is to break the pool.
+    pub reason: Arc<String>,
 }
 
 /// A thread pool that can run nothing any more, or could not run this task.
@@ -173,6 +323,16 @@ pub enum Reason {
     /// It is broken.
     #[error(transparent)]
     Broken(#[from] BrokenExecutor),
+    /// It runs tasks in other processes, and this function was not declared there.
+    #[error(
+        "`{function}` cannot be called in another process: it is not among the functions that \
+         `process::init` was given (add it to `tasks![...]` there; a closure cannot cross, write a \
+         function)"
+    )]
+    NotDeclared {
+        /// The function's path, or the closure's.
+        function: &'static str,
+    },
 }
 
 /// A task that was not accepted, given back.
@@ -227,4 +387,13 @@ pub enum ConfigError {
     /// A queue without room accepts nothing.
     #[error("max_pending must be greater than 0; leave it out for an unbounded queue")]
     NoRoom,
+    /// Worker processes are this program started again, and would not know that they are workers.
+    #[error(
+        "worker processes need `manyhands::process::init(tasks![...])` as the first line of `main` \
+         (in tests, `manyhands::test_worker!`)"
+    )]
+    NotInitialised,
+    /// A worker would have to be replaced before its first task.
+    #[error("max_tasks_per_child must be greater than 0")]
+    NoTasksPerChild,
 }

@@ -5,11 +5,13 @@
 //! from [`submit`](Executor::submit) to [`run_to_results`](Executor::run_to_results), is written
 //! once, here, on top of these.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::crossing::Cross;
 use crate::errors::Refused;
-use crate::function::{Call, Fallible, Function, Plain};
+use crate::function::{Fallible, Function, Plain};
 use crate::future::{Core, Future};
 use crate::future_list::{FutureList, RunToResults};
 use crate::job::Job;
@@ -118,6 +120,7 @@ pub trait Executor: Send + Sync {
     /// assert_eq!(refused.task.1, (2, 5));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn submit<F, A>(&self, function: F, args: A) -> Result<Future<F::Output>, Refused<(F, A)>>
     where
         F: Function<A> + Send + 'static,
@@ -140,6 +143,7 @@ pub trait Executor: Send + Sync {
     /// assert!(future.exception(None)?.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn try_submit<F, A, T, E>(&self, function: F, args: A) -> Result<Future<T, E>, Refused<(F, A)>>
     where
         F: Function<A, Output = Result<T, E>> + Send + 'static,
@@ -164,6 +168,7 @@ pub trait Executor: Send + Sync {
     /// assert_eq!(future.result(None)?, 4);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn spawn<F, T>(&self, closure: F) -> Result<Future<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'static,
@@ -185,6 +190,7 @@ pub trait Executor: Send + Sync {
     /// assert_eq!(future.result(None)?, 17);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn try_spawn<F, T, E>(&self, closure: F) -> Result<Future<T, E>, Refused<F>>
     where
         F: FnOnce() -> Result<T, E> + Send + 'static,
@@ -207,6 +213,7 @@ pub trait Executor: Send + Sync {
     /// assert_eq!(lengths?, [3, 5]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn map<F, I, T>(&self, function: F, items: I) -> Map<'_, Self, I::IntoIter, Each<F>>
     where
         F: Fn(I::Item) -> T + Send + Sync + 'static,
@@ -227,6 +234,7 @@ pub trait Executor: Send + Sync {
     /// let numbers: Vec<_> = inline.try_map(str::parse::<u8>, ["7", "x", "9"]).collect();
     /// assert!(matches!(numbers[..], [Ok(7), Err(_)])); // the first error ends it
     /// ```
+    #[track_caller]
     fn try_map<F, I, T, E>(&self, function: F, items: I) -> Map<'_, Self, I::IntoIter, TryEach<F>>
     where
         F: Fn(I::Item) -> Result<T, E> + Send + Sync + 'static,
@@ -251,6 +259,7 @@ pub trait Executor: Send + Sync {
     /// assert_eq!(powers?, [32, 81]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn starmap<F, I, T>(&self, function: F, items: I) -> Map<'_, Self, I::IntoIter, Star<F>>
     where
         F: Function<I::Item, Output = T> + Clone + Send + Sync + 'static,
@@ -272,6 +281,7 @@ pub trait Executor: Send + Sync {
     /// let numbers: Vec<_> = inline.try_starmap(u8::from_str_radix, calls).collect();
     /// assert!(matches!(numbers[..], [Ok(255), Err(_)]));
     /// ```
+    #[track_caller]
     fn try_starmap<F, I, T, E>(
         &self,
         function: F,
@@ -304,6 +314,7 @@ pub trait Executor: Send + Sync {
     /// assert_eq!(list.successful_futures().count(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn run_to_futures<C, T, E>(
         &self,
         calls: impl IntoIterator<Item = C>,
@@ -337,6 +348,7 @@ pub trait Executor: Send + Sync {
     /// assert_eq!(results?, [1, 2]);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     fn run_to_results<C, T, E>(
         &self,
         calls: impl IntoIterator<Item = C>,
@@ -369,16 +381,32 @@ macro_rules! through_pointer {
 
 through_pointer!(&X, Box<X>, Arc<X>);
 
-/// Gives a call to an executor: one allocation holds its job and its promise.
+#[track_caller]
 fn start<X, C>(executor: &X, call: C) -> Result<Future<C::Value, C::Error>, Refused<C>>
 where
     X: Executor,
-    C: Call + Send + 'static,
+    C: Cross,
+    C::Value: Send + 'static,
+    C::Error: Send + Sync + 'static,
+{
+    start_from(Location::caller(), executor, call)
+}
+
+/// Gives a call to an executor: one allocation holds its job and its promise. `place` is where it was
+/// submitted.
+pub(crate) fn start_from<X, C>(
+    place: &'static Location<'static>,
+    executor: &X,
+    call: C,
+) -> Result<Future<C::Value, C::Error>, Refused<C>>
+where
+    X: Executor,
+    C: Cross,
     C::Value: Send + 'static,
     C::Error: Send + Sync + 'static,
 {
     let core: Arc<Core<C, C::Value, C::Error>> = Arc::new(Promise::new(Some(call)));
-    match executor.execute(Job::new(Arc::clone(&core) as _)) {
+    match executor.execute(Job::new(Arc::clone(&core) as _, place)) {
         Ok(()) => Ok(Future::task(core)),
         Err(refused) => match core.cancel() {
             Cancel::Now(Some(call), _) => Err(Refused { reason: refused.reason, task: call }),

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use crate::crossing::{Answer, Body, Cross, Declared, DecodeError, EncodeError, FunctionType};
 use crate::errors::Exception;
 use crate::panic;
 
@@ -83,6 +84,51 @@ impl<F: Function<A, Output = Result<T, E>>, A, T, E> Call for Fallible<F, A> {
 
     fn call(self) -> Result<T, E> {
         self.0.call(self.1)
+    }
+}
+
+impl<F, A> Cross for Plain<F, A>
+where
+    F: Function<A> + Send + 'static,
+    A: Send + 'static,
+    F::Output: 'static,
+{
+    fn function() -> FunctionType {
+        FunctionType::of::<F>()
+    }
+
+    fn pack(self, declared: &dyn Declared, body: &mut Body) -> Result<(), EncodeError> {
+        body.arguments(declared, self.1)
+    }
+
+    fn unpack(
+        declared: &dyn Declared,
+        answer: &mut Answer<'_>,
+    ) -> Result<Result<F::Output, Infallible>, DecodeError> {
+        Ok(Ok(answer.value(declared)?))
+    }
+}
+
+impl<F, A, T, E> Cross for Fallible<F, A>
+where
+    F: Function<A, Output = Result<T, E>> + Send + 'static,
+    A: Send + 'static,
+    T: 'static,
+    E: 'static,
+{
+    fn function() -> FunctionType {
+        FunctionType::of::<F>()
+    }
+
+    fn pack(self, declared: &dyn Declared, body: &mut Body) -> Result<(), EncodeError> {
+        body.arguments(declared, self.1)
+    }
+
+    fn unpack(
+        declared: &dyn Declared,
+        answer: &mut Answer<'_>,
+    ) -> Result<Result<T, E>, DecodeError> {
+        answer.value(declared)
     }
 }
 

@@ -34,6 +34,7 @@ pub struct FutureList<T: Send, E: Send + Sync> {
 
 impl<T: Send + 'static, E: Send + Sync + 'static> FutureList<T, E> {
     /// Submits all of `calls`; when one is refused, those before it are cancelled.
+    #[track_caller]
     pub(crate) fn submit<X, C>(
         executor: &X,
         calls: impl IntoIterator<Item = C>,

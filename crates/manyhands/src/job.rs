@@ -1,10 +1,12 @@
 //! `Job`: a task on its way to be run. One allocation holds it and its future.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
+use crate::crossing::{Cross, Remote};
 use crate::errors::{BrokenExecutor, Exception};
-use crate::function::{Call, attempt};
+use crate::function::attempt;
 use crate::future::{Core, Future, tell};
 use crate::panic;
 
@@ -36,7 +38,11 @@ use crate::panic;
 /// assert!(dropped.cancelled());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Job<'env>(Option<Arc<dyn Run + 'env>>);
+pub struct Job<'env> {
+    task: Option<Arc<dyn Run + 'env>>,
+    /// Where it was submitted.
+    place: &'static Location<'static>,
+}
 
 /// What a job does, whatever its function and types.
 pub(crate) trait Run: Send + Sync {
@@ -49,11 +55,14 @@ pub(crate) trait Run: Send + Sync {
     /// Cancels a task that will not be run.
     fn discard(self: Arc<Self>);
     fn fail(self: Arc<Self>, why: BrokenExecutor);
+    /// The same task for an executor that runs it in another process. `None`: it may borrow from this
+    /// one's stack.
+    fn remote(self: Arc<Self>) -> Option<Arc<dyn Remote>>;
 }
 
 impl<'env> Job<'env> {
-    pub(crate) fn new(task: Arc<dyn Run + 'env>) -> Self {
-        Self(Some(task))
+    pub(crate) fn new(task: Arc<dyn Run + 'env>, place: &'static Location<'static>) -> Self {
+        Self { task: Some(task), place }
     }
 
     /// Runs the task, here and now, and ends its future; does nothing if it was cancelled. A panic
@@ -63,7 +72,7 @@ impl<'env> Job<'env> {
     }
 
     pub(crate) fn run_with(mut self, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>> {
-        self.0.take().and_then(|task| task.run(publish))
+        self.task.take().and_then(|task| task.run(publish))
     }
 
     /// Ends its future with the exception that the executor is broken, without running the task.
@@ -88,15 +97,23 @@ impl<'env> Job<'env> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fail(mut self, why: BrokenExecutor) {
-        if let Some(task) = self.0.take() {
+        if let Some(task) = self.task.take() {
             task.fail(why);
         }
     }
 }
 
+impl Job<'static> {
+    /// For an executor that runs it in another process: the task and the place of its submit. From
+    /// here on, the task is the caller's to end.
+    pub(crate) fn into_remote(mut self) -> Option<(Arc<dyn Remote>, &'static Location<'static>)> {
+        self.task.take()?.remote().map(|task| (task, self.place))
+    }
+}
+
 impl Drop for Job<'_> {
     fn drop(&mut self) {
-        if let Some(task) = self.0.take() {
+        if let Some(task) = self.task.take() {
             task.discard();
         }
     }
@@ -125,7 +142,7 @@ where
 
 impl<C, T, E> Run for Core<C, T, E>
 where
-    C: Call<Value = T, Error = E> + Send + 'static,
+    C: Cross<Value = T, Error = E>,
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
@@ -153,6 +170,10 @@ where
                 || Future::task(Arc::clone(&self) as _),
             );
         }
+    }
+
+    fn remote(self: Arc<Self>) -> Option<Arc<dyn Remote>> {
+        Some(self)
     }
 }
 

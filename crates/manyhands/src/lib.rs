@@ -43,6 +43,8 @@
 //! its own kinds of jobs and threads on them.
 
 mod completion;
+#[doc(hidden)]
+pub mod crossing;
 mod errors;
 mod executor;
 mod function;
@@ -54,6 +56,7 @@ mod job;
 mod loom_models;
 mod map;
 mod panic;
+pub mod process;
 pub mod promise;
 pub mod ready;
 mod spin;
@@ -65,8 +68,8 @@ mod watchers;
 
 pub use completion::{AsCompleted, CompletionQueue, Unfinished, as_completed};
 pub use errors::{
-    BrokenExecutor, BrokenThreadPool, ConfigError, Exception, FutureError, InvalidState, Reason,
-    Refused,
+    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Exception, Exit,
+    FutureError, InvalidState, NotCrossed, Overrun, Reason, Refused, TaskInfo,
 };
 pub use executor::Executor;
 pub use function::Function;

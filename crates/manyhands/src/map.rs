@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::iter::{Fuse, FusedIterator};
 use std::num::NonZeroUsize;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::completion::CompletionQueue;
+use crate::crossing::{Answer, Body, Cross, Declared, DecodeError, EncodeError, FunctionType};
 use crate::errors::{Exception, FutureError, Reason};
-use crate::executor::Executor;
+use crate::executor::{Executor, start_from};
+use crate::function::Call;
 use crate::future::Future;
 use crate::panic;
 use crate::step::Step;
@@ -31,6 +34,8 @@ where
     S: Step<I::Item>,
 {
     executor: &'x X,
+    /// Where the map was called.
+    place: &'static Location<'static>,
     step: Arc<Shared<S>>,
     items: Fuse<I>,
     called: Instant,
@@ -110,9 +115,11 @@ where
     I::Item: Send + 'static,
     S: Step<I::Item>,
 {
+    #[track_caller]
     pub(crate) fn new(executor: &'x X, step: S, items: I) -> Self {
         Self {
             executor,
+            place: Location::caller(),
             step: Arc::new(Shared(Arc::new(step))),
             items: items.fuse(),
             called: Instant::now(),
@@ -276,8 +283,8 @@ where
             return false;
         }
         let size = chunk.len();
-        let step = Arc::clone(&self.step);
-        match self.executor.try_submit(run_chunk, (step, chunk)) {
+        let call = ChunkCall { step: Arc::clone(&self.step), chunk };
+        match start_from(self.place, self.executor, call) {
             Ok(future) => {
                 self.ahead += size;
                 self.in_flight.push(future);
@@ -286,7 +293,7 @@ where
             Err(refused) => {
                 let full = matches!(refused.reason, Reason::Full { .. });
                 if full && self.outstanding() > 0 {
-                    self.held = Some(refused.task.1.1);
+                    self.held = Some(refused.task.chunk);
                 } else {
                     self.failure = Some(FutureError::Refused(refused.reason));
                 }
@@ -579,20 +586,65 @@ impl<V, T, E> Chunk<V, T, E> {
 }
 
 /// The task of one chunk. A failure ends the chunk, and costs no result before it.
-#[allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
-fn run_chunk<S: Step<V>, V>(
+struct ChunkCall<S: Step<V>, V> {
     step: Arc<Shared<S>>,
     chunk: ChunkOf<S, V>,
-) -> Result<ValuesOf<S, V>, S::Error> {
-    let mut tray = match chunk {
-        Chunk::One(item) => return step.0.step(item).map(Values::One),
-        Chunk::Many(tray) => tray,
-    };
-    let Tray { items, values, failure } = &mut *tray;
-    *failure = match panic::catch(|| step.0.steps(items.drain(..), values)) {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(Exception::Error(Arc::new(error))),
-        Err(panic) => Some(Exception::Panic(panic)),
-    };
-    Ok(Values::Many(tray))
+}
+
+impl<S: Step<V>, V> Call for ChunkCall<S, V> {
+    type Value = ValuesOf<S, V>;
+    type Error = S::Error;
+
+    fn call(self) -> Result<ValuesOf<S, V>, S::Error> {
+        let mut tray = match self.chunk {
+            Chunk::One(item) => return self.step.0.step(item).map(Values::One),
+            Chunk::Many(tray) => tray,
+        };
+        let Tray { items, values, failure } = &mut *tray;
+        *failure = match panic::catch(|| self.step.0.steps(items.drain(..), values)) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Exception::Error(Arc::new(error))),
+            Err(panic) => Some(Exception::Panic(panic)),
+        };
+        Ok(Values::Many(tray))
+    }
+}
+
+impl<S: Step<V>, V: Send + 'static> Cross for ChunkCall<S, V> {
+    fn function() -> FunctionType {
+        S::function()
+    }
+
+    fn pack(self, declared: &dyn Declared, body: &mut Body) -> Result<(), EncodeError> {
+        match self.chunk {
+            Chunk::One(item) => S::pack(item, declared, body),
+            Chunk::Many(tray) => {
+                body.begin_chunk(tray.items.len(), S::FALLIBLE);
+                tray.items.into_iter().try_for_each(|item| S::pack(item, declared, body))
+            }
+        }
+    }
+
+    fn unpack(
+        declared: &dyn Declared,
+        answer: &mut Answer<'_>,
+    ) -> Result<Result<Self::Value, Self::Error>, DecodeError> {
+        let Some(count) = answer.chunk()? else {
+            return Ok(S::unpack(declared, answer)?.map(Values::One));
+        };
+        let mut tray = Box::new(Tray::default());
+        for _ in 0..count {
+            match S::unpack(declared, answer)? {
+                Ok(value) => tray.values.push(value),
+                Err(error) => {
+                    tray.failure = Some(Exception::Error(Arc::new(error)));
+                    break;
+                }
+            }
+        }
+        if tray.failure.is_none() {
+            tray.failure = answer.failure()?;
+        }
+        Ok(Ok(Values::Many(tray)))
+    }
 }

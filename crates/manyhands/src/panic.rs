@@ -4,9 +4,11 @@
 //! hook that is there. It notes the place for the thread and calls the other: what a panic prints,
 //! and to where, stays the program's own affair.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
 /// A task's panic.
@@ -26,6 +28,7 @@ pub struct Panic(Arc<Caught>);
 struct Caught {
     message: String,
     location: Option<String>,
+    backtrace: Option<String>,
 }
 
 impl Panic {
@@ -39,6 +42,21 @@ impl Panic {
     /// own after the first task ran.
     pub fn location(&self) -> Option<&str> {
         self.0.location.as_deref()
+    }
+
+    /// The way to that place, as [`Backtrace`] prints it: always for a task that panicked in a worker
+    /// process, unless `RUST_BACKTRACE` is `0`; in a thread only where `RUST_BACKTRACE` asks for it.
+    pub fn backtrace(&self) -> Option<&str> {
+        self.0.backtrace.as_deref()
+    }
+
+    /// One that was caught in another process.
+    pub(crate) fn from_parts(
+        message: String,
+        location: Option<String>,
+        backtrace: Option<String>,
+    ) -> Self {
+        Self(Arc::new(Caught { message, location, backtrace }))
     }
 }
 
@@ -63,8 +81,22 @@ impl fmt::Debug for Panic {
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
 }
+
+struct Place {
+    location: Option<String>,
+    backtrace: Option<String>,
+}
+
+/// Has a backtrace taken of every panic in this process that `catch` catches, also where
+/// `RUST_BACKTRACE` does not ask for one.
+pub(crate) fn take_backtraces() {
+    let refused = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value == "0");
+    ALWAYS.store(!refused, Ordering::Relaxed);
+}
+
+static ALWAYS: AtomicBool = AtomicBool::new(false);
 
 /// Calls `f`; a panic in it comes back as a value.
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
@@ -79,7 +111,9 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     let result = catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(outer);
     result.map_err(|payload| {
-        Panic(Arc::new(Caught { message: message_of(payload), location: PLACE.take() }))
+        let place = PLACE.take();
+        let (location, backtrace) = place.map_or((None, None), |at| (at.location, at.backtrace));
+        Panic::from_parts(message_of(payload), location, backtrace)
     })
 }
 
@@ -92,7 +126,7 @@ fn set_hook() {
 }
 
 /// `None` also in a thread so near its end that its locals are gone.
-fn take_place() -> Option<String> {
+fn take_place() -> Option<Place> {
     PLACE.try_with(RefCell::take).ok().flatten()
 }
 
@@ -106,9 +140,15 @@ pub(crate) fn drop_caught<T>(value: T) {
 }
 
 fn note_place(info: &PanicHookInfo<'_>) {
-    if CATCHING.get() {
-        let _ = PLACE.try_with(|place| place.replace(info.location().map(ToString::to_string)));
+    if !CATCHING.get() {
+        return;
     }
+    let always = ALWAYS.load(Ordering::Relaxed);
+    let backtrace = if always { Backtrace::force_capture() } else { Backtrace::capture() };
+    let backtrace =
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    let location = info.location().map(ToString::to_string);
+    let _ = PLACE.try_with(|place| place.replace(Some(Place { location, backtrace })));
 }
 
 fn message_of(payload: Box<dyn std::any::Any + Send>) -> String {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::vec::Drain;
 
+use crate::crossing::{Answer, Body, Declared, DecodeError, EncodeError, FunctionType};
 use crate::function::Function;
 
 /// Calls a function with one item of a map.
@@ -32,6 +33,25 @@ pub trait Step<V>: Send + Sync + 'static {
         }
         Ok(())
     }
+
+    /// Whether the function returns a `Result` whose `Err` ends a chunk.
+    #[doc(hidden)]
+    const FALLIBLE: bool;
+
+    /// The function, for an executor in another process.
+    #[doc(hidden)]
+    fn function() -> FunctionType;
+
+    /// Writes an item as the function's arguments.
+    #[doc(hidden)]
+    fn pack(item: V, declared: &dyn Declared, body: &mut Body) -> Result<(), EncodeError>;
+
+    /// Reads what the function returned.
+    #[doc(hidden)]
+    fn unpack(
+        declared: &dyn Declared,
+        answer: &mut Answer<'_>,
+    ) -> Result<Result<Self::Value, Self::Error>, DecodeError>;
 }
 
 /// `map`: the item is the argument.
@@ -52,6 +72,7 @@ pub struct TryStar<F>(pub(crate) F);
 
 impl<F, V, T> Step<V> for Each<F>
 where
+    V: 'static,
     F: Fn(V) -> T + Send + Sync + 'static,
     T: Send + 'static,
 {
@@ -67,10 +88,28 @@ where
         values.extend(items.map(&self.0));
         Ok(())
     }
+
+    const FALLIBLE: bool = false;
+
+    fn function() -> FunctionType {
+        FunctionType::of::<F>()
+    }
+
+    fn pack(item: V, declared: &dyn Declared, body: &mut Body) -> Result<(), EncodeError> {
+        body.arguments(declared, (item,))
+    }
+
+    fn unpack(
+        declared: &dyn Declared,
+        answer: &mut Answer<'_>,
+    ) -> Result<Result<T, Infallible>, DecodeError> {
+        Ok(Ok(answer.value(declared)?))
+    }
 }
 
 impl<F, V, T, E> Step<V> for TryEach<F>
 where
+    V: 'static,
     F: Fn(V) -> Result<T, E> + Send + Sync + 'static,
     T: Send + 'static,
     E: Send + Sync + 'static,
@@ -81,10 +120,28 @@ where
     fn step(&self, item: V) -> Result<T, E> {
         (self.0)(item)
     }
+
+    const FALLIBLE: bool = true;
+
+    fn function() -> FunctionType {
+        FunctionType::of::<F>()
+    }
+
+    fn pack(item: V, declared: &dyn Declared, body: &mut Body) -> Result<(), EncodeError> {
+        body.arguments(declared, (item,))
+    }
+
+    fn unpack(
+        declared: &dyn Declared,
+        answer: &mut Answer<'_>,
+    ) -> Result<Result<T, E>, DecodeError> {
+        answer.value(declared)
+    }
 }
 
 impl<F, V, T> Step<V> for Star<F>
 where
+    V: 'static,
     F: Function<V, Output = T> + Clone + Send + Sync + 'static,
     T: Send + 'static,
 {
@@ -94,10 +151,28 @@ where
     fn step(&self, item: V) -> Result<T, Infallible> {
         Ok(self.0.clone().call(item))
     }
+
+    const FALLIBLE: bool = false;
+
+    fn function() -> FunctionType {
+        FunctionType::of::<F>()
+    }
+
+    fn pack(item: V, declared: &dyn Declared, body: &mut Body) -> Result<(), EncodeError> {
+        body.arguments(declared, item)
+    }
+
+    fn unpack(
+        declared: &dyn Declared,
+        answer: &mut Answer<'_>,
+    ) -> Result<Result<T, Infallible>, DecodeError> {
+        Ok(Ok(answer.value(declared)?))
+    }
 }
 
 impl<F, V, T, E> Step<V> for TryStar<F>
 where
+    V: 'static,
     F: Function<V, Output = Result<T, E>> + Clone + Send + Sync + 'static,
     T: Send + 'static,
     E: Send + Sync + 'static,
@@ -107,5 +182,22 @@ where
 
     fn step(&self, item: V) -> Result<T, E> {
         self.0.clone().call(item)
+    }
+
+    const FALLIBLE: bool = true;
+
+    fn function() -> FunctionType {
+        FunctionType::of::<F>()
+    }
+
+    fn pack(item: V, declared: &dyn Declared, body: &mut Body) -> Result<(), EncodeError> {
+        body.arguments(declared, item)
+    }
+
+    fn unpack(
+        declared: &dyn Declared,
+        answer: &mut Answer<'_>,
+    ) -> Result<Result<T, E>, DecodeError> {
+        answer.value(declared)
     }
 }

@@ -5,11 +5,13 @@
 
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builder::Options;
 use super::pool::{Stats, Worker};
 use super::worker_loop::Workers;
+use crate::crossing::Remote;
 use crate::errors::{BrokenExecutor, Exception, Refused};
 
 use crate::function::{Call, Fallible, Plain, attempt};
@@ -70,6 +72,7 @@ impl<'scope> Scope<'scope, '_> {
     /// assert_eq!(words, ["one", "two"]);
     /// # Ok::<(), manyhands::ConfigError>(())
     /// ```
+    #[track_caller]
     pub fn spawn<F, T>(&self, closure: F) -> Result<Future<T>, Refused<F>>
     where
         F: FnOnce() -> T + Send + 'scope,
@@ -93,6 +96,7 @@ impl<'scope> Scope<'scope, '_> {
     /// assert_eq!(number?, 17);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[track_caller]
     pub fn try_spawn<F, T, E>(&self, closure: F) -> Result<Future<T, E>, Refused<F>>
     where
         F: FnOnce() -> Result<T, E> + Send + 'scope,
@@ -121,6 +125,7 @@ impl<'scope> Scope<'scope, '_> {
 
     /// The future knows nothing of the call, whose borrows its type would have to tell of; so this
     /// takes an allocation for each, where a task without borrows takes one for both.
+    #[track_caller]
     fn start<C>(&self, call: C) -> Result<Future<C::Value, C::Error>, Refused<C>>
     where
         C: Call + Send + 'scope,
@@ -129,7 +134,7 @@ impl<'scope> Scope<'scope, '_> {
     {
         let core = Arc::new(Promise::new(Some(())));
         let task = Arc::new(ScopedTask { core: Arc::clone(&core), call: Mutex::new(Some(call)) });
-        match self.accept(Job::new(Arc::clone(&task) as _)) {
+        match self.accept(Job::new(Arc::clone(&task) as _, Location::caller())) {
             Ok(()) => Ok(Future::bare(core)),
             Err(refused) => match task.call() {
                 Some(call) => Err(Refused { reason: refused.reason, task: call }),
@@ -210,5 +215,9 @@ where
                 || Future::bare(Arc::clone(&self.core)),
             );
         }
+    }
+
+    fn remote(self: Arc<Self>) -> Option<Arc<dyn Remote>> {
+        None
     }
 }

@@ -1,0 +1,256 @@
+//! Frames: what stands before the bytes of a call and of its outcome.
+//!
+//! ```text
+//! request   ticket u64 · function u64 · kind u8 · body u8      then the body
+//! answer    ticket u64 · nanoseconds u64 · kind u8 · body u8   then the body
+//! ```
+//!
+//! A request's body is the arguments, or for several calls at once (a chunk of a `map`) their number
+//! and the arguments of each. An answer's body is what the function returned; for a chunk the number
+//! of results, the results up to the first failure, and that failure; or the failure alone. A body that
+//! is too large for the transport lies in shared memory, and the frame says where.
+//!
+//! A parent reads answers that it does not trust: every length is held against what is there.
+
+use std::any::Any;
+
+use serde::{Deserialize, Serialize};
+
+use super::declared::{decode, encode};
+use super::{Declared, DecodeError, EncodeError};
+use crate::errors::Exception;
+use crate::panic::Panic;
+
+/// What a body holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// Of one call.
+    One = 0,
+    /// Of several calls.
+    Chunk = 1,
+    /// Of several calls, which an `Err` ends.
+    TryChunk = 2,
+    /// How a call failed.
+    Failed = 3,
+    /// No call: the worker is to leave.
+    Leave = 4,
+}
+
+impl Kind {
+    fn from_u8(byte: u8) -> Option<Self> {
+        let all = [Self::One, Self::Chunk, Self::TryChunk, Self::Failed, Self::Leave];
+        all.get(usize::from(byte)).copied()
+    }
+}
+
+/// Where a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Lies {
+    InTheFrame = 0,
+    InSharedMemory = 1,
+}
+
+const HEAD: usize = 18;
+
+/// The beginning of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RequestHead {
+    pub(crate) ticket: u64,
+    pub(crate) function: u64,
+    pub(crate) kind: Kind,
+    pub(crate) body: Lies,
+}
+
+impl RequestHead {
+    pub(crate) fn to_bytes(self) -> [u8; HEAD] {
+        head_to_bytes(self.ticket, self.function, self.kind, self.body)
+    }
+
+    pub(crate) fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
+        let (ticket, function, kind, body, rest) = parse_head(frame)?;
+        Some((Self { ticket, function, kind, body }, rest))
+    }
+}
+
+/// The beginning of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AnswerHead {
+    pub(crate) ticket: u64,
+    /// How long the call took.
+    pub(crate) nanos: u64,
+    pub(crate) kind: Kind,
+    pub(crate) body: Lies,
+}
+
+impl AnswerHead {
+    pub(crate) fn to_bytes(self) -> [u8; HEAD] {
+        head_to_bytes(self.ticket, self.nanos, self.kind, self.body)
+    }
+
+    pub(crate) fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
+        let (ticket, nanos, kind, body, rest) = parse_head(frame)?;
+        Some((Self { ticket, nanos, kind, body }, rest))
+    }
+}
+
+fn head_to_bytes(first: u64, second: u64, kind: Kind, body: Lies) -> [u8; HEAD] {
+    let mut bytes = [0; HEAD];
+    bytes[..8].copy_from_slice(&first.to_le_bytes());
+    bytes[8..16].copy_from_slice(&second.to_le_bytes());
+    bytes[16] = kind as u8;
+    bytes[17] = body as u8;
+    bytes
+}
+
+fn parse_head(frame: &[u8]) -> Option<(u64, u64, Kind, Lies, &[u8])> {
+    let (first, rest) = frame.split_first_chunk()?;
+    let (second, rest) = rest.split_first_chunk()?;
+    let ([kind, body], rest) = rest.split_first_chunk()?;
+    let body = match body {
+        0 => Lies::InTheFrame,
+        1 => Lies::InSharedMemory,
+        _ => return None,
+    };
+    Some((u64::from_le_bytes(*first), u64::from_le_bytes(*second), Kind::from_u8(*kind)?, body, rest))
+}
+
+/// A request's body, being written.
+#[derive(Debug)]
+pub struct Body {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Body {
+    /// Goes on behind what is in `bytes`.
+    pub(crate) fn after(bytes: Vec<u8>) -> Self {
+        Self { kind: Kind::One, bytes }
+    }
+
+    pub(crate) fn begin_chunk(&mut self, calls: usize, fallible: bool) {
+        self.kind = if fallible { Kind::TryChunk } else { Kind::Chunk };
+        let calls = u32::try_from(calls).expect("a chunk has fewer than four thousand million items");
+        self.bytes.extend(calls.to_le_bytes());
+    }
+
+    pub(crate) fn arguments<A: 'static>(
+        &mut self,
+        declared: &dyn Declared,
+        arguments: A,
+    ) -> Result<(), EncodeError> {
+        let mut arguments: Option<A> = Some(arguments);
+        declared.pack(&mut arguments as &mut dyn Any, &mut self.bytes)
+    }
+}
+
+/// An answer's body, being read.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// The number of results in it; `None` for that of a single call.
+    pub(crate) fn chunk(&mut self) -> Result<Option<u32>, DecodeError> {
+        if self.kind == Kind::One {
+            return Ok(None);
+        }
+        let Some((count, rest)) = self.bytes.split_first_chunk() else {
+            return Err(DecodeError("it ends before it says how many results there are".to_owned()));
+        };
+        self.bytes = rest;
+        Ok(Some(u32::from_le_bytes(*count)))
+    }
+
+    pub(crate) fn value<T: 'static>(&mut self, declared: &dyn Declared) -> Result<T, DecodeError> {
+        let mut output: Option<T> = None;
+        declared.unpack(&mut self.bytes, &mut output as &mut dyn Any)?;
+        output.ok_or_else(|| DecodeError("it is of another type than declared".to_owned()))
+    }
+
+    /// The failure that ended a chunk, behind its results.
+    pub(crate) fn failure<E>(&mut self) -> Result<Option<Exception<E>>, DecodeError> {
+        Ok(decode::<Option<Failure>>(&mut self.bytes)?.map(Failure::into_exception))
+    }
+}
+
+/// How a call failed in the worker, other than by returning an `Err`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Failure {
+    Panic { message: String, location: Option<String>, backtrace: Option<String> },
+    /// The arguments could not be read, or the function is not declared there.
+    Arguments(String),
+    /// The result could not be written.
+    Result(String),
+}
+
+impl Failure {
+    pub(crate) fn of_panic(panic: &Panic) -> Self {
+        Self::Panic {
+            message: panic.message().to_owned(),
+            location: panic.location().map(str::to_owned),
+            backtrace: panic.backtrace().map(str::to_owned),
+        }
+    }
+
+    pub(crate) fn write(failure: Option<&Self>, into: &mut Vec<u8>) {
+        encode(&failure, into).expect("texts can always be written");
+    }
+
+    /// The whole body of an answer of kind `Failed`.
+    pub(crate) fn read(mut body: &[u8]) -> Result<Option<Self>, DecodeError> {
+        decode(&mut body)
+    }
+
+    pub(crate) fn into_exception<E>(self) -> Exception<E> {
+        match self {
+            Self::Panic { message, location, backtrace } => {
+                Exception::Panic(Panic::from_parts(message, location, backtrace))
+            }
+            Self::Arguments(why) => Exception::not_crossed("the arguments", why),
+            Self::Result(why) => Exception::not_crossed("the result", why),
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn heads_come_back_as_they_were_written() {
+        let request =
+            RequestHead { ticket: 7, function: u64::MAX, kind: Kind::Chunk, body: Lies::InTheFrame };
+        let frame = [&request.to_bytes()[..], b"body"].concat();
+        assert_eq!(RequestHead::parse(&frame), Some((request, &b"body"[..])));
+        let answer =
+            AnswerHead { ticket: 7, nanos: 5, kind: Kind::Failed, body: Lies::InSharedMemory };
+        assert_eq!(AnswerHead::parse(&answer.to_bytes()), Some((answer, &b""[..])));
+    }
+
+    #[test]
+    fn a_torn_head_is_none() {
+        let whole =
+            RequestHead { ticket: 1, function: 2, kind: Kind::One, body: Lies::InTheFrame }.to_bytes();
+        for length in 0..whole.len() {
+            assert_eq!(RequestHead::parse(&whole[..length]), None, "{length} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_answers_are_errors(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some((head, body)) = AnswerHead::parse(&bytes) {
+                let mut answer = Answer { kind: head.kind, bytes: body };
+                let _ = answer.chunk();
+                let _ = answer.failure::<()>();
+            }
+            let _ = Failure::read(&bytes);
+        }
+    }
+}

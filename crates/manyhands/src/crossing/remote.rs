@@ -1,0 +1,105 @@
+//! A task of this process that runs in another: what the executor there may do with it.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use super::{Answer, Body, Cross, Declared, DecodeError, EncodeError, Failure, FunctionType, Kind};
+use crate::errors::Exception;
+use crate::future::{Core, Future, tell};
+use crate::job::{Run, end};
+use crate::panic;
+use crate::promise::Cancel;
+
+/// A task that can be sent away.
+pub(crate) trait Remote: Run {
+    fn function(&self) -> FunctionType;
+
+    /// Writes the arguments and lets go of them. `None`: the task was cancelled or has ended.
+    fn pack(&self, declared: &dyn Declared, body: &mut Body) -> Option<Result<(), EncodeError>>;
+
+    /// Its turn has come, on the executor of this number. `false`: it was cancelled, and must not run.
+    fn begin(&self, executor: NonZeroU32) -> bool;
+
+    /// Ends it with what the other process answered.
+    ///
+    /// # Errors
+    /// The bytes are none of an answer to this task; it has ended with that as its exception.
+    fn answer(
+        self: Arc<Self>,
+        declared: &dyn Declared,
+        kind: Kind,
+        body: &[u8],
+    ) -> Result<(), DecodeError>;
+
+    /// Ends it without an answer.
+    fn lose(self: Arc<Self>, why: Exception<std::convert::Infallible>);
+
+    /// Cancels it, even if it is running.
+    fn stop(self: Arc<Self>);
+}
+
+impl<C, T, E> Remote for Core<C, T, E>
+where
+    C: Cross<Value = T, Error = E>,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    fn function(&self) -> FunctionType {
+        C::function()
+    }
+
+    fn pack(&self, declared: &dyn Declared, body: &mut Body) -> Option<Result<(), EncodeError>> {
+        let call = self.send_away()?;
+        Some(match panic::catch(|| call.pack(declared, body)) {
+            Ok(packed) => packed,
+            Err(panic) => Err(EncodeError(panic.to_string())),
+        })
+    }
+
+    fn begin(&self, executor: NonZeroU32) -> bool {
+        Self::begin(self, Some(executor))
+    }
+
+    fn answer(
+        self: Arc<Self>,
+        declared: &dyn Declared,
+        kind: Kind,
+        body: &[u8],
+    ) -> Result<(), DecodeError> {
+        let read = match kind {
+            Kind::Failed => Failure::read(body).and_then(|failure| match failure {
+                Some(failure) => Ok(Err(failure.into_exception())),
+                None => Err(DecodeError("it has failed, and does not say how".to_owned())),
+            }),
+            _ => {
+                let mut answer = Answer { kind, bytes: body };
+                // Reading a value runs code of the program's.
+                match panic::catch(|| C::unpack(declared, &mut answer)) {
+                    Ok(Ok(Ok(value))) => Ok(Ok(value)),
+                    Ok(Ok(Err(error))) => Ok(Err(Exception::Error(Arc::new(error)))),
+                    Ok(Err(error)) => Err(error),
+                    Err(panic) => Err(DecodeError(panic.to_string())),
+                }
+            }
+        };
+        let (outcome, read) = match read {
+            Ok(outcome) => (outcome, Ok(())),
+            Err(error) => {
+                (Err(Exception::not_crossed("the result", error.0.clone())), Err(error))
+            }
+        };
+        end(&self, outcome, |_| (), || Future::task(Arc::clone(&self) as _));
+        read
+    }
+
+    fn lose(self: Arc<Self>, why: Exception<std::convert::Infallible>) {
+        end(&self, Err(why.widen()), |_| (), || Future::task(Arc::clone(&self) as _));
+    }
+
+    fn stop(self: Arc<Self>) {
+        if let (Cancel::Now(call, wake), _) = self.cancel_running() {
+            panic::drop_caught(call);
+            tell(wake, || Future::task(Arc::clone(&self) as _));
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Worker processes.
+
+pub use crate::crossing::Tasks;
