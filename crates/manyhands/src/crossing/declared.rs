@@ -241,7 +241,7 @@ impl postcard::ser_flavors::Flavor for Into<'_> {
 }
 
 /// The declared functions of a process, found by their types and by what they are called in frames.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Registry {
     by_type: HashMap<TypeId, Arc<dyn Declared>, BuildHasherDefault<Spread>>,
     by_id: HashMap<u64, Arc<dyn Declared>, BuildHasherDefault<Spread>>,

@@ -1,0 +1,126 @@
+//! A task as the manager of a pool of processes sees it, and the Rust host's.
+
+use std::num::NonZeroU32;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::crossing::{Declared, Kind, Remote};
+use crate::errors::{BrokenProcessPool, Crash, Exception, Exit, Overrun, TaskInfo};
+
+/// A task of the host's, which a worker process runs. Dropping one that has not ended cancels it.
+pub trait Task: Send + 'static {
+    /// Its turn has come, on the pool of this number. `false`: it was cancelled, and must not run.
+    fn begin(&self, pool: NonZeroU32) -> bool;
+
+    /// Ends it with the answer of the worker.
+    fn answer(self, kind: Kind, body: &[u8]);
+
+    /// Ends it without one. `request` is the body of its request.
+    fn lose(self, loss: Loss, request: &[u8]);
+
+    /// Whether it is the one that the host knows by this address.
+    fn is_at(&self, address: usize) -> bool;
+}
+
+/// How a task ended without an answer.
+#[derive(Clone, Debug)]
+pub enum Loss {
+    /// Its worker died.
+    Crashed {
+        /// The worker's place in the pool.
+        worker: u32,
+        /// Its process number.
+        pid: u32,
+        /// How it ended.
+        exit: Exit,
+        /// How long it had run the task.
+        ran: Duration,
+        /// How many workers the task has cost.
+        attempts: u32,
+    },
+    /// It ran for longer than it was allowed.
+    TimedOut {
+        /// The worker's place in the pool.
+        worker: u32,
+        /// What it was allowed.
+        timeout: Duration,
+        /// How long it had run.
+        ran: Duration,
+    },
+    /// It was cancelled.
+    Cancelled,
+    /// The pool is broken, or its link to the worker was.
+    Broken(Arc<String>),
+}
+
+/// A task of the Rust face.
+pub(super) struct RustTask {
+    task: Option<Arc<dyn Remote>>,
+    declared: Arc<dyn Declared>,
+    /// Where it was submitted.
+    place: &'static Location<'static>,
+}
+
+impl RustTask {
+    pub(super) fn new(
+        task: Arc<dyn Remote>,
+        declared: Arc<dyn Declared>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        Self { task: Some(task), declared, place }
+    }
+
+    fn info(&self, request: &[u8]) -> TaskInfo {
+        TaskInfo {
+            function: self.declared.function().name,
+            arguments: self.declared.show(request),
+            submitted: self.place,
+        }
+    }
+}
+
+impl Task for RustTask {
+    fn begin(&self, pool: NonZeroU32) -> bool {
+        self.task.as_ref().is_some_and(|task| task.begin(pool))
+    }
+
+    fn answer(mut self, kind: Kind, body: &[u8]) {
+        let Some(task) = self.task.take() else { return };
+        if let Err(error) = task.answer(&*self.declared, kind, body) {
+            let name = self.declared.function().name;
+            log::error!("the answer of a worker process to {name} could not be read: {}", error.0);
+        }
+    }
+
+    fn lose(mut self, loss: Loss, request: &[u8]) {
+        let why = match loss {
+            // Dropping it cancels it.
+            Loss::Cancelled => return,
+            Loss::Broken(reason) => Exception::Broken(BrokenProcessPool { reason }.into()),
+            Loss::Crashed { worker, pid, exit, ran, attempts } => {
+                let task = self.info(request);
+                Exception::Crashed(Arc::new(Crash { task, exit, pid, worker, ran, attempts }))
+            }
+            Loss::TimedOut { worker, timeout, ran } => {
+                let task = self.info(request);
+                Exception::TimedOut(Arc::new(Overrun { task, timeout, ran, worker }))
+            }
+        };
+        if let Some(task) = self.task.take() {
+            task.lose(why);
+        }
+    }
+
+    fn is_at(&self, address: usize) -> bool {
+        self.task.as_ref().is_some_and(|task| Arc::as_ptr(task).addr() == address)
+    }
+}
+
+impl Drop for RustTask {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.stop();
+        }
+    }
+}
