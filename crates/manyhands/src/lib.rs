@@ -56,6 +56,7 @@ mod job;
 mod loom_models;
 mod map;
 mod panic;
+#[cfg(all(target_os = "linux", not(loom)))]
 pub mod process;
 pub mod promise;
 pub mod ready;

@@ -1,3 +1,20 @@
-//! Worker processes.
+//! Worker processes: the program starts itself again and hands the copies work.
+//!
+//! What is here knows processes, pipes and frames of bytes, and nothing of tasks.
+//!
+//! | for | see |
+//! |---|---|
+//! | how frames reach a worker and answers come back | [`link`] |
+//! | starting a worker | [`launch`] |
+//! | what it is to the parent: alive, or how it ended | [`child`] |
+//! | what both sides say before the first task | [`birth`] |
+//! | what a newborn prints while it is being born | [`last_lines`] |
+//! | what the parent's manager thread sleeps on | [`watch`] |
 
-pub use crate::crossing::Tasks;
+pub mod birth;
+pub mod child;
+pub mod last_lines;
+pub mod launch;
+pub mod link;
+mod stream;
+pub mod watch;

@@ -1,0 +1,93 @@
+//! THE CRASH DETECTOR: what the parent's manager thread sleeps on.
+//!
+//! One `poll` over everything that can happen: the doorbell, the death of a worker, whoever is being
+//! born, links that are not in shared memory. It says what is ready, and decides nothing.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+
+use super::stream::poll_for;
+
+/// What can be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Somebody has rung.
+    Doorbell,
+    /// The process of this seat has ended. Its link may still hold answers that have come in since
+    /// the look began: receive them all before the worker counts as dead.
+    Died(u32),
+    /// The birth of this seat's worker can go on.
+    Birth(u32),
+    /// This seat's worker has printed something on its way into the world.
+    Stderr(u32),
+    /// This seat's link wants [`receive`](super::link::Link::receive) to be called.
+    Link(u32),
+}
+
+/// Something to look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched<'fd> {
+    /// What it means when it is ready.
+    pub seen: Seen,
+    /// What to look at.
+    pub fd: BorrowedFd<'fd>,
+    /// For what. Errors and hang-ups count always.
+    pub flags: PollFlags,
+}
+
+/// Looks and sleeps. It keeps its lists from call to call.
+#[derive(Default)]
+pub struct Watch {
+    fds: Vec<PollFd<'static>>,
+    whose: Vec<Seen>,
+}
+
+impl Watch {
+    /// One that looks at nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sleeps until one of `watched` is ready, or for so long; without a `timeout`, as long as it
+    /// takes. Puts what is ready into `seen`, in place of what is there, in the order of `watched`.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to poll.
+    pub fn look<'fd>(
+        &mut self,
+        watched: impl IntoIterator<Item = Watched<'fd>>,
+        timeout: Option<Duration>,
+        seen: &mut Vec<Seen>,
+    ) -> io::Result<()> {
+        seen.clear();
+        self.whose.clear();
+        let mut fds = recycle(std::mem::take(&mut self.fds));
+        for Watched { seen, fd, flags } in watched {
+            self.whose.push(seen);
+            fds.push(PollFd::from_borrowed_fd(fd, flags));
+        }
+        let polled = poll_for(&mut fds, timeout);
+        let ready = |(_, fd): &(&Seen, &PollFd<'_>)| !fd.revents().is_empty();
+        seen.extend(self.whose.iter().zip(&fds).filter(ready).map(|(&seen, _)| seen));
+        self.fds = recycle(fds);
+        polled?;
+        Ok(())
+    }
+}
+
+/// An empty list in the same memory, for descriptors that live as long as the next look.
+fn recycle<'new>(mut fds: Vec<PollFd<'_>>) -> Vec<PollFd<'new>> {
+    fds.clear();
+    fds.into_iter().map(|_| unreachable!("the list is empty")).collect()
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("whose", &self.whose).finish_non_exhaustive()
+    }
+}
