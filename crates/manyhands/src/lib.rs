@@ -54,6 +54,7 @@ mod job;
 mod loom_models;
 mod map;
 mod panic;
+pub mod process;
 pub mod promise;
 pub mod ready;
 mod spin;

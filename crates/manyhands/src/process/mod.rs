@@ -1,0 +1,3 @@
+//! Worker processes: tasks that run in another address space.
+
+pub mod supervisor;
