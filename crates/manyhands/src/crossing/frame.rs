@@ -1,9 +1,11 @@
 //! Frames: what stands before the bytes of a call and of its outcome.
 //!
 //! ```text
-//! request   ticket u64 · function u64 · kind u8 · body u8      then the body
-//! answer    ticket u64 · nanoseconds u64 · kind u8 · body u8   then the body
+//! request   function u64 · kind u8 · body u8      then the body
+//! answer    nanoseconds u64 · kind u8 · body u8   then the body
 //! ```
+//!
+//! No frame says which task it belongs to: a worker answers in the order in which it is asked.
 //!
 //! A request's body is the arguments, or for several calls at once (a chunk of a `map`) their number
 //! and the arguments of each. An answer's body is what the function returned; for a chunk the number
@@ -52,12 +54,11 @@ pub(crate) enum Lies {
     InSharedMemory = 1,
 }
 
-const HEAD: usize = 18;
+const HEAD: usize = 10;
 
 /// The beginning of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RequestHead {
-    pub(crate) ticket: u64,
     pub(crate) function: u64,
     pub(crate) kind: Kind,
     pub(crate) body: Lies,
@@ -65,19 +66,18 @@ pub(crate) struct RequestHead {
 
 impl RequestHead {
     pub(crate) fn to_bytes(self) -> [u8; HEAD] {
-        head_to_bytes(self.ticket, self.function, self.kind, self.body)
+        head_to_bytes(self.function, self.kind, self.body)
     }
 
     pub(crate) fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
-        let (ticket, function, kind, body, rest) = parse_head(frame)?;
-        Some((Self { ticket, function, kind, body }, rest))
+        let (function, kind, body, rest) = parse_head(frame)?;
+        Some((Self { function, kind, body }, rest))
     }
 }
 
 /// The beginning of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AnswerHead {
-    pub(crate) ticket: u64,
     /// How long the call took.
     pub(crate) nanos: u64,
     pub(crate) kind: Kind,
@@ -86,34 +86,32 @@ pub(crate) struct AnswerHead {
 
 impl AnswerHead {
     pub(crate) fn to_bytes(self) -> [u8; HEAD] {
-        head_to_bytes(self.ticket, self.nanos, self.kind, self.body)
+        head_to_bytes(self.nanos, self.kind, self.body)
     }
 
     pub(crate) fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
-        let (ticket, nanos, kind, body, rest) = parse_head(frame)?;
-        Some((Self { ticket, nanos, kind, body }, rest))
+        let (nanos, kind, body, rest) = parse_head(frame)?;
+        Some((Self { nanos, kind, body }, rest))
     }
 }
 
-fn head_to_bytes(first: u64, second: u64, kind: Kind, body: Lies) -> [u8; HEAD] {
+fn head_to_bytes(number: u64, kind: Kind, body: Lies) -> [u8; HEAD] {
     let mut bytes = [0; HEAD];
-    bytes[..8].copy_from_slice(&first.to_le_bytes());
-    bytes[8..16].copy_from_slice(&second.to_le_bytes());
-    bytes[16] = kind as u8;
-    bytes[17] = body as u8;
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    bytes[8] = kind as u8;
+    bytes[9] = body as u8;
     bytes
 }
 
-fn parse_head(frame: &[u8]) -> Option<(u64, u64, Kind, Lies, &[u8])> {
-    let (first, rest) = frame.split_first_chunk()?;
-    let (second, rest) = rest.split_first_chunk()?;
+fn parse_head(frame: &[u8]) -> Option<(u64, Kind, Lies, &[u8])> {
+    let (number, rest) = frame.split_first_chunk()?;
     let ([kind, body], rest) = rest.split_first_chunk()?;
     let body = match body {
         0 => Lies::InTheFrame,
         1 => Lies::InSharedMemory,
         _ => return None,
     };
-    Some((u64::from_le_bytes(*first), u64::from_le_bytes(*second), Kind::from_u8(*kind)?, body, rest))
+    Some((u64::from_le_bytes(*number), Kind::from_u8(*kind)?, body, rest))
 }
 
 /// A request's body, being written.
@@ -225,18 +223,18 @@ mod tests {
     #[test]
     fn heads_come_back_as_they_were_written() {
         let request =
-            RequestHead { ticket: 7, function: u64::MAX, kind: Kind::Chunk, body: Lies::InTheFrame };
+            RequestHead { function: u64::MAX, kind: Kind::Chunk, body: Lies::InTheFrame };
         let frame = [&request.to_bytes()[..], b"body"].concat();
         assert_eq!(RequestHead::parse(&frame), Some((request, &b"body"[..])));
         let answer =
-            AnswerHead { ticket: 7, nanos: 5, kind: Kind::Failed, body: Lies::InSharedMemory };
+            AnswerHead { nanos: 5, kind: Kind::Failed, body: Lies::InSharedMemory };
         assert_eq!(AnswerHead::parse(&answer.to_bytes()), Some((answer, &b""[..])));
     }
 
     #[test]
     fn a_torn_head_is_none() {
         let whole =
-            RequestHead { ticket: 1, function: 2, kind: Kind::One, body: Lies::InTheFrame }.to_bytes();
+            RequestHead { function: 2, kind: Kind::One, body: Lies::InTheFrame }.to_bytes();
         for length in 0..whole.len() {
             assert_eq!(RequestHead::parse(&whole[..length]), None, "{length} bytes");
         }

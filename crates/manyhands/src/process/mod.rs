@@ -17,4 +17,5 @@ pub mod last_lines;
 pub mod launch;
 pub mod link;
 mod stream;
+pub mod supervisor;
 pub mod watch;

@@ -1,0 +1,254 @@
+//! Who gets the next task: the way of a task from the queue through a lane to its answer, and who is
+//! launched, moved or retired for it.
+
+use std::time::{Duration, Instant};
+
+use super::orders::{Order, Seat, Ticket};
+use super::worker::{Phase, Why};
+use super::{Loss, Supervisor};
+
+impl<C> Supervisor<C> {
+    /// Restores what holds between two events: nothing is queued while a worker has room, nothing
+    /// lies ahead while one is idle, and somebody is launched for what waits.
+    #[inline]
+    pub(super) fn dispatch(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        while self.tasks.queued() > 0
+            && let Some(seat) = self.pick()
+        {
+            self.send(seat, now, orders);
+        }
+        if self.in_lanes > self.busy && !self.idle.is_empty() {
+            self.share(orders);
+        }
+        if self.live < self.options.max_workers.get() && self.idle.is_empty() {
+            self.launch(now, orders);
+        }
+        if self.closed && self.tasks.open() == 0 {
+            self.wind_down(orders);
+        }
+    }
+
+    /// An idle worker, or the one that has least in its lane.
+    #[inline]
+    fn pick(&mut self) -> Option<Seat> {
+        if let Some(seat) = self.idle.pop() {
+            self.full = false;
+            return Some(seat);
+        }
+        if self.full {
+            return None;
+        }
+        let with_room = self.seats().filter(|seat| {
+            let worker = &self.workers[seat.index()];
+            worker.has_room(&self.options)
+        });
+        let seat = with_room.min_by_key(|seat| self.workers[seat.index()].lane.len());
+        self.full = seat.is_none();
+        seat
+    }
+
+    #[inline]
+    fn send(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
+        let Some(ticket) = self.tasks.send_next(seat) else { return };
+        let worker = &mut self.workers[seat.index()];
+        worker.push(ticket);
+        self.in_lanes += 1;
+        if worker.lane.len() == 1 {
+            self.busy += 1;
+            self.restart_clock(seat, ticket, now);
+        }
+        orders.push(Order::Send(seat, ticket));
+    }
+
+    #[inline]
+    fn restart_clock(&mut self, seat: Seat, oldest: Ticket, now: Instant) {
+        let worker = &mut self.workers[seat.index()];
+        worker.restart_clock(now, self.tasks.timeout(oldest));
+        let deadline = worker.deadline;
+        if deadline.is_some() {
+            self.note_deadline(deadline);
+        }
+    }
+
+    pub(super) fn ready(&mut self, seat: Seat) {
+        self.births = 0;
+        self.pause = None;
+        if self.phase(seat) == Phase::Starting {
+            self.shift(seat, Phase::Ready);
+            self.workers[seat.index()].was_ready = true;
+            self.idle.push(seat);
+        }
+    }
+
+    #[inline]
+    pub(super) fn answered(
+        &mut self,
+        seat: Seat,
+        took: Duration,
+        now: Instant,
+        orders: &mut Vec<Order>,
+    ) {
+        let worker = &mut self.workers[seat.index()];
+        let Some(ticket) = worker.pop(took, &self.options) else {
+            let reason = "a worker has answered a task that it had not been given";
+            return self.link_broken(seat, reason.to_owned(), orders);
+        };
+        self.in_lanes -= 1;
+        self.fruitless = 0;
+        if self.tasks.end(ticket) {
+            self.completed += 1;
+            orders.push(Order::Settle(ticket));
+        } else {
+            orders.push(Order::Discard);
+        }
+        let worker = &mut self.workers[seat.index()];
+        if let Some(&next) = worker.lane.front() {
+            self.restart_clock(seat, next, now);
+        } else {
+            self.busy -= 1;
+            if worker.phase == Phase::Asked {
+                worker.phase = Phase::Ready;
+            }
+        }
+        self.refill(seat, now, orders);
+    }
+
+    /// Gives a worker that has got room what is queued: nobody else has any.
+    #[inline]
+    pub(super) fn refill(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
+        while self.tasks.queued() > 0 && self.workers[seat.index()].has_room(&self.options) {
+            self.send(seat, now, orders);
+        }
+        let worker = &self.workers[seat.index()];
+        if worker.phase != Phase::Ready {
+            return;
+        }
+        if worker.lane.is_empty() {
+            self.rest(seat, orders);
+        } else if worker.has_room(&self.options) {
+            self.full = false;
+        }
+    }
+
+    /// A worker in service has nothing in its lane.
+    fn rest(&mut self, seat: Seat, orders: &mut Vec<Order>) {
+        let worker = &mut self.workers[seat.index()];
+        worker.blocked = false;
+        worker.deadline = None;
+        if worker.is_used_up(&self.options) {
+            worker.phase = Phase::Retired;
+            orders.push(Order::Retire(seat));
+        } else {
+            self.idle.push(seat);
+        }
+    }
+
+    pub(super) fn no_room(&mut self, seat: Seat, ticket: Ticket, orders: &mut Vec<Order>) {
+        let worker = &mut self.workers[seat.index()];
+        if !worker.remove(ticket) {
+            return;
+        }
+        worker.blocked = true;
+        self.in_lanes -= 1;
+        if !worker.lane.is_empty() {
+            if !self.tasks.has_ended(ticket) {
+                self.tasks.put_back(ticket);
+            }
+            return;
+        }
+        self.busy -= 1;
+        if worker.phase == Phase::Ready {
+            self.rest(seat, orders);
+        }
+        // No answer will ever make more room than this.
+        if self.tasks.end(ticket) {
+            let reason = "the task does not fit into the link to a worker, even an empty one";
+            orders.push(Order::Lose(ticket, Loss::Broken(reason.to_owned().into())));
+        }
+    }
+
+    pub(super) fn withdrawn(&mut self, seat: Seat, ticket: Ticket, orders: &mut Vec<Order>) {
+        let worker = &mut self.workers[seat.index()];
+        if worker.remove(ticket) {
+            self.in_lanes -= 1;
+            if worker.lane.is_empty() {
+                self.busy -= 1;
+                if worker.phase == Phase::Ready {
+                    self.rest(seat, orders);
+                }
+            } else {
+                self.full = false;
+            }
+        }
+        self.lose(ticket, Loss::Cancelled, orders);
+    }
+
+    /// Has half of the fullest lane taken back for a worker that is idle.
+    fn share(&mut self, orders: &mut Vec<Order>) {
+        let Some(thief) = self.idle.last() else { return };
+        let room = self.workers[thief.index()].room(&self.options);
+        let Some(fullest) = self.seats().max_by_key(|seat| self.workers[seat.index()].ahead())
+        else {
+            return;
+        };
+        let worker = &mut self.workers[fullest.index()];
+        let most = worker.ahead().div_ceil(2).min(room);
+        if most > 0 {
+            worker.taking = Some((Why::Move, most));
+            orders.push(Order::TakeBack(fullest, most));
+        }
+    }
+
+    pub(super) fn taken_back(
+        &mut self,
+        seat: Seat,
+        count: u32,
+        now: Instant,
+        orders: &mut Vec<Order>,
+    ) {
+        let worker = &mut self.workers[seat.index()];
+        let Some((why, most)) = worker.taking.take() else { return };
+        let taken = worker.take_back(count.min(most), most);
+        let left = worker.lane.back().copied();
+        self.in_lanes -= taken.len();
+        self.busy -= usize::from(left.is_none() && !taken.is_empty());
+        for ticket in taken.iter().rev().filter(|_| why != Why::Cancel) {
+            if !self.tasks.has_ended(*ticket) {
+                self.tasks.put_back(*ticket);
+            }
+        }
+        for ticket in taken.into_iter().filter(|_| why == Why::Cancel) {
+            self.lose(ticket, Loss::Cancelled, orders);
+        }
+        if self.phase(seat) != Phase::Ready {
+            return;
+        }
+        match left {
+            // All behind it is taken back, so what it runs has ended.
+            Some(newest) if self.tasks.has_ended(newest) => self.ask_to_stop(seat, now, orders),
+            Some(_) => self.full = false,
+            // It has not even begun its task in time: whatever holds it up, it runs nothing.
+            None if why == Why::Overdue => self.retire_within_grace(seat, now, orders),
+            None => self.rest(seat, orders),
+        }
+    }
+
+    /// Launches workers for what waits.
+    fn launch(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        let wanted = self.tasks.queued() + (self.in_lanes - self.busy);
+        while self.live < self.options.max_workers.get()
+            && (self.starting as usize) < wanted
+            && !self.is_paused(now)
+        {
+            let vacant = self.seats().find(|seat| self.phase(*seat) == Phase::Vacant);
+            let seat = vacant.unwrap_or_else(|| {
+                self.workers.push(super::Worker::vacant());
+                Seat(u32::try_from(self.workers.len() - 1).unwrap_or(u32::MAX))
+            });
+            self.restarted += u64::from(vacant.is_some());
+            self.workers[seat.index()].reset(&self.options);
+            self.shift(seat, Phase::Starting);
+            orders.push(Order::Launch(seat));
+        }
+    }
+}

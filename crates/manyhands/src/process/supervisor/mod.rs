@@ -1,0 +1,278 @@
+//! Which worker process gets which task, when workers are launched, retired, signalled and replaced,
+//! and how each task ends: a function from events to orders, without I/O, clock or threads.
+//!
+//! The shell around it owns the processes and, for each of them, a *lane*: a queue of frames, from
+//! which the worker takes (*begins*) one at a time, and which it answers in order. It calls
+//! [`on`](Supervisor::on) for whatever happens, under one lock, and carries out the orders at once.
+//!
+//! ```
+//! use manyhands::process::supervisor::{Event, OnCrash, Options, Order, Rules, Supervisor};
+//! use std::num::NonZeroU32;
+//! use std::time::{Duration, Instant};
+//!
+//! let mut supervisor = Supervisor::new(Options {
+//!     max_workers: NonZeroU32::MIN,
+//!     capacity: NonZeroU32::new(256).unwrap(),
+//!     on_crash: OnCrash::Isolate,
+//!     retries: 0,
+//!     max_tasks_per_child: None,
+//!     births: NonZeroU32::new(3).unwrap(),
+//!     grace: Duration::from_secs(1),
+//! });
+//! let (now, mut orders) = (Instant::now(), Vec::new());
+//!
+//! let task = supervisor.submit("a task", Rules::default(), now, &mut orders).unwrap();
+//! let [Order::Launch(seat)] = orders[..] else { panic!("{orders:?}") };
+//!
+//! orders.clear();
+//! supervisor.on(Event::Ready(seat), now, &mut orders);
+//! assert_eq!(orders, [Order::Send(seat, task)]);
+//!
+//! orders.clear();
+//! supervisor.on(Event::Answered(seat, Duration::from_millis(1)), now, &mut orders);
+//! assert_eq!(orders, [Order::Settle(task)]);
+//! assert_eq!(supervisor.take(task), Some("a task"));
+//! ```
+//!
+//! # Rules
+//!
+//! 1. **A task ends once**: by one [`Order::Settle`] or one [`Order::Lose`].
+//! 2. **No task waits behind another while a worker is idle.** What lies ahead in a lane, because
+//!    tasks are short or all workers were busy, is taken back for the worker that has nothing to do.
+//! 3. **Workers are launched on demand**: never more than there are tasks that wait.
+//! 4. **Only what a dead worker had begun is lost**, or run again if it may be; the rest goes in front
+//!    of the queue.
+//! 5. **A task that must end is ended at once for its caller**, and its worker is asked to stop, then
+//!    terminated, then killed. If it answers when it is asked, it stays in service.
+
+mod dispatch;
+mod ends;
+mod orders;
+mod shutdown;
+mod tasks;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use orders::{Event, Exit, Loss, OnCrash, Options, Order, Rules, Seat, Stats, Ticket};
+use tasks::Tasks;
+use worker::{Phase, Worker};
+
+/// The supervisor of one pool of processes, whose tasks have payloads of type `C`.
+#[derive(Debug)]
+pub struct Supervisor<C> {
+    options: Options,
+    tasks: Tasks<C>,
+    /// One for each seat that was ever used.
+    workers: Vec<Worker>,
+    /// Those that are ready and have nothing in their lanes.
+    idle: Vec<Seat>,
+    /// No worker is known to have room: none need be looked for.
+    full: bool,
+    /// Frames in all lanes.
+    in_lanes: usize,
+    /// Lanes that are not empty.
+    busy: usize,
+    /// Seats that are not vacant.
+    live: u32,
+    starting: u32,
+    /// Not after the first of all deadlines.
+    earliest: Option<Instant>,
+    /// Deaths before ready, in a row.
+    births: u32,
+    /// Deaths in a row of workers that were ready but had begun nothing of what they were sent.
+    fruitless: u32,
+    /// Until when nobody is launched, after too many such deaths.
+    pause: Option<Instant>,
+    closed: bool,
+    done: bool,
+    broken: Option<Arc<String>>,
+    completed: u64,
+    crashed: u64,
+    restarted: u64,
+}
+
+impl<C> Supervisor<C> {
+    /// A pool without workers or tasks.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            tasks: Tasks::new(),
+            workers: Vec::new(),
+            idle: Vec::new(),
+            full: true,
+            in_lanes: 0,
+            busy: 0,
+            live: 0,
+            starting: 0,
+            earliest: None,
+            births: 0,
+            fruitless: 0,
+            pause: None,
+            closed: false,
+            done: false,
+            broken: None,
+            completed: 0,
+            crashed: 0,
+            restarted: 0,
+        }
+    }
+
+    /// Accepts a task. Its payload is kept until it has ended and is [taken](Self::take).
+    ///
+    /// # Errors
+    /// The payload, if the pool is closed or broken.
+    pub fn submit(
+        &mut self,
+        payload: C,
+        rules: Rules,
+        now: Instant,
+        orders: &mut Vec<Order>,
+    ) -> Result<Ticket, C> {
+        if self.closed {
+            return Err(payload);
+        }
+        let ticket = self.tasks.add(payload, rules, self.options.retries);
+        self.dispatch(now, orders);
+        Ok(ticket)
+    }
+
+    /// Takes notice of an event, and adds what is to be done about it to `orders`.
+    ///
+    /// They are to be carried out before the next event from outside. What carrying them out yields
+    /// ([`Event::TakenBack`], [`Event::NoRoom`], [`Event::Withdrawn`], [`Event::LaunchFailed`]) is fed in as it comes, and
+    /// the orders that this gives are carried out last.
+    pub fn on(&mut self, event: Event, now: Instant, orders: &mut Vec<Order>) {
+        if let Some(seat) = event.seat()
+            && self.phase(seat) == Phase::Vacant
+        {
+            return;
+        }
+        match event {
+            Event::Answered(seat, took) => self.answered(seat, took, now, orders),
+            Event::Ready(seat) => self.ready(seat),
+            Event::LaunchFailed(seat, reason) => self.launch_failed(seat, &reason, now, orders),
+            Event::InitializerFailed(seat, reason) => {
+                self.initializer_failed(seat, &reason, orders);
+            }
+            Event::NoRoom(seat, ticket) => self.no_room(seat, ticket, orders),
+            Event::Withdrawn(seat, ticket) => self.withdrawn(seat, ticket, orders),
+            Event::TakenBack(seat, count) => self.taken_back(seat, count, now, orders),
+            Event::Left { seat, exit, claimed } => self.left(seat, exit, claimed, now, orders),
+            Event::Cancel(ticket) => self.cancel(ticket, orders),
+            Event::LinkBroken(seat, reason) => self.link_broken(seat, reason, orders),
+            Event::Close { cancel } => self.close(cancel, orders),
+            Event::Terminate => self.terminate(now, orders),
+            Event::Kill => self.kill(orders),
+            Event::Tick => self.tick(now, orders),
+        }
+        self.dispatch(now, orders);
+    }
+
+    /// What was submitted, as long as it has not been taken.
+    pub fn payload(&self, ticket: Ticket) -> Option<&C> {
+        self.tasks.payload(ticket)
+    }
+
+    /// What was submitted, as long as it has not been taken.
+    pub fn payload_mut(&mut self, ticket: Ticket) -> Option<&mut C> {
+        self.tasks.payload_mut(ticket)
+    }
+
+    /// Takes back what was submitted, once the task has ended. The ticket is void from then on.
+    pub fn take(&mut self, ticket: Ticket) -> Option<C> {
+        self.tasks.take(ticket)
+    }
+
+    /// The tasks that lie in a lane at this moment.
+    pub fn sent(&self) -> impl Iterator<Item = Ticket> {
+        self.workers.iter().flat_map(|worker| &worker.lane).copied()
+    }
+
+    /// When [`Event::Tick`] is due at the latest. It may turn out to be too early, never too late.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.earliest
+    }
+
+    /// Why the pool is broken, if it is.
+    pub fn broken(&self) -> Option<&Arc<String>> {
+        self.broken.as_ref()
+    }
+
+    /// What goes on at this moment.
+    pub fn stats(&self) -> Stats {
+        let running = |worker: &&Worker| {
+            worker.lane.front().is_some_and(|ticket| !self.tasks.has_ended(*ticket))
+        };
+        let sent = self.workers.iter().flat_map(|worker| &worker.lane);
+        let running = self.workers.iter().filter(running).count();
+        Stats {
+            workers: self.live as usize,
+            starting: self.starting as usize,
+            idle: self.idle.len(),
+            pending: self.tasks.queued() + sent.filter(|t| !self.tasks.has_ended(**t)).count()
+                - running,
+            running,
+            completed: self.completed,
+            crashed: self.crashed,
+            restarted: self.restarted,
+        }
+    }
+
+    fn phase(&self, seat: Seat) -> Phase {
+        self.workers.get(seat.index()).map_or(Phase::Vacant, |worker| worker.phase)
+    }
+
+    fn seats(&self) -> impl Iterator<Item = Seat> + use<C> {
+        (0..u32::try_from(self.workers.len()).unwrap_or(u32::MAX)).map(Seat)
+    }
+
+    /// Moves a worker on in its life, and keeps the counts.
+    fn shift(&mut self, seat: Seat, phase: Phase) {
+        let worker = &mut self.workers[seat.index()];
+        let before = std::mem::replace(&mut worker.phase, phase);
+        worker.deadline = None;
+        match before {
+            Phase::Vacant => self.live += 1,
+            Phase::Starting => self.starting -= 1,
+            Phase::Ready if worker.lane.is_empty() => self.idle.retain(|idle| *idle != seat),
+            _ => (),
+        }
+        match phase {
+            Phase::Vacant => self.live -= 1,
+            Phase::Starting => self.starting += 1,
+            _ => (),
+        }
+    }
+
+    fn set_deadline(&mut self, seat: Seat, deadline: Option<Instant>) {
+        self.workers[seat.index()].deadline = deadline;
+        self.note_deadline(deadline);
+    }
+
+    fn note_deadline(&mut self, deadline: Option<Instant>) {
+        self.earliest = self.earliest.into_iter().chain(deadline).min();
+    }
+}
+
+impl Event {
+    fn seat(&self) -> Option<Seat> {
+        match self {
+            Event::Ready(seat)
+            | Event::LaunchFailed(seat, _)
+            | Event::InitializerFailed(seat, _)
+            | Event::Answered(seat, _)
+            | Event::NoRoom(seat, _)
+            | Event::Withdrawn(seat, _)
+            | Event::TakenBack(seat, _)
+            | Event::Left { seat, .. }
+            | Event::LinkBroken(seat, _) => Some(*seat),
+            Event::Cancel(_)
+            | Event::Close { .. }
+            | Event::Terminate
+            | Event::Kill
+            | Event::Tick => None,
+        }
+    }
+}

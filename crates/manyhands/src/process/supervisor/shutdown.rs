@@ -1,0 +1,100 @@
+//! The end of a pool: closed, broken, or ended by force.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Supervisor;
+use super::orders::{Loss, Order};
+use super::worker::{Phase, Why, Worker};
+
+impl<C> Supervisor<C> {
+    pub(super) fn close(&mut self, cancel: bool, orders: &mut Vec<Order>) {
+        self.closed = true;
+        if !cancel {
+            return;
+        }
+        while let Some(ticket) = self.tasks.end_next() {
+            orders.push(Order::Lose(ticket, Loss::Cancelled));
+        }
+        for seat in self.seats() {
+            let worker = &mut self.workers[seat.index()];
+            if worker.phase == Phase::Ready && !worker.lane.is_empty() {
+                let most = worker.in_lane();
+                worker.taking = Some((Why::Cancel, most));
+                orders.push(Order::TakeBack(seat, most));
+            }
+        }
+    }
+
+    /// All tasks have ended: lets all workers go that have nothing in their lanes.
+    pub(super) fn wind_down(&mut self, orders: &mut Vec<Order>) {
+        for seat in self.seats() {
+            let worker = &self.workers[seat.index()];
+            let is_free = match worker.phase {
+                Phase::Starting => true,
+                Phase::Ready => worker.lane.is_empty(),
+                _ => false,
+            };
+            if is_free {
+                self.shift(seat, Phase::Retired);
+                orders.push(Order::Retire(seat));
+            }
+        }
+        if self.live == 0 && !self.done {
+            self.done = true;
+            orders.push(Order::Done);
+        }
+    }
+
+    /// The pool can do no more, for this reason.
+    pub(super) fn break_down(&mut self, reason: String, orders: &mut Vec<Order>) {
+        let reason = Arc::new(reason);
+        self.broken.get_or_insert_with(|| Arc::clone(&reason));
+        self.end_all(&reason, orders);
+        self.kill_all(orders);
+    }
+
+    pub(super) fn terminate(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        self.end_all(&Arc::new("the program has terminated the worker processes".into()), orders);
+        for seat in self.seats() {
+            let Worker { phase, deadline, .. } = self.workers[seat.index()];
+            if matches!(phase, Phase::Vacant | Phase::Killed) {
+                continue;
+            }
+            self.shift(seat, Phase::Terminated);
+            orders.push(Order::Terminate(seat));
+            // One that was to be killed if it does not obey still is.
+            if phase != Phase::Ready && deadline.is_some() {
+                self.set_deadline(seat, now.checked_add(self.options.grace));
+            }
+        }
+    }
+
+    pub(super) fn kill(&mut self, orders: &mut Vec<Order>) {
+        self.end_all(&Arc::new("the program has killed the worker processes".into()), orders);
+        self.kill_all(orders);
+    }
+
+    fn kill_all(&mut self, orders: &mut Vec<Order>) {
+        for seat in self.seats() {
+            if !matches!(self.phase(seat), Phase::Vacant | Phase::Killed) {
+                self.shift(seat, Phase::Killed);
+                orders.push(Order::Kill(seat));
+            }
+        }
+    }
+
+    /// Closes the pool and ends all its tasks: those in the lanes, then those in the queue.
+    fn end_all(&mut self, reason: &Arc<String>, orders: &mut Vec<Order>) {
+        self.closed = true;
+        let sent = self.workers.iter().flat_map(|worker| &worker.lane);
+        for ticket in sent {
+            if self.tasks.end(*ticket) {
+                orders.push(Order::Lose(*ticket, Loss::Broken(Arc::clone(reason))));
+            }
+        }
+        while let Some(ticket) = self.tasks.end_next() {
+            orders.push(Order::Lose(ticket, Loss::Broken(Arc::clone(reason))));
+        }
+    }
+}
