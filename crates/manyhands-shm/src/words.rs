@@ -1,0 +1,118 @@
+//! Frames in a ring of words: what their first word says, and copying bytes in and out.
+//!
+//! A frame is one word that tells its length, then its bytes, filled up to whole words.
+
+use crate::sync::Word;
+
+/// The bytes of one word.
+pub(crate) const WORD: usize = 8;
+
+/// Instead of a length: the rest of the ring is empty, go on at its start.
+pub(crate) const SKIP: u32 = u32::MAX;
+
+/// The first word of a frame: its length, and a count.
+pub(crate) fn heading(len: u32, count: u32) -> u64 {
+    u64::from(count) << 32 | u64::from(len)
+}
+
+/// The length and the count that a first word tells.
+pub(crate) fn headed(word: u64) -> (u32, u32) {
+    let half = |half: u64| u32::try_from(half & u64::from(u32::MAX)).unwrap_or_default();
+    (half(word), half(word >> 32))
+}
+
+/// What a frame of `len` bytes takes of a ring, first word included.
+pub(crate) fn taken(len: usize) -> usize {
+    WORD + len.next_multiple_of(WORD)
+}
+
+/// How many bytes the parts have together; what no address space holds is the greatest number.
+pub(crate) fn total(parts: &[&[u8]]) -> usize {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(part.len()))
+}
+
+/// The words from the `at`th on, once around the ring.
+fn from(ring: &[Word], at: usize) -> impl Iterator<Item = &Word> {
+    let (before, after) = ring.split_at(at);
+    after.iter().chain(before)
+}
+
+/// Copies the parts, one after the other, into the ring from its `at`th word on.
+pub(crate) fn store(ring: &[Word], at: usize, parts: &[&[u8]]) {
+    let mut words = from(ring, at);
+    let mut begun = [0; WORD];
+    let mut filled = 0;
+    for part in parts {
+        let mut rest = *part;
+        if filled > 0 {
+            let (now, later) = rest.split_at(rest.len().min(WORD - filled));
+            begun[filled..filled + now.len()].copy_from_slice(now);
+            filled += now.len();
+            rest = later;
+            if filled < WORD {
+                continue;
+            }
+            store_each(&mut words, &[begun]);
+        }
+        let (whole, odd) = rest.as_chunks();
+        store_each(&mut words, whole);
+        begun[..odd.len()].copy_from_slice(odd);
+        filled = odd.len();
+    }
+    if filled > 0 {
+        begun[filled..].fill(0);
+        store_each(&mut words, &[begun]);
+    }
+}
+
+fn store_each<'a>(words: &mut impl Iterator<Item = &'a Word>, values: &[[u8; WORD]]) {
+    // The values come first: at their end no word is lost.
+    for (value, word) in values.iter().zip(words) {
+        word.store(u64::from_ne_bytes(*value));
+    }
+}
+
+/// Copies `len` bytes out of the ring, from its `at`th word on; `into` holds nothing else then.
+pub(crate) fn load(ring: &[Word], at: usize, len: usize, into: &mut Vec<u8>) {
+    into.clear();
+    into.resize(len, 0);
+    let mut words = from(ring, at);
+    let (whole, odd) = into.as_chunks_mut::<WORD>();
+    for (bytes, word) in whole.iter_mut().zip(&mut words) {
+        *bytes = word.load().to_ne_bytes();
+    }
+    if !odd.is_empty()
+        && let Some(word) = words.next()
+    {
+        odd.copy_from_slice(&word.load().to_ne_bytes()[..odd.len()]);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::{WORD, load, store, taken, total};
+    use crate::sync::words_on_heap;
+
+    proptest! {
+        #[test]
+        fn what_is_stored_in_parts_is_loaded_whole(
+            parts in vec(vec(any::<u8>(), 0..20), 0..6), at in 0_usize..16
+        ) {
+            let ring = words_on_heap(16);
+            let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+            let len = total(&parts);
+            prop_assert!(taken(len) <= 16 * WORD);
+            store(&ring, at, &parts);
+            let mut loaded = vec![7; 3];
+            load(&ring, at, len, &mut loaded);
+            prop_assert_eq!(loaded, parts.concat());
+            let touched = len.div_ceil(WORD);
+            for beside in touched..16 {
+                prop_assert_eq!(ring[(at + beside) % 16].load(), 0, "word {}", beside);
+            }
+        }
+    }
+}

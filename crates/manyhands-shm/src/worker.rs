@@ -1,0 +1,258 @@
+//! `WorkerEnd`: the worker's side of its memory. It trusts its parent.
+
+#[cfg(not(loom))]
+use std::io;
+#[cfg(not(loom))]
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::control::{WAITING, position};
+use crate::doorbell::Doorbell;
+use crate::errors::{SendError, Torn};
+use crate::memory::Memory;
+use crate::offers::{Offers, after};
+use crate::parent::index;
+use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::sync::step;
+use crate::words::{self, SKIP, WORD, headed, heading, taken};
+
+/// The worker's end: claims requests, sends answers.
+#[derive(Debug)]
+pub struct WorkerEnd {
+    memory: Arc<Memory>,
+    doorbell: Doorbell,
+    /// Where the next frame to be claimed begins.
+    read: u64,
+    claimed: u32,
+    /// Up to where answers are published, and how far the parent is known to have read them.
+    write: u64,
+    freed: u64,
+    /// loom cannot watch a slice: there the claimed frame is looked at once more when it is let go.
+    #[cfg(loom)]
+    claim: (usize, Vec<u8>),
+}
+
+/// Tells whether the parent has asked the worker to stop what it claimed last.
+#[derive(Clone, Debug)]
+pub struct StopToken(Arc<Memory>);
+
+impl StopToken {
+    /// Whether it has.
+    pub fn is_set(&self) -> bool {
+        let control = self.0.control();
+        control.stop.load(Acquire) == Offers::unpack(control.offers.load(Relaxed)).claimed
+    }
+}
+
+#[cfg(not(loom))]
+impl WorkerEnd {
+    /// Opens the memory that a parent made for this worker, and the doorbell of the parent's pool.
+    ///
+    /// # Errors
+    /// If the memory is not what a parent of this version makes, or was opened before.
+    pub fn open(memory: OwnedFd, doorbell: OwnedFd) -> io::Result<Self> {
+        Ok(Self::new(Arc::new(Memory::open(memory)?), Doorbell::from(doorbell)))
+    }
+}
+
+impl WorkerEnd {
+    pub(crate) fn new(memory: Arc<Memory>, doorbell: Doorbell) -> Self {
+        Self {
+            memory,
+            doorbell,
+            read: 0,
+            claimed: Offers::NONE.claimed,
+            write: 0,
+            freed: 0,
+            #[cfg(loom)]
+            claim: (0, Vec::new()),
+        }
+    }
+
+    /// Claims the next frame, if one is offered. It is to be answered before the next is claimed.
+    ///
+    /// # Errors
+    /// If something in this process has written into the shared memory.
+    pub fn claim(&mut self) -> Result<Option<&[u8]>, Torn> {
+        #[cfg(loom)]
+        self.let_go();
+        step();
+        if !self.claim_word() {
+            return Ok(None);
+        }
+        step();
+        self.claimed = after(self.claimed, 1);
+        let lane = self.memory.lane();
+        let mut first = index(lane, self.read);
+        if headed(lane[first].load()).0 == SKIP {
+            first = 0;
+            self.read = self.read.next_multiple_of(size_of_val(lane) as u64);
+        }
+        let len = headed(lane[first].load()).0 as usize;
+        if first * WORD + taken(len) > size_of_val(lane) {
+            return Err(Torn { what: "a request is longer than the lane" });
+        }
+        self.read += taken(len) as u64;
+        Ok(Some(self.frame((first + 1) * WORD, len)))
+    }
+
+    /// Changes the word for one claim; `false` if nothing is offered.
+    fn claim_word(&self) -> bool {
+        let offers = &self.memory.control().offers;
+        let claim = |word| {
+            let seen = Offers::unpack(word);
+            let claimed = after(seen.claimed, 1);
+            (seen.unclaimed() > 0).then(|| Offers { claimed, ..seen }.pack())
+        };
+        #[cfg(sabotage = "lane_claim_looks_first")]
+        {
+            let claimed = claim(offers.load(Acquire));
+            claimed.inspect(|word| offers.store(*word, Relaxed)).is_some()
+        }
+        #[cfg(not(sabotage = "lane_claim_looks_first"))]
+        offers.fetch_update(AcqRel, Relaxed, claim).is_ok()
+    }
+
+    #[cfg(not(loom))]
+    fn frame(&mut self, offset: usize, len: usize) -> &[u8] {
+        // SAFETY: just claimed by the caller, and sending needs the `&mut self` that this slice
+        // borrows. Covered by the models in `loom_models::lane`, and `tests/streams.rs`.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.memory.frame(offset, len)
+        }
+    }
+
+    #[cfg(loom)]
+    fn frame(&mut self, offset: usize, len: usize) -> &[u8] {
+        self.claim.0 = offset / WORD;
+        words::load(self.memory.lane(), self.claim.0, len, &mut self.claim.1);
+        &self.claim.1
+    }
+
+    /// The frame claimed last is read no more.
+    #[cfg(loom)]
+    fn let_go(&mut self) {
+        if !self.claim.1.is_empty() {
+            let mut again = Vec::new();
+            words::load(self.memory.lane(), self.claim.0, self.claim.1.len(), &mut again);
+            assert_eq!(again, self.claim.1, "a claimed frame has changed");
+            self.claim.1.clear();
+        }
+    }
+
+    /// Whether a frame is offered: cheap, for those who spin.
+    pub fn has_offer(&self) -> bool {
+        Offers::unpack(self.memory.control().offers.load(Acquire)).unclaimed() > 0
+    }
+
+    /// Sleeps until a frame is offered (not at all if one is), or the time is up, or for no reason.
+    pub fn sleep(&self, timeout: Option<Duration>) {
+        let control = self.memory.control();
+        // Before the parent is told: a ring from then on has to end the sleep.
+        #[cfg(not(sabotage = "lane_sleeper_takes_the_bell_late"))]
+        let seen = control.bell.seen();
+        let announce = |word| {
+            let seen = Offers::unpack(word);
+            (seen.unclaimed() == 0).then(|| Offers { asleep: true, ..seen }.pack())
+        };
+        #[cfg(sabotage = "lane_sleeper_looks_first")]
+        let announced = {
+            let announced = announce(control.offers.load(Acquire)).ok_or(());
+            announced.map(|_| control.offers.fetch_or(1 << 31, AcqRel))
+        };
+        #[cfg(not(sabotage = "lane_sleeper_looks_first"))]
+        let announced = control.offers.fetch_update(AcqRel, Relaxed, announce);
+        if announced.is_err() {
+            return;
+        }
+        #[cfg(sabotage = "lane_sleeper_takes_the_bell_late")]
+        let seen = control.bell.seen();
+        control.bell.wait(seen, timeout);
+        let awake = |word| Some(Offers { asleep: false, ..Offers::unpack(word) }.pack());
+        let _ = control.offers.fetch_update(Relaxed, Relaxed, awake);
+    }
+
+    /// For whoever works on what was claimed last, in any thread.
+    pub fn stop_token(&self) -> StopToken {
+        StopToken(Arc::clone(&self.memory))
+    }
+
+    /// Sends the parts, one after the other, as one answer, and wakes the parent if it sleeps. While
+    /// there is no room, it blocks.
+    ///
+    /// # Errors
+    /// If the answer is too long for the ring, or something in this process has written into the
+    /// shared memory.
+    pub fn send(&mut self, parts: &[&[u8]]) -> Result<(), SendError> {
+        #[cfg(loom)]
+        self.let_go();
+        let memory = Arc::clone(&self.memory);
+        let ring = memory.answers();
+        let len = words::total(parts);
+        let most = size_of_val(ring) - WORD;
+        let heading_len = match u32::try_from(len) {
+            Ok(heading_len) if len <= most => heading_len,
+            _ => return Err(SendError::TooLong { len, most }),
+        };
+        let frame = taken(len) as u64;
+        self.wait_for_room(frame, size_of_val(ring) as u64)?;
+        step();
+        let first = index(ring, self.write);
+        ring[first].store(heading(heading_len, self.claimed));
+        step();
+        words::store(ring, first + 1, parts);
+        step();
+        self.write = self.write.wrapping_add(frame);
+        self.publish_answer();
+        Ok(())
+    }
+
+    fn publish_answer(&self) {
+        let tail = &self.memory.control().tail;
+        #[cfg(sabotage = "answers_send_is_stored")]
+        let word = {
+            let word = tail.load(Acquire);
+            tail.store(self.write, crate::sync::atomic::Ordering::Release);
+            word
+        };
+        #[cfg(not(sabotage = "answers_send_is_stored"))]
+        let word = {
+            let order =
+                if cfg!(sabotage = "answers_send_is_not_released") { Relaxed } else { AcqRel };
+            tail.swap(self.write, order)
+        };
+        step();
+        if word & WAITING != 0 && cfg!(not(sabotage = "answers_send_wakes_nobody")) {
+            self.doorbell.ring();
+        }
+    }
+
+    fn wait_for_room(&mut self, frame: u64, size: u64) -> Result<(), Torn> {
+        while self.write.wrapping_sub(self.freed) + frame > size {
+            let control = Arc::clone(&self.memory);
+            let control = control.control();
+            // Before the parent is told: a ring from then on has to end the sleep.
+            let seen = control.room.seen();
+            let mut word = control.head.load(Acquire);
+            if position(word) == self.freed {
+                word = control.head.fetch_or(WAITING, AcqRel);
+                step();
+                #[cfg(not(sabotage = "answers_sender_sleeps_without_a_second_look"))]
+                let full = position(word) == self.freed;
+                #[cfg(sabotage = "answers_sender_sleeps_without_a_second_look")]
+                let full = true;
+                if full {
+                    control.room.wait(seen, None);
+                    continue;
+                }
+            }
+            self.freed = position(word);
+            if self.write.wrapping_sub(self.freed) > size {
+                return Err(Torn { what: "the parent has read more than was sent" });
+            }
+        }
+        Ok(())
+    }
+}
