@@ -393,6 +393,27 @@ pub enum ConfigError {
          (in tests, `manyhands::test_worker!`)"
     )]
     NotInitialised,
+    /// A function that runs in the workers has to be declared like a task's.
+    #[error(
+        "the initializer `{function}` is not among the functions that `process::init` was given; add \
+         it to `tasks![...]` there"
+    )]
+    InitializerNotDeclared {
+        /// The function's path.
+        function: &'static str,
+    },
+    /// The initializer's arguments cannot cross.
+    #[error("the arguments of the initializer `{function}` could not be written as bytes")]
+    InitializerArguments {
+        /// The function's path.
+        function: &'static str,
+    },
+    /// The system has no descriptor left.
+    #[error("the system gave no descriptor for the pool: {error}")]
+    NoDoorbell {
+        /// What it said.
+        error: std::io::ErrorKind,
+    },
     /// A worker would have to be replaced before its first task.
     #[error("max_tasks_per_child must be greater than 0")]
     NoTasksPerChild,

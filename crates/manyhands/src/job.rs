@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::crossing::{Cross, Remote};
+use crate::crossing::{Cross, FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception};
 use crate::function::attempt;
 use crate::future::{Core, Future, tell};
@@ -58,6 +58,8 @@ pub(crate) trait Run: Send + Sync {
     /// The same task for an executor that runs it in another process. `None`: it may borrow from this
     /// one's stack.
     fn remote(self: Arc<Self>) -> Option<Arc<dyn Remote>>;
+    /// What it calls, if `remote` gives something.
+    fn function(&self) -> Option<FunctionType>;
 }
 
 impl<'env> Job<'env> {
@@ -104,6 +106,11 @@ impl<'env> Job<'env> {
 }
 
 impl Job<'static> {
+    /// What it calls, if that can be called in another process at all.
+    pub(crate) fn function(&self) -> Option<FunctionType> {
+        self.task.as_ref()?.function()
+    }
+
     /// For an executor that runs it in another process: the task and the place of its submit. From
     /// here on, the task is the caller's to end.
     pub(crate) fn into_remote(mut self) -> Option<(Arc<dyn Remote>, &'static Location<'static>)> {
@@ -174,6 +181,10 @@ where
 
     fn remote(self: Arc<Self>) -> Option<Arc<dyn Remote>> {
         Some(self)
+    }
+
+    fn function(&self) -> Option<FunctionType> {
+        Some(C::function())
     }
 }
 

@@ -80,6 +80,8 @@ pub use inline::InlineExecutor;
 pub use job::Job;
 pub use map::Map;
 pub use panic::Panic;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub use process::ProcessPoolExecutor;
 pub use promise::State;
 pub use step::{Each, Star, Step, TryEach, TryStar};
 pub use thread::pool::Stats;

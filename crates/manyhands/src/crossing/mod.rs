@@ -20,8 +20,8 @@ pub use declared::{Declared, Tasks};
 pub use frame::{Answer, Body};
 
 pub(crate) use declared::Registry;
-pub(crate) use frame::{AnswerHead, Failure, Kind, RequestHead};
-pub(crate) use perform::perform;
+pub(crate) use frame::{AnswerHead, Failure, Kind, Lies, RequestHead};
+pub(crate) use perform::{fail, perform};
 pub(crate) use remote::Remote;
 
 use crate::function::Call;

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::{Answer, Body, Cross, Declared, DecodeError, EncodeError, Failure, FunctionType, Kind};
+use super::{Answer, Body, Cross, Declared, DecodeError, EncodeError, Failure, Kind};
 use crate::errors::Exception;
 use crate::future::{Core, Future, tell};
 use crate::job::{Run, end};
@@ -12,8 +12,6 @@ use crate::promise::Cancel;
 
 /// A task that can be sent away.
 pub(crate) trait Remote: Run {
-    fn function(&self) -> FunctionType;
-
     /// Writes the arguments and lets go of them. `None`: the task was cancelled or has ended.
     fn pack(&self, declared: &dyn Declared, body: &mut Body) -> Option<Result<(), EncodeError>>;
 
@@ -44,10 +42,6 @@ where
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
-    fn function(&self) -> FunctionType {
-        C::function()
-    }
-
     fn pack(&self, declared: &dyn Declared, body: &mut Body) -> Option<Result<(), EncodeError>> {
         let call = self.send_away()?;
         Some(match panic::catch(|| call.pack(declared, body)) {

@@ -168,6 +168,29 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
         }
     }
 
+    /// As [`cancel`](Self::cancel), and cancels the task even if it is running, where its executor can
+    /// stop one: a [`ProcessPoolExecutor`](crate::ProcessPoolExecutor). The future ends at once; the
+    /// task is asked to stop (see [`process::stop_requested`](crate::process::stop_requested)), and if
+    /// it does not, its worker is ended and replaced. `false`: it runs where nobody can stop it, or has
+    /// ended.
+    ///
+    /// ```
+    /// use manyhands::Future;
+    ///
+    /// let future: Future<()> = Future::new();
+    /// assert!(future.cancel_running() && future.cancelled());
+    /// ```
+    pub fn cancel_running(&self) -> bool {
+        match self.handle().cancel_running() {
+            Ok(Some(wake)) => {
+                tell(wake, || self.clone());
+                true
+            }
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
     /// Where the task stands at this moment.
     ///
     /// ```

@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use crate::errors::Exception;
 use crate::panic;
+#[cfg(all(target_os = "linux", not(loom)))]
+use crate::process;
 use crate::promise::{Cancel, Promise, State, Turn, View, Wake, Watch};
 use crate::ready::Ready;
 
@@ -44,6 +46,8 @@ pub(crate) trait Handle<T, E>: Send + Sync {
     fn unwatch(&self, which: &mut dyn FnMut(&Watcher<T, E>) -> bool) -> Wake<Watcher<T, E>>;
     /// `Ok(None)`: cancelled before. Drops the job.
     fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State>;
+    /// As `cancel`, for a task that is running too, if its executor can stop it.
+    fn cancel_running(&self) -> Result<Option<Wake<Watcher<T, E>>>, State>;
     fn set_running_or_notify_cancel(&self) -> Result<Turn<Watcher<T, E>>, State>;
     fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State>;
 }
@@ -75,6 +79,21 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
 
     fn cancel(&self) -> Result<Option<Wake<Watcher<T, E>>>, State> {
         match Promise::cancel(self) {
+            Cancel::Now(job, wake) => {
+                panic::drop_caught(job);
+                Ok(Some(wake))
+            }
+            Cancel::Already => Ok(None),
+            Cancel::TooLate(state) => Err(state),
+        }
+    }
+
+    fn cancel_running(&self) -> Result<Option<Wake<Watcher<T, E>>>, State> {
+        let (cancelled, executor) = Promise::cancel_running(self);
+        if let Some(executor) = executor {
+            process::stop(executor, std::ptr::from_ref(self).addr());
+        }
+        match cancelled {
             Cancel::Now(job, wake) => {
                 panic::drop_caught(job);
                 Ok(Some(wake))

@@ -1,6 +1,5 @@
 //! The options of a pool of processes.
 
-use std::any::Any;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::num::NonZeroU32;
@@ -11,9 +10,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ProcessPoolExecutor;
-use super::manager::Pool;
+use super::birth;
+use super::launch::{self, ProcessLauncher};
+use super::link::ring;
+use super::manager;
+use super::pool::Pool;
 use super::program;
-use super::supervisor::OnCrash;
+use super::supervisor::{self, OnCrash};
 use crate::crossing::{Body, FunctionType};
 use crate::errors::ConfigError;
 use crate::function::Function;
@@ -65,6 +68,15 @@ pub enum Output {
     Inherit,
     /// Nowhere.
     Null,
+}
+
+impl From<Output> for launch::Output {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Inherit => Self::Inherit,
+            Output::Null => Self::Null,
+        }
+    }
 }
 
 type Encode = Box<dyn FnOnce(&crate::crossing::Registry) -> Result<Vec<u8>, ConfigError>>;
@@ -198,8 +210,34 @@ impl ProcessPoolBuilder {
             None => Vec::new(),
             Some(Initializer(encode)) => encode(&program.registry)?,
         };
-        let _ = (max_workers, max_tasks_per_child, initializer);
-        todo!()
+        let Setting { environment, directory, stdout, stderr } = self.setting;
+        let launcher = ProcessLauncher {
+            quiet_birth: !program.arguments.is_empty(),
+            args: program.arguments,
+            env: environment,
+            current_dir: directory,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            ..ProcessLauncher::default()
+        };
+        let (transport, capacity) = match self.transport {
+            Transport::Automatic => (birth::Transport::SharedMemory, ring::CAPACITY),
+            Transport::Socket => (birth::Transport::Socket, 1),
+        };
+        let setting =
+            manager::Setting { launcher, build_id: program.registry.build_id(), initializer, transport };
+        let options = supervisor::Options {
+            max_workers,
+            capacity: NonZeroU32::new(capacity).unwrap_or(NonZeroU32::MIN),
+            on_crash: self.on_crash,
+            retries: self.retries,
+            max_tasks_per_child,
+            births: BIRTHS,
+            grace: self.grace,
+        };
+        let pool = Pool::new(options, setting)
+            .map_err(|error| ConfigError::NoDoorbell { error: error.kind() })?;
+        Ok(ProcessPoolExecutor::with_pool(pool, program.registry, self.max_workers))
     }
 }
 

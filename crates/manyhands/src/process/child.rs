@@ -14,6 +14,8 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 
+use crate::errors::Exit;
+
 /// A worker's process. One that is dropped before it was seen to end is killed and waited for, so
 /// that neither a process nor a zombie stays behind.
 pub trait Child: fmt::Debug + Send {
@@ -36,31 +38,6 @@ pub trait Child: fmt::Debug + Send {
 
     /// Its number. After its end, another process may have it.
     fn pid(&self) -> u32;
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself, with this code.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-    /// The program waits for all its children itself, or has the system do it (`SIGCHLD` ignored), so
-    /// nobody can know any more.
-    Unknown,
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Code(code) => write!(f, "exited with code {code}"),
-            Self::Signal(number) => match Signal::from_named_raw(number) {
-                Some(signal) => write!(f, "was killed by signal {number} ({signal:?})"),
-                None => write!(f, "was killed by signal {number}"),
-            },
-            Self::Unknown => f.write_str("ended, and the program has not left its exit to be seen"),
-        }
-    }
 }
 
 /// A process that this one has started.

@@ -1,21 +1,67 @@
-//! Worker processes: the program starts itself again and hands the copies work.
+//! Worker processes: the program starts itself again, and hands the copies work.
 //!
-//! What is here knows processes, pipes and frames of bytes, and nothing of tasks.
+//! ```
+//! use manyhands::{Executor, ProcessPoolExecutor, process, tasks};
+//!
+//! fn is_prime(n: u64) -> bool {
+//!     n > 1 && (2..=n.isqrt()).all(|divisor| n % divisor != 0)
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     process::init(tasks![is_prime]); // a worker becomes one here
+//!     let pool = ProcessPoolExecutor::new(2)?;
+//!     let primes: Result<Vec<_>, _> = pool.map(is_prime, [7, 8, 9]).collect();
+//!     assert_eq!(primes?, [true, false, false]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What can cross
+//!
+//! Functions that are declared, by [`tasks!`](crate::tasks) in [`init`], with arguments and results
+//! that serde can carry. A closure cannot: it is refused when it is submitted, by its name. The bytes
+//! between are postcard's, which describe no types: a type that asks a format what comes next
+//! (`serde_json::Value`, an untagged enum) arrives as an error of its task.
+//!
+//! # How it is built
 //!
 //! | for | see |
 //! |---|---|
+//! | what the pool is, under one lock | `pool.rs` |
+//! | the thread that starts workers and sees them end | `manager.rs` |
+//! | what is decided: who gets which task, who is replaced | [`supervisor`] |
 //! | how frames reach a worker and answers come back | [`link`] |
 //! | starting a worker | [`launch`] |
 //! | what it is to the parent: alive, or how it ended | [`child`] |
 //! | what both sides say before the first task | [`birth`] |
 //! | what a newborn prints while it is being born | [`last_lines`] |
-//! | what the parent's manager thread sleeps on | [`watch`] |
+//! | what the manager sleeps on | [`watch`] |
+//! | the worker's loop | `worker.rs` |
 
 pub mod birth;
+mod builder;
 pub mod child;
+mod executor;
 pub mod last_lines;
 pub mod launch;
 pub mod link;
+mod manager;
+mod options;
+mod pool;
+mod program;
+mod stop;
 mod stream;
 pub mod supervisor;
+mod task;
 pub mod watch;
+mod worker;
+
+pub use crate::crossing::Tasks;
+pub use builder::{Output, ProcessPoolBuilder, Transport};
+pub use executor::{ProcessPoolExecutor, WithOptions};
+pub use options::TaskOptions;
+pub use program::{init, init_test};
+pub use supervisor::{OnCrash, Stats};
+pub use worker::stop_requested;
+
+pub(crate) use stop::stop;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crossing::{Declared, Kind, Remote};
+use crate::job::Job;
 use crate::errors::{BrokenProcessPool, Crash, Exception, Exit, Overrun, TaskInfo};
 
 /// A task of the host's, which a worker process runs. Dropping one that has not ended cancels it.
-pub trait Task: Send + 'static {
+pub(super) trait Task: Send + 'static {
     /// Its turn has come, on the pool of this number. `false`: it was cancelled, and must not run.
     fn begin(&self, pool: NonZeroU32) -> bool;
 
@@ -25,7 +26,7 @@ pub trait Task: Send + 'static {
 
 /// How a task ended without an answer.
 #[derive(Clone, Debug)]
-pub enum Loss {
+pub(super) enum Loss {
     /// Its worker died.
     Crashed {
         /// The worker's place in the pool.
@@ -69,6 +70,12 @@ impl RustTask {
         place: &'static Location<'static>,
     ) -> Self {
         Self { task: Some(task), declared, place }
+    }
+
+    /// For one that was not accepted.
+    pub(super) fn into_job(mut self) -> Job<'static> {
+        let task = self.task.take().expect("a task that has not ended has its promise");
+        Job::new(task, self.place)
     }
 
     fn info(&self, request: &[u8]) -> TaskInfo {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::builder::Options;
 use super::pool::{Stats, Worker};
 use super::worker_loop::Workers;
-use crate::crossing::Remote;
+use crate::crossing::{FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception, Refused};
 
 use crate::function::{Call, Fallible, Plain, attempt};
@@ -218,6 +218,10 @@ where
     }
 
     fn remote(self: Arc<Self>) -> Option<Arc<dyn Remote>> {
+        None
+    }
+
+    fn function(&self) -> Option<FunctionType> {
         None
     }
 }

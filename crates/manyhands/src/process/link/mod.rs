@@ -21,6 +21,7 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 
 pub mod frames;
+pub mod ring;
 pub mod socket;
 
 /// The parent's end of one worker's transport. No method blocks.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Supervisor;
-use super::orders::{Exit, Loss, OnCrash, Order, Seat, Ticket};
+use super::orders::{Loss, OnCrash, Order, Seat, Ticket};
 use super::tasks::Place;
 use super::worker::{Phase, Why};
+use crate::errors::Exit;
 
 /// So many workers may die in a row with nothing begun of what they were sent: a worker that falls
 /// over each task before it begins it would be replaced for ever.
@@ -72,7 +73,7 @@ impl<C> Supervisor<C> {
         };
         let most = worker.in_lane();
         worker.taking = Some((Why::Overdue, most));
-        self.lose(oldest, Loss::TimedOut { ran }, orders);
+        self.lose(oldest, Loss::TimedOut { seat, ran }, orders);
         orders.push(Order::TakeBack(seat, most));
     }
 

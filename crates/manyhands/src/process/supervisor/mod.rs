@@ -55,7 +55,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use orders::{Event, Exit, Loss, OnCrash, Options, Order, Rules, Seat, Stats, Ticket};
+pub use orders::{Event, Loss, OnCrash, Options, Order, Rules, Seat, Stats, Ticket};
 use tasks::Tasks;
 use worker::{Phase, Worker};
 
@@ -188,6 +188,21 @@ impl<C> Supervisor<C> {
     /// The tasks that lie in a lane at this moment.
     pub fn sent(&self) -> impl Iterator<Item = Ticket> {
         self.workers.iter().flat_map(|worker| &worker.lane).copied()
+    }
+
+    /// The place of this number.
+    pub fn seat(&self, number: usize) -> Seat {
+        Seat(u32::try_from(number).unwrap_or(u32::MAX))
+    }
+
+    /// Whether some task is with a worker.
+    pub fn is_waiting(&self) -> bool {
+        self.in_lanes > 0
+    }
+
+    /// Whether it takes no more tasks.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// When [`Event::Tick`] is due at the latest. It may turn out to be too early, never too late.

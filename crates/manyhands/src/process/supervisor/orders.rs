@@ -1,9 +1,10 @@
 //! What the supervisor is told, and what it tells.
 
-use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::errors::Exit;
 
 /// The place of one worker process. When its worker has left, another may be launched in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,27 +60,6 @@ pub struct Rules {
     pub timeout: Option<Duration>,
     /// How often it is run again after its worker has died; `None`: as [`Options::retries`] says.
     pub retries: Option<u32>,
-}
-
-/// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// It exited with this code.
-    Code(i32),
-    /// This signal killed it.
-    Signal(i32),
-    /// Nobody could tell.
-    Unknown,
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Exit::Code(code) => write!(f, "exited with code {code}"),
-            Exit::Signal(signal) => write!(f, "was killed by signal {signal}"),
-            Exit::Unknown => f.write_str("ended without telling how"),
-        }
-    }
 }
 
 /// What has happened. An event about a seat without a worker is ignored.
@@ -171,6 +151,8 @@ pub enum Loss {
     },
     /// It ran longer than its timeout.
     TimedOut {
+        /// The worker's place.
+        seat: Seat,
         /// How long it had run.
         ran: Duration,
     },

@@ -1,0 +1,206 @@
+//! `ProcessPoolExecutor`: tasks on a pool of worker processes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::builder::ProcessPoolBuilder;
+use super::options::TaskOptions;
+use super::pool::{Pool, Request};
+use super::stop::{self, Stops};
+use super::supervisor::{Event, Rules, Stats};
+use super::task::RustTask;
+use crate::crossing::{Body, Registry};
+use crate::errors::{ConfigError, Exception, Reason, Refused};
+use crate::executor::Executor;
+use crate::job::Job;
+
+/// Runs tasks on a pool of worker processes.
+///
+/// A worker that dies, by whatever cause, costs the task that it ran and no other, and is replaced. A
+/// task can have a timeout, and can be cancelled while it runs: its worker is ended then. See
+/// [the module](super) for what can be a task.
+///
+/// Workers start on demand, up to `max_workers`. Dropping the executor waits for all its tasks.
+///
+/// ```
+/// use manyhands::{Executor, ProcessPoolExecutor, process, tasks};
+///
+/// fn greet(name: String) -> String {
+///     format!("hello {name} from {}", std::process::id())
+/// }
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     process::init(tasks![greet]);
+///     let pool = ProcessPoolExecutor::builder().max_workers(2).build()?;
+///     let greeting = pool.submit(greet, ("you".to_owned(),))?.result(None)?;
+///     assert!(greeting.starts_with("hello you from "));
+///     assert!(!greeting.ends_with(&std::process::id().to_string()));
+///     Ok(())
+/// }
+/// ```
+pub struct ProcessPoolExecutor {
+    pool: Arc<Pool<RustTask>>,
+    registry: Arc<Registry>,
+    max_workers: usize,
+}
+
+impl ProcessPoolExecutor {
+    /// A pool of at most `max_workers` processes.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when that is 0, and if the program has not called [`init`](super::init).
+    pub fn new(max_workers: usize) -> Result<Self, ConfigError> {
+        Self::builder().max_workers(max_workers).build()
+    }
+
+    /// A pool with more options.
+    pub fn builder() -> ProcessPoolBuilder {
+        ProcessPoolBuilder::new()
+    }
+
+    pub(super) fn with_pool(
+        pool: Arc<Pool<RustTask>>,
+        registry: Arc<Registry>,
+        max_workers: usize,
+    ) -> Self {
+        stop::know(pool.number(), &(Arc::clone(&pool) as Arc<dyn Stops>));
+        Self { pool, registry, max_workers }
+    }
+
+    /// The same pool, for tasks with options of their own: an executor to submit to.
+    ///
+    /// ```no_run
+    /// # use manyhands::{Executor, ProcessPoolExecutor, process::TaskOptions};
+    /// # use std::time::Duration;
+    /// # fn work(n: u64) -> u64 { n }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = ProcessPoolExecutor::new(2)?;
+    /// let limited = pool.with(TaskOptions::new().timeout(Duration::from_secs(5)));
+    /// let future = limited.submit(work, (7,))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with(&self, options: TaskOptions) -> WithOptions<'_> {
+        WithOptions { executor: self, options }
+    }
+
+    /// What goes on in the pool at this moment.
+    pub fn stats(&self) -> Stats {
+        self.pool.stats()
+    }
+
+    /// The most worker processes there may be.
+    pub fn max_workers(&self) -> usize {
+        self.max_workers
+    }
+
+    /// The process numbers of the workers there are.
+    pub fn worker_pids(&self) -> Vec<u32> {
+        self.pool.pids()
+    }
+
+    /// Shuts down as [`Executor::shutdown`] does and waits for the tasks, `timeout` at the longest;
+    /// whether all have ended and all workers have left. A callback that the pool calls cannot wait for
+    /// it: called from one, this returns `false` at once.
+    pub fn shutdown_timeout(&self, timeout: Duration, cancel_futures: bool) -> bool {
+        self.pool.close(cancel_futures);
+        self.pool.join(Some(timeout))
+    }
+
+    /// Ends all workers by SIGTERM, which they may handle, and by SIGKILL those that have not obeyed
+    /// within the grace. All tasks that have not ended fail as broken, and nothing more is accepted.
+    /// (As in CPython 3.14.)
+    pub fn terminate_workers(&self) {
+        self.pool.tell(Event::Terminate);
+    }
+
+    /// Ends all workers by SIGKILL, as [`terminate_workers`](Self::terminate_workers) does otherwise.
+    pub fn kill_workers(&self) {
+        self.pool.tell(Event::Kill);
+    }
+
+    fn accept(
+        &self,
+        job: Job<'static>,
+        options: TaskOptions,
+    ) -> Result<(), Refused<Job<'static>>> {
+        if let Some(reason) = self.pool.refusal() {
+            return Err(Refused { reason, task: job });
+        }
+        let function = job.function();
+        let Some(declared) = function.and_then(|function| self.registry.of_type(function)) else {
+            let function = function.map_or("a scoped task", |function| function.name);
+            return Err(Refused { reason: Reason::NotDeclared { function }, task: job });
+        };
+        let Some((task, place)) = job.into_remote() else { return Ok(()) };
+        let mut body = Body::after(Vec::new());
+        match task.pack(&**declared, &mut body) {
+            None => return Ok(()), // Cancelled, or ended by somebody else.
+            Some(Err(error)) => {
+                task.lose(Exception::not_crossed("the arguments", error.0));
+                return Ok(());
+            }
+            Some(Ok(())) => (),
+        }
+        let request = Request { function: declared.id(), kind: body.kind, body: body.bytes };
+        let rules = Rules { timeout: options.timeout, retries: options.retries };
+        let task = RustTask::new(task, Arc::clone(declared), place);
+        match self.pool.submit(task, request, rules) {
+            Ok(()) => Ok(()),
+            // Closed since it was asked.
+            Err((task, reason)) => Err(Refused { reason, task: task.into_job() }),
+        }
+    }
+}
+
+impl Stops for Pool<RustTask> {
+    fn stop(&self, address: usize) {
+        Pool::stop(self, address);
+    }
+}
+
+impl Executor for ProcessPoolExecutor {
+    fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
+        self.accept(job, TaskOptions::new())
+    }
+
+    fn shutdown(&self, wait: bool, cancel_futures: bool) {
+        self.pool.close(cancel_futures);
+        if wait {
+            self.pool.join(None);
+        }
+    }
+}
+
+impl Drop for ProcessPoolExecutor {
+    fn drop(&mut self) {
+        self.shutdown(true, false);
+    }
+}
+
+impl fmt::Debug for ProcessPoolExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPoolExecutor")
+            .field("max_workers", &self.max_workers)
+            .field("stats", &self.stats())
+            .finish()
+    }
+}
+
+/// A [`ProcessPoolExecutor`] for tasks with options of their own; made by
+/// [`ProcessPoolExecutor::with`].
+#[derive(Clone, Copy, Debug)]
+pub struct WithOptions<'a> {
+    executor: &'a ProcessPoolExecutor,
+    options: TaskOptions,
+}
+
+impl Executor for WithOptions<'_> {
+    fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
+        self.executor.accept(job, self.options)
+    }
+
+    fn shutdown(&self, wait: bool, cancel_futures: bool) {
+        self.executor.shutdown(wait, cancel_futures);
+    }
+}

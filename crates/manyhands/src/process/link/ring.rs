@@ -1,0 +1,192 @@
+//! The ring link: a lane of requests and a ring of answers in shared memory.
+//!
+//! What is unsafe about it, and what it rests on, is in `manyhands-shm`. Here it is given the face of a
+//! link, and the worker's way of waiting: a short spin, as long as the last waits show that it pays,
+//! and then sleep.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use manyhands_shm::{Doorbell, ParentEnd, Shape, Torn, WorkerEnd};
+use rustix::event::PollFlags;
+
+use super::{Link, LinkError, OfferError, StopSource, StopToken, WorkerLink};
+use crate::spin::Spin;
+
+/// Frames in one lane at most: more than are ever worth sending ahead.
+pub(in crate::process) const CAPACITY: u32 = 512;
+
+/// The parent's end.
+pub struct RingLink {
+    end: ParentEnd,
+    /// The worker answered what it had not claimed.
+    torn: Option<Torn>,
+    /// Kept open as long as the worker is wanted: it is how the worker sees that its parent is there.
+    _lifeline: OwnedFd,
+}
+
+/// Memory for one worker that is to be born, and the two descriptors that it needs.
+///
+/// # Errors
+/// If the system has no memory or no descriptor left.
+pub fn prepare(doorbell: &Doorbell) -> io::Result<(ParentEnd, Vec<OwnedFd>)> {
+    let end = ParentEnd::create(Shape::default())?;
+    let fds = vec![end.memory().try_clone_to_owned()?, doorbell.fd().try_clone_to_owned()?];
+    Ok((end, fds))
+}
+
+impl RingLink {
+    /// The link to a worker that has been born with what [`prepare`] gave.
+    pub fn new(end: ParentEnd, lifeline: OwnedFd) -> Self {
+        Self { end, torn: None, _lifeline: lifeline }
+    }
+}
+
+impl fmt::Debug for RingLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RingLink").field("in_flight", &self.end.in_flight()).finish_non_exhaustive()
+    }
+}
+
+impl Link for RingLink {
+    fn capacity(&self) -> u32 {
+        CAPACITY
+    }
+
+    fn max_frame(&self) -> usize {
+        self.end.max_request()
+    }
+
+    fn offer(&mut self, parts: &[&[u8]]) -> Result<(), OfferError> {
+        if self.end.in_flight() >= CAPACITY {
+            return Err(OfferError::Full);
+        }
+        self.end.offer(parts).map_err(|full| {
+            let most = self.max_frame();
+            if full.len > most {
+                OfferError::TooLarge { frame: full.len, most }
+            } else {
+                OfferError::Full
+            }
+        })
+    }
+
+    fn in_flight(&self) -> u32 {
+        self.end.in_flight()
+    }
+
+    fn claimed(&self) -> u32 {
+        self.end.claimed()
+    }
+
+    fn release(&mut self, frames: u32) {
+        if let Err(torn) = self.end.release(frames) {
+            self.torn = Some(torn);
+        }
+    }
+
+    fn request(&self, nth: u32) -> Option<Vec<u8>> {
+        self.end.request(nth)
+    }
+
+    fn take_back(&mut self, most: u32) -> Vec<Vec<u8>> {
+        self.end.take_back(most)
+    }
+
+    fn ask_to_stop(&mut self) {
+        self.end.ask_to_stop(0);
+    }
+
+    fn receive(&mut self, into: &mut Vec<u8>) -> Result<bool, LinkError> {
+        match self.torn {
+            None => Ok(self.end.receive(into)?),
+            Some(torn) => Err(torn.into()),
+        }
+    }
+
+    fn has_answer(&self) -> bool {
+        self.end.has_answer()
+    }
+
+    fn set_asleep(&mut self) -> bool {
+        self.end.set_asleep()
+    }
+
+    fn set_awake(&mut self) {
+        self.end.set_awake();
+    }
+
+    fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        None
+    }
+}
+
+impl From<Torn> for LinkError {
+    fn from(torn: Torn) -> Self {
+        Self::Torn { why: torn.to_string() }
+    }
+}
+
+/// The worker's end.
+pub struct RingWorkerLink {
+    end: WorkerEnd,
+    spin: Spin,
+    stops: Arc<Stops>,
+}
+
+struct Stops(manyhands_shm::StopToken);
+
+impl StopSource for Stops {
+    fn is_asked(&self, _frame: u64) -> bool {
+        self.0.is_set()
+    }
+}
+
+impl RingWorkerLink {
+    /// Opens what came along with the hello.
+    ///
+    /// # Errors
+    /// If these are not the descriptors that [`prepare`] gave.
+    pub fn open(fds: Vec<OwnedFd>) -> io::Result<Self> {
+        let Ok([memory, doorbell]) = <[OwnedFd; 2]>::try_from(fds) else {
+            return Err(io::Error::other("a ring takes two descriptors"));
+        };
+        let end = WorkerEnd::open(memory.as_fd().try_clone_to_owned()?, doorbell)?;
+        let stops = Arc::new(Stops(end.stop_token()));
+        Ok(Self { end, spin: Spin::new(), stops })
+    }
+}
+
+impl fmt::Debug for RingWorkerLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RingWorkerLink").finish_non_exhaustive()
+    }
+}
+
+impl WorkerLink for RingWorkerLink {
+    fn claim(&mut self, wait: Option<Duration>) -> Result<Option<&[u8]>, LinkError> {
+        let end = &self.end;
+        if !self.spin.until(|| end.has_offer()) {
+            let until = wait.and_then(|wait| Instant::now().checked_add(wait));
+            while !self.end.has_offer() {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                if left == Some(Duration::ZERO) {
+                    return Ok(None);
+                }
+                self.end.sleep(left);
+            }
+        }
+        Ok(self.end.claim()?)
+    }
+
+    fn answer(&mut self, parts: &[&[u8]]) -> Result<(), LinkError> {
+        self.end.send(parts).map_err(|error| LinkError::Io(io::Error::other(error)))
+    }
+
+    fn stop_token(&self) -> StopToken {
+        StopToken::new(Arc::clone(&self.stops) as _, 0)
+    }
+}

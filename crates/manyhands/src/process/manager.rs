@@ -1,0 +1,346 @@
+//! THE MANAGER: the thread that starts a pool's workers, hears of their answers and their ends, and
+//! signals them.
+//!
+//! It decides nothing. What it sees, it tells the supervisor through the [`Pool`]; what is left over
+//! from carrying out orders there (chores, endings), it does here, with no lock held. It sleeps on one
+//! `poll` over everything that can happen, and spins before that for as long as the last waits show
+//! that it pays.
+//!
+//! All workers are started by this thread: on Linux they die with the thread that started them, and
+//! this one outlives them.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use manyhands_shm::ParentEnd;
+use rustix::event::PollFlags;
+use rustix::process::Signal;
+
+use super::birth::{Birth, BirthError, Hello, Progress, Transport};
+use super::child::Child;
+use super::last_lines::LastLines;
+use super::launch::{Launcher, Newborn, ProcessLauncher};
+use super::link::Link;
+use super::link::ring::{self, RingLink};
+use super::link::socket::SocketLink;
+use super::pool::{Chore, Pool, State};
+use super::supervisor::{Event, Seat};
+use super::task::Task;
+use super::watch::{Seen, Watch, Watched};
+use crate::spin::Spin;
+
+/// How a pool's workers are started.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) launcher: ProcessLauncher,
+    pub(super) build_id: u64,
+    pub(super) initializer: Vec<u8>,
+    pub(super) transport: Transport,
+}
+
+/// The longest answer over a socket.
+const MOST_BYTES: usize = 1 << 31;
+
+/// Turns between two looks for deaths, while answers keep coming.
+const LOOK_EVERY: u32 = 256;
+
+/// Starts the manager of a pool.
+pub(super) fn start<T: Task>(pool: &Arc<Pool<T>>, state: &mut State<T>) -> io::Result<()> {
+    let manager = Manager {
+        launcher: pool.setting().launcher.clone(),
+        pool: Arc::clone(pool),
+        charges: Vec::new(),
+        watch: Watch::new(),
+        seen: Vec::new(),
+        flags: Vec::new(),
+        spin: Spin::new(),
+    };
+    let name = format!("manyhands-pool-{}", pool.number());
+    state.set_manager(thread::Builder::new().name(name).spawn(|| manager.run())?);
+    Ok(())
+}
+
+struct Manager<T: Task> {
+    pool: Arc<Pool<T>>,
+    launcher: ProcessLauncher,
+    /// By seat.
+    charges: Vec<Option<Charge>>,
+    watch: Watch,
+    seen: Vec<Seen>,
+    /// What to poll the links for, by seat.
+    flags: Vec<Option<PollFlags>>,
+    spin: Spin,
+}
+
+/// One worker, as its manager has it.
+struct Charge {
+    seat: Seat,
+    child: Box<dyn Child>,
+    /// Until it is born.
+    birth: Option<(Birth, Option<ParentEnd>)>,
+    last_lines: Option<LastLines>,
+    /// Its link's, where the link has one: to poll for without the pool's lock.
+    socket: Option<OwnedFd>,
+    /// Nothing will come for it: it is to leave as soon as it is born.
+    leaves: bool,
+    /// Why it was not born.
+    failed: Option<String>,
+    refused: bool,
+}
+
+impl<T: Task> Manager<T> {
+    fn run(mut self) {
+        if catch_unwind(AssertUnwindSafe(|| self.manage())).is_err() {
+            // A fault of ours; nobody may wait for what will not come.
+            self.charges.clear();
+            self.pool.give_up();
+        }
+    }
+
+    fn manage(&mut self) {
+        let (mut chores, mut endings) = (Vec::new(), Vec::new());
+        let mut turns: u32 = 0;
+        loop {
+            let turn = self.pool.turn(&mut chores, &mut endings);
+            self.pool.end(&mut endings);
+            for chore in chores.drain(..) {
+                self.see_to(&chore);
+            }
+            if turn.done {
+                return;
+            }
+            turns = turns.wrapping_add(1);
+            if turn.worked {
+                if turns.is_multiple_of(LOOK_EVERY) {
+                    self.look(Some(Duration::ZERO));
+                }
+                continue;
+            }
+            let pool = &self.pool;
+            if !turn.waits || !self.spin.until(|| pool.is_called() || pool.has_answer()) {
+                self.sleep();
+            }
+        }
+    }
+
+    fn sleep(&mut self) {
+        let Some(until) = self.pool.fall_asleep(&mut self.flags) else { return };
+        self.look(until.map(|until| until.saturating_duration_since(Instant::now())));
+        self.pool.wake_up();
+    }
+
+    /// Looks at what is ready, and does something about it.
+    fn look(&mut self, timeout: Option<Duration>) {
+        let doorbell =
+            Watched { seen: Seen::Doorbell, fd: self.pool.doorbell().fd(), flags: PollFlags::IN };
+        let flags = &self.flags;
+        let charges = self.charges.iter().enumerate();
+        let charges = charges.filter_map(|(at, charge)| Some((at, charge.as_ref()?)));
+        let watched = charges.flat_map(|(at, charge)| {
+            charge.watched(u32::try_from(at).unwrap_or(u32::MAX), flags.get(at).copied().flatten())
+        });
+        let watched = std::iter::once(doorbell).chain(watched);
+        if let Err(error) = self.watch.look(watched, timeout, &mut self.seen) {
+            log::error!("the manager of a process pool cannot poll: {error}");
+            thread::sleep(Duration::from_millis(10));
+        }
+        for seen in std::mem::take(&mut self.seen) {
+            match seen {
+                Seen::Doorbell => {
+                    self.pool.doorbell().clear();
+                }
+                Seen::Birth(seat) => self.be_born(seat as usize),
+                Seen::Stderr(seat) => self.listen(seat as usize),
+                Seen::Died(seat) => self.bury(seat as usize),
+                Seen::Link(_) => (), // The next turn receives.
+            }
+        }
+    }
+
+    fn see_to(&mut self, chore: &Chore) {
+        match chore {
+            Chore::Launch(seat) => {
+                if let Err(error) = self.launch(*seat) {
+                    self.pool.tell(Event::LaunchFailed(*seat, error.to_string()));
+                }
+            }
+            Chore::Terminate(seat) => self.signal(*seat, Signal::TERM),
+            Chore::Kill(seat) => self.signal(*seat, Signal::KILL),
+            Chore::Retire(seat) => {
+                if let Some(charge) = self.charge(seat.index()) {
+                    charge.leaves = true;
+                    if charge.birth.is_none() {
+                        // Born since it was said.
+                        self.pool.with(|state, _, _| state.retire(*seat));
+                    }
+                }
+            }
+        }
+    }
+
+    fn charge(&mut self, at: usize) -> Option<&mut Charge> {
+        self.charges.get_mut(at)?.as_mut()
+    }
+
+    fn launch(&mut self, seat: Seat) -> io::Result<()> {
+        let setting = self.pool.setting();
+        let (end, fds) = match setting.transport {
+            Transport::Socket => (None, Vec::new()),
+            Transport::SharedMemory => {
+                let (end, fds) = ring::prepare(self.pool.doorbell())?;
+                (Some(end), fds)
+            }
+        };
+        let number = u32::try_from(seat.index()).unwrap_or(u32::MAX);
+        let Newborn { child, socket, stderr, handover } = self.launcher.launch(number)?;
+        let hello = Hello {
+            build_id: setting.build_id,
+            seat: number,
+            transport: setting.transport,
+            initializer: setting.initializer.clone(),
+        };
+        let birth = Birth::new(socket, &hello, handover, fds);
+        let last_lines = match stderr {
+            None => None,
+            Some(pipe) => Some(LastLines::new(pipe, io::stderr().as_fd().try_clone_to_owned()?)),
+        };
+        self.pool.with(|state, _, _| state.launched(seat, child.pid()));
+        if self.charges.len() <= seat.index() {
+            self.charges.resize_with(seat.index() + 1, || None);
+        }
+        self.charges[seat.index()] = Some(Charge {
+            seat,
+            child,
+            birth: Some((birth, end)),
+            last_lines,
+            socket: None,
+            leaves: false,
+            failed: None,
+            refused: false,
+        });
+        self.be_born(seat.index());
+        Ok(())
+    }
+
+    fn signal(&mut self, seat: Seat, signal: Signal) {
+        if let Some(charge) = self.charge(seat.index())
+            && let Err(error) = charge.child.signal(signal)
+        {
+            log::error!("a worker process could not be sent {signal:?}: {error}");
+        }
+    }
+
+    /// Goes on with the birth of a worker.
+    fn be_born(&mut self, at: usize) {
+        let Some(charge) = self.charges.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some((birth, _)) = &mut charge.birth else { return };
+        let error = match birth.advance() {
+            Ok(Progress::Waiting) => return,
+            Ok(Progress::Ready { .. }) => match charge.take_link() {
+                Ok(link) => {
+                    let (seat, leaves) = (charge.seat, charge.leaves);
+                    self.pool.with(|state, now, pool| {
+                        state.seat_taken(seat, link, now, pool);
+                        if leaves {
+                            state.retire(seat);
+                        }
+                    });
+                    return;
+                }
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        charge.birth = None;
+        match error {
+            BirthError::Refused(reason) => {
+                charge.refused = true;
+                let event = Event::InitializerFailed(charge.seat, reason);
+                self.pool.tell(event);
+            }
+            // It says itself how it ended, if it did.
+            BirthError::Closed => (),
+            other => charge.failed = Some(other.to_string()),
+        }
+        if let Some(charge) = self.charge(at)
+            && let Err(error) = charge.child.signal(Signal::KILL)
+        {
+            log::error!("a worker process that was not born could not be killed: {error}");
+        }
+    }
+
+    fn listen(&mut self, at: usize) {
+        if let Some(charge) = self.charge(at)
+            && let Some(lines) = &mut charge.last_lines
+        {
+            lines.advance();
+        }
+    }
+
+    /// A worker's process has ended.
+    fn bury(&mut self, at: usize) {
+        self.be_born(at); // It may have said why.
+        let Some(charge) = self.charge(at) else { return };
+        let exit = match charge.child.try_wait() {
+            Ok(None) => return,
+            Ok(Some(exit)) => exit,
+            Err(error) => {
+                log::error!("the end of a worker process could not be seen: {error}");
+                crate::errors::Exit::Unknown
+            }
+        };
+        let Some(mut charge) = self.charges[at].take() else { return };
+        let lines = charge.last_lines.as_mut().map_or_else(String::new, |lines| {
+            lines.drain();
+            lines.text()
+        });
+        let seat = charge.seat;
+        let was_born = charge.birth.is_none() && charge.failed.is_none() && !charge.refused;
+        self.pool.with(|state, now, pool| {
+            if charge.refused || (was_born && state.is_seated(seat)) {
+                state.left(seat, exit, now, pool);
+                return;
+            }
+            let mut how = charge.failed.unwrap_or_else(|| format!("it {exit} before it was ready"));
+            if !lines.is_empty() {
+                how = format!("{how}; it printed at last:\n{lines}");
+            }
+            state.on(Event::LaunchFailed(seat, how), now, pool);
+            state.vacate(seat);
+        });
+    }
+}
+
+impl Charge {
+    /// What there is to look at. A death comes last: what was said before is heard before.
+    fn watched(&self, at: u32, flags: Option<PollFlags>) -> impl Iterator<Item = Watched<'_>> {
+        let birth = self.birth.as_ref().map(|(birth, _)| {
+            let (fd, flags) = birth.interest();
+            Watched { seen: Seen::Birth(at), fd, flags }
+        });
+        let lines = self.last_lines.as_ref().and_then(LastLines::interest);
+        let lines = lines.map(|(fd, flags)| Watched { seen: Seen::Stderr(at), fd, flags });
+        let link = self.socket.as_ref().zip(flags);
+        let link = link.map(|(fd, flags)| Watched { seen: Seen::Link(at), fd: fd.as_fd(), flags });
+        let died =
+            Watched { seen: Seen::Died(at), fd: self.child.sentinel(), flags: PollFlags::IN };
+        [birth, lines, link, Some(died)].into_iter().flatten()
+    }
+
+    /// The link to a worker that has just been born.
+    fn take_link(&mut self) -> Result<Box<dyn Link>, BirthError> {
+        let Some((birth, end)) = self.birth.take() else { return Err(BirthError::Closed) };
+        let socket = birth.into_socket()?;
+        Ok(match end {
+            Some(end) => Box::new(RingLink::new(end, socket)),
+            None => {
+                self.socket = Some(socket.try_clone()?);
+                Box::new(SocketLink::new(socket, MOST_BYTES))
+            }
+        })
+    }
+}

@@ -1,0 +1,626 @@
+//! What a pool of processes is: tasks, workers' links and the supervisor, under one lock.
+//!
+//! Who calls from outside (a submit, a shutdown, the manager with an answer) tells the supervisor of it
+//! and carries out its orders at once, here. What takes a system call or runs code of the program's is
+//! left over: *chores* for the manager's thread, *endings* for whoever holds the lock at that moment,
+//! to be seen to once it is let go.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+use manyhands_shm::Doorbell;
+use rustix::event::PollFlags;
+
+use super::link::{Link, LinkError, OfferError};
+use super::manager::{self, Setting};
+use super::supervisor::{self, Event, Order, Rules, Seat, Stats, Supervisor, Ticket};
+use super::task::{Loss, Task};
+use crate::crossing::{AnswerHead, Kind, Lies, RequestHead};
+use crate::errors::{BrokenProcessPool, Exit, Reason};
+use crate::future::deadline;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// A pool of worker processes, for tasks of any host.
+pub(super) struct Pool<T: Task> {
+    /// Tells the pools of this process apart.
+    number: NonZeroU32,
+    setting: Setting,
+    state: Mutex<State<T>>,
+    /// Rung to wake the manager.
+    doorbell: Doorbell,
+    /// A look at whether there are chores, for a manager that spins.
+    called: AtomicBool,
+    gone: Condvar,
+}
+
+/// What is to be called, as bytes.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) function: u64,
+    pub(super) kind: Kind,
+    pub(super) body: Vec<u8>,
+}
+
+struct Entry<T> {
+    task: T,
+    request: Request,
+    timeout: Option<Duration>,
+    begun: bool,
+}
+
+pub(super) struct State<T: Task> {
+    supervisor: Supervisor<Entry<T>>,
+    seats: Vec<Place>,
+    /// Scratch.
+    orders: Vec<Order>,
+    /// The answer that the supervisor has just been told of.
+    answer: Option<(Kind, Vec<u8>)>,
+    endings: Vec<Ending<T>>,
+    chores: Vec<Chore>,
+    /// Emptied, for the next answers.
+    spare: Vec<Vec<u8>>,
+    /// The manager sleeps, until then at the latest.
+    asleep: Option<Option<Instant>>,
+    manager: Option<JoinHandle<()>>,
+    manager_id: Option<ThreadId>,
+    done: bool,
+}
+
+/// One worker as the state knows it.
+#[derive(Default)]
+struct Place {
+    link: Option<Box<dyn Link>>,
+    pid: u32,
+}
+
+/// What only the manager's thread does.
+#[derive(Debug)]
+pub(super) enum Chore {
+    Launch(Seat),
+    Terminate(Seat),
+    Kill(Seat),
+    /// Of a worker that is not born yet.
+    Retire(Seat),
+}
+
+/// A task that has ended, whose future does not know yet.
+pub(super) enum Ending<T> {
+    Answered { task: T, kind: Kind, bytes: Vec<u8> },
+    Lost { task: T, loss: Loss, request: Vec<u8> },
+}
+
+/// What a turn of the manager's has come to.
+pub(super) struct Turn {
+    /// There was something.
+    pub(super) worked: bool,
+    /// Some task is with a worker, and may be answered soon.
+    pub(super) waits: bool,
+    /// The pool is closed and empty.
+    pub(super) done: bool,
+}
+
+/// How long a head is that stands before an answer's body.
+const HEAD: usize = 10;
+
+impl<T: Task> Pool<T> {
+    pub(super) fn new(
+        options: supervisor::Options,
+        setting: Setting,
+    ) -> std::io::Result<Arc<Self>> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Ok(Arc::new(Self {
+            number: NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN),
+            setting,
+            state: Mutex::new(State {
+                supervisor: Supervisor::new(options),
+                seats: Vec::new(),
+                orders: Vec::new(),
+                answer: None,
+                endings: Vec::new(),
+                chores: Vec::new(),
+                spare: Vec::new(),
+                asleep: None,
+                manager: None,
+                manager_id: None,
+                done: false,
+            }),
+            doorbell: Doorbell::create()?,
+            called: AtomicBool::new(false),
+            gone: Condvar::new(),
+        }))
+    }
+
+    pub(super) fn number(&self) -> NonZeroU32 {
+        self.number
+    }
+
+    pub(super) fn setting(&self) -> &Setting {
+        &self.setting
+    }
+
+    pub(super) fn doorbell(&self) -> &Doorbell {
+        &self.doorbell
+    }
+
+    /// Whether a spinning manager is called.
+    pub(super) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Relaxed)
+    }
+
+    /// Whether it takes no more tasks, and why.
+    pub(super) fn refusal(&self) -> Option<Reason> {
+        self.state.lock().refusal()
+    }
+
+    /// Accepts a task.
+    ///
+    /// # Errors
+    /// The task, if the pool is closed or broken.
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        task: T,
+        request: Request,
+        rules: Rules,
+    ) -> Result<(), (T, Reason)> {
+        let entry = Entry { task, request, timeout: rules.timeout, begun: false };
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if let Some(reason) = state.refusal() {
+            return Err((entry.task, reason));
+        }
+        if state.manager.is_none()
+            && let Err(error) = manager::start(self, &mut state)
+        {
+            let reason = Arc::new(format!("no thread could be started to manage it: {error}"));
+            return Err((entry.task, Reason::Broken(BrokenProcessPool { reason }.into())));
+        }
+        let state_now = &mut *state;
+        let submitted =
+            state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
+        debug_assert!(submitted.is_ok(), "refused above if it is closed");
+        state.carry_out(now, self.number);
+        self.let_go(state);
+        Ok(())
+    }
+
+    /// Tells the supervisor of something.
+    pub(super) fn tell(&self, event: Event) {
+        let mut state = self.state.lock();
+        state.on(event, Instant::now(), self.number);
+        self.let_go(state);
+    }
+
+    /// Unlocks, wakes the manager if there is something for it, and ends the tasks that have ended.
+    fn let_go(&self, mut state: MutexGuard<'_, State<T>>) {
+        let endings = std::mem::take(&mut state.endings);
+        let called = !state.chores.is_empty();
+        let rings = match state.asleep {
+            Some(until) => {
+                let due = state.supervisor.next_deadline();
+                let sooner = due.is_some_and(|due| until.is_none_or(|until| due < until));
+                called || sooner || state.done
+            }
+            None => false,
+        };
+        if state.done {
+            self.gone.notify_all();
+        }
+        drop(state);
+        if called {
+            self.called.store(true, Ordering::Relaxed);
+        }
+        if rings {
+            self.doorbell.ring();
+        }
+        for ending in endings {
+            ending.end();
+        }
+    }
+
+    /// Stops the task at this address, which was cancelled while it ran.
+    pub(super) fn stop(&self, address: usize) {
+        let mut state = self.state.lock();
+        let ticket = state.supervisor.sent().find(|ticket| {
+            let entry = state.supervisor.payload(*ticket);
+            entry.is_some_and(|entry| entry.task.is_at(address))
+        });
+        if let Some(ticket) = ticket {
+            state.on(Event::Cancel(ticket), Instant::now(), self.number);
+        }
+        self.let_go(state);
+    }
+
+    /// Accepts nothing more.
+    pub(super) fn close(&self, cancel: bool) {
+        self.tell(Event::Close { cancel });
+    }
+
+    /// Waits until all workers have left; whether they have.
+    pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
+        let end = deadline(timeout);
+        let mut state = self.state.lock();
+        if state.manager_id == Some(std::thread::current().id()) {
+            return false; // A callback of a task of this pool, which cannot wait for its own end.
+        }
+        while !state.done && state.manager_id.is_some() {
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return false;
+            }
+            state = self.gone.wait(state, end);
+        }
+        let manager = state.manager.take();
+        drop(state);
+        if let Some(manager) = manager
+            && manager.join().is_err()
+        {
+            log::error!("the manager of a process pool has panicked");
+        }
+        true
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.state.lock().supervisor.stats()
+    }
+
+    /// The process numbers of the workers there are.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let state = self.state.lock();
+        state.seats.iter().map(|place| place.pid).filter(|pid| *pid != 0).collect()
+    }
+}
+
+/// For the manager.
+impl<T: Task> Pool<T> {
+    /// Receives what has been answered and does what is due. Leaves what is left over to the caller;
+    /// whether there was anything at all.
+    pub(super) fn turn(&self, chores: &mut Vec<Chore>, endings: &mut Vec<Ending<T>>) -> Turn {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        self.called.store(false, Ordering::Relaxed);
+        let mut answers = false;
+        for seat in 0..state.seats.len() {
+            answers |= state.receive(seat, now, self.number);
+        }
+        if state.supervisor.next_deadline().is_some_and(|due| due <= now) {
+            state.on(Event::Tick, now, self.number);
+        }
+        std::mem::swap(&mut state.chores, chores);
+        std::mem::swap(&mut state.endings, endings);
+        if state.done {
+            self.gone.notify_all();
+        }
+        Turn {
+            worked: answers || !chores.is_empty() || !endings.is_empty(),
+            waits: state.supervisor.is_waiting(),
+            done: state.done,
+        }
+    }
+
+    /// Whether any worker has answered.
+    pub(super) fn has_answer(&self) -> bool {
+        let state = self.state.lock();
+        state.links().any(|link| link.has_answer())
+    }
+
+    /// The manager is about to sleep: from now on an answer rings. Until when it may sleep, and what
+    /// to poll the links for; or `None` if it must not.
+    pub(super) fn fall_asleep(
+        &self,
+        flags: &mut Vec<Option<PollFlags>>,
+    ) -> Option<Option<Instant>> {
+        let mut state = self.state.lock();
+        let mut awake = !state.chores.is_empty() || !state.endings.is_empty() || state.done;
+        for link in state.links_mut() {
+            awake |= link.set_asleep();
+        }
+        if awake {
+            state.wake_up();
+            return None;
+        }
+        flags.clear();
+        flags.extend(state.seats.iter().map(|place| Some(place.link.as_ref()?.interest()?.1)));
+        let until = state.supervisor.next_deadline();
+        state.asleep = Some(until);
+        Some(until)
+    }
+
+    pub(super) fn wake_up(&self) {
+        self.state.lock().wake_up();
+    }
+
+    /// After a fault of the manager's: ends all tasks, for nobody else will.
+    pub(super) fn give_up(&self) {
+        let mut state = self.state.lock();
+        state.on(Event::Kill, Instant::now(), self.number);
+        for seat in 0..state.seats.len() {
+            let seat = state.supervisor.seat(seat);
+            state.left(seat, Exit::Unknown, Instant::now(), self.number);
+        }
+        state.chores.clear();
+        state.done = true;
+        self.let_go(state);
+    }
+
+    /// Ends tasks, and keeps the memory of their answers for others.
+    pub(super) fn end(&self, endings: &mut Vec<Ending<T>>) {
+        const MOST_SPARE: usize = 256;
+        const MOST_BYTES: usize = 4 << 10;
+        let mut spare: Vec<Vec<u8>> = Vec::new();
+        for ending in endings.drain(..) {
+            // Code of the program's is caught where it is called. This is the second line of defence: a
+            // logger's panic, say, must not cost the manager.
+            if let Ok(Some(bytes)) = catch_unwind(AssertUnwindSafe(|| ending.end()))
+                && bytes.capacity() <= MOST_BYTES
+            {
+                spare.push(bytes);
+            }
+        }
+        if !spare.is_empty() {
+            let mut state = self.state.lock();
+            let room = MOST_SPARE.saturating_sub(state.spare.len());
+            state.spare.extend(spare.drain(..).take(room));
+        }
+    }
+
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, Instant, NonZeroU32) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = f(&mut state, Instant::now(), self.number);
+        self.let_go(state);
+        result
+    }
+}
+
+impl<T: Task> State<T> {
+    fn refusal(&self) -> Option<Reason> {
+        match self.supervisor.broken() {
+            Some(reason) => {
+                Some(Reason::Broken(BrokenProcessPool { reason: Arc::clone(reason) }.into()))
+            }
+            None => self.supervisor.is_closed().then_some(Reason::Shutdown),
+        }
+    }
+
+    pub(super) fn set_manager(&mut self, manager: JoinHandle<()>) {
+        self.manager_id = Some(manager.thread().id());
+        self.manager = Some(manager);
+    }
+
+    pub(super) fn on(&mut self, event: Event, now: Instant, pool: NonZeroU32) {
+        self.supervisor.on(event, now, &mut self.orders);
+        self.carry_out(now, pool);
+    }
+
+    /// Carries out the orders, and those that come of it.
+    fn carry_out(&mut self, now: Instant, pool: NonZeroU32) {
+        let mut next = 0;
+        while next < self.orders.len() {
+            let order = std::mem::replace(&mut self.orders[next], Order::Discard);
+            next += 1;
+            let event = match order {
+                Order::Send(seat, ticket) => self.send(seat, ticket, pool),
+                Order::TakeBack(seat, most) => {
+                    let taken = self.link(seat).map_or(0, |link| link.take_back(most).len());
+                    Some(Event::TakenBack(seat, u32::try_from(taken).unwrap_or(u32::MAX)))
+                }
+                Order::Settle(ticket) => {
+                    self.settle(ticket);
+                    None
+                }
+                Order::Discard => {
+                    self.spare.extend(self.answer.take().map(|(_, bytes)| bytes));
+                    None
+                }
+                Order::Lose(ticket, loss) => {
+                    self.lose(ticket, loss);
+                    None
+                }
+                Order::AskToStop(seat) => {
+                    if let Some(link) = self.link(seat) {
+                        link.ask_to_stop();
+                    }
+                    None
+                }
+                Order::Retire(seat) => {
+                    self.retire(seat);
+                    None
+                }
+                Order::Launch(seat) => self.leave(Chore::Launch(seat)),
+                Order::Terminate(seat) => self.leave(Chore::Terminate(seat)),
+                Order::Kill(seat) => self.leave(Chore::Kill(seat)),
+                Order::Done => {
+                    self.done = true;
+                    None
+                }
+            };
+            if let Some(event) = event {
+                self.supervisor.on(event, now, &mut self.orders);
+            }
+        }
+        self.orders.clear();
+    }
+
+    fn leave(&mut self, chore: Chore) -> Option<Event> {
+        self.chores.push(chore);
+        None
+    }
+
+    fn link(&mut self, seat: Seat) -> Option<&mut Box<dyn Link>> {
+        self.seats.get_mut(seat.index())?.link.as_mut()
+    }
+
+    fn send(&mut self, seat: Seat, ticket: Ticket, pool: NonZeroU32) -> Option<Event> {
+        let entry = self.supervisor.payload_mut(ticket)?;
+        if !entry.begun && !entry.task.begin(pool) {
+            return Some(Event::Withdrawn(seat, ticket));
+        }
+        entry.begun = true;
+        let Request { function, kind, body } = &entry.request;
+        let head = RequestHead { function: *function, kind: *kind, body: Lies::InTheFrame };
+        let link = self.seats.get_mut(seat.index())?.link.as_mut()?;
+        match link.offer(&[&head.to_bytes(), body]) {
+            Ok(()) => None,
+            Err(OfferError::Full | OfferError::TooLarge { .. }) => {
+                Some(Event::NoRoom(seat, ticket))
+            }
+            Err(OfferError::Broken(error)) => Some(Event::LinkBroken(seat, error.to_string())),
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket) {
+        let Some((kind, bytes)) = self.answer.take() else { return };
+        if let Some(Entry { task, .. }) = self.supervisor.take(ticket) {
+            self.endings.push(Ending::Answered { task, kind, bytes });
+        }
+    }
+
+    fn lose(&mut self, ticket: Ticket, loss: supervisor::Loss) {
+        let Some(Entry { task, request, timeout, .. }) = self.supervisor.take(ticket) else {
+            return;
+        };
+        let worker = |seat: Seat| u32::try_from(seat.index()).unwrap_or(u32::MAX);
+        let loss = match loss {
+            supervisor::Loss::Crashed { seat, exit, ran, attempts } => {
+                let pid = self.seats.get(seat.index()).map_or(0, |place| place.pid);
+                Loss::Crashed { worker: worker(seat), pid, exit, ran, attempts }
+            }
+            supervisor::Loss::TimedOut { seat, ran } => {
+                let timeout = timeout.unwrap_or_default();
+                Loss::TimedOut { worker: worker(seat), timeout, ran }
+            }
+            supervisor::Loss::Cancelled => Loss::Cancelled,
+            supervisor::Loss::Broken(reason) => Loss::Broken(reason),
+        };
+        self.endings.push(Ending::Lost { task, loss, request: request.body });
+    }
+
+    pub(super) fn retire(&mut self, seat: Seat) {
+        let head = RequestHead { function: 0, kind: Kind::Leave, body: Lies::InTheFrame };
+        match self.link(seat) {
+            // It has answered all it was asked, so there is room; if its link is broken, it leaves.
+            Some(link) => {
+                if let Err(error) = link.offer(&[&head.to_bytes()]) {
+                    log::debug!("a worker that is to leave could not be told: {error}");
+                }
+            }
+            None => self.chores.push(Chore::Retire(seat)),
+        }
+    }
+
+    /// Receives what a worker has answered, so much of it; whether there was anything.
+    fn receive(&mut self, seat: usize, now: Instant, pool: NonZeroU32) -> bool {
+        const MOST: usize = 128;
+        (0..MOST).take_while(|_| self.receive_one(seat, now, pool)).count() > 0
+    }
+
+    fn receive_one(&mut self, seat: usize, now: Instant, pool: NonZeroU32) -> bool {
+        let Some(link) = self.seats[seat].link.as_mut() else { return false };
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        let received = link.receive(&mut bytes);
+        let seat = self.supervisor.seat(seat);
+        match received {
+            Ok(true) => {
+                let Some(head) = AnswerHead::parse(&bytes).map(|(head, _)| head) else {
+                    let why = "its answer has no beginning".to_owned();
+                    self.on(Event::LinkBroken(seat, why), now, pool);
+                    return false;
+                };
+                link.release(1);
+                self.answer = Some((head.kind, bytes));
+                self.on(Event::Answered(seat, Duration::from_nanos(head.nanos)), now, pool);
+                true
+            }
+            Ok(false) => {
+                self.spare.push(bytes);
+                false
+            }
+            // Its end will be seen.
+            Err(LinkError::Closed) => false,
+            Err(error) => {
+                self.on(Event::LinkBroken(seat, error.to_string()), now, pool);
+                false
+            }
+        }
+    }
+
+    /// A worker has been born.
+    pub(super) fn seat_taken(
+        &mut self,
+        seat: Seat,
+        link: Box<dyn Link>,
+        now: Instant,
+        pool: NonZeroU32,
+    ) {
+        self.place(seat).link = Some(link);
+        self.on(Event::Ready(seat), now, pool);
+    }
+
+    fn place(&mut self, seat: Seat) -> &mut Place {
+        if self.seats.len() <= seat.index() {
+            self.seats.resize_with(seat.index() + 1, Place::default);
+        }
+        &mut self.seats[seat.index()]
+    }
+
+    pub(super) fn launched(&mut self, seat: Seat, pid: u32) {
+        self.place(seat).pid = pid;
+    }
+
+    /// A worker that was in service has ended.
+    pub(super) fn left(&mut self, seat: Seat, exit: Exit, now: Instant, pool: NonZeroU32) {
+        while seat.index() < self.seats.len() && self.receive(seat.index(), now, pool) {}
+        let claimed = self.link(seat).map_or(0, |link| link.claimed());
+        self.on(Event::Left { seat, exit, claimed }, now, pool);
+        self.vacate(seat);
+    }
+
+    fn wake_up(&mut self) {
+        self.asleep = None;
+        self.links_mut().for_each(|link| link.set_awake());
+    }
+
+    fn links(&self) -> impl Iterator<Item = &dyn Link> {
+        self.seats.iter().filter_map(|place| place.link.as_deref())
+    }
+
+    fn links_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Link>> {
+        self.seats.iter_mut().filter_map(|place| place.link.as_mut())
+    }
+
+    /// Whether a worker was born in this place.
+    pub(super) fn is_seated(&self, seat: Seat) -> bool {
+        self.seats.get(seat.index()).is_some_and(|place| place.link.is_some())
+    }
+
+    pub(super) fn vacate(&mut self, seat: Seat) {
+        *self.place(seat) = Place::default();
+    }
+}
+
+impl<T: Task> Ending<T> {
+    /// Ends the task; what it does not need of it any more.
+    fn end(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Answered { task, kind, mut bytes } => {
+                task.answer(kind, &bytes[HEAD..]);
+                bytes.clear();
+                Some(bytes)
+            }
+            Self::Lost { task, loss, request } => {
+                task.lose(loss, &request);
+                None
+            }
+        }
+    }
+}
+
+impl<T: Task> fmt::Debug for Pool<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
