@@ -18,7 +18,7 @@ use crate::memory::Memory;
 use crate::memory::Shape;
 use crate::offers::{Offers, START, after, before, distance};
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::words::{self, SKIP, WORD, headed, heading, taken};
+use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 
 /// The parent's end: offers requests, takes back what the worker has not begun, receives answers.
 ///
@@ -222,6 +222,8 @@ impl ParentEnd {
     /// later. It remembers one such wish, the last.
     pub fn ask_to_stop(&self, nth: u32) {
         if nth < self.in_flight() {
+            #[cfg(sabotage = "lane_stop_is_for_the_last_claim")]
+            let nth = self.claimed().saturating_sub(1);
             self.memory.control().stop.store(after(self.released, nth + 1), Release);
         }
     }
@@ -320,16 +322,10 @@ impl ParentEnd {
     }
 
     fn lane(&self) -> usize {
-        size_of_val(self.memory.lane())
+        bytes_of(self.memory.lane())
     }
 
     fn answers(&self) -> usize {
-        size_of_val(self.memory.answers())
+        bytes_of(self.memory.answers())
     }
-}
-
-/// The index of the word at `position`, in a ring whose length is a power of two.
-pub(crate) fn index<T>(ring: &[T], position: u64) -> usize {
-    let mask = ring.len() as u64 - 1;
-    usize::try_from((position / WORD as u64) & mask).unwrap_or_default()
 }
