@@ -105,6 +105,11 @@ impl Arena {
         Ok(Self(Arc::new(Inner { map, file, blocks: Mutex::new(Blocks::new(len, KEEP)) })))
     }
 
+    /// Whether a block is one of this arena's.
+    pub fn holds(&self, block: &Block) -> bool {
+        Arc::ptr_eq(&self.0, &block.arena)
+    }
+
     /// What other processes are to open.
     pub fn memory(&self) -> BorrowedFd<'_> {
         self.0.file.as_fd()

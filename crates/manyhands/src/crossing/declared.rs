@@ -1,6 +1,7 @@
 //! Declared functions: those that a worker process can be asked to call.
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
@@ -204,7 +205,31 @@ fn short(value: &impl Serialize) -> String {
     short.text
 }
 
+thread_local! {
+    static CROSSING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether what this thread serialises or deserialises at this moment is on its way to or from
+/// another process.
+pub(crate) fn is_crossing() -> bool {
+    CROSSING.get()
+}
+
+struct CrossesUntilDropped;
+
+fn crosses() -> CrossesUntilDropped {
+    CROSSING.set(true);
+    CrossesUntilDropped
+}
+
+impl Drop for CrossesUntilDropped {
+    fn drop(&mut self) {
+        CROSSING.set(false);
+    }
+}
+
 pub(super) fn encode<T: Serialize>(value: &T, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let _crosses = crosses();
     let start = into.len();
     postcard::serialize_with_flavor(value, Into(into)).map_err(|error| {
         into.truncate(start);
@@ -213,6 +238,7 @@ pub(super) fn encode<T: Serialize>(value: &T, into: &mut Vec<u8>) -> Result<(), 
 }
 
 pub(super) fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, DecodeError> {
+    let _crosses = crosses();
     let (value, rest) =
         postcard::take_from_bytes(from).map_err(|error| DecodeError(error.to_string()))?;
     *from = rest;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use manyhands_shm::ParentEnd;
+use manyhands_shm::{Access, Arena, ArenaView, ParentEnd};
 use rustix::event::PollFlags;
 use rustix::process::Signal;
 
@@ -81,7 +81,7 @@ struct Charge {
     seat: Seat,
     child: Box<dyn Child>,
     /// Until it is born.
-    birth: Option<(Birth, Option<ParentEnd>)>,
+    birth: Option<(Birth, Option<(ParentEnd, ArenaView)>)>,
     last_lines: Option<LastLines>,
     /// Its link's, where the link has one: to poll for without the pool's lock.
     socket: Option<OwnedFd>,
@@ -188,11 +188,15 @@ impl<T: Task> Manager<T> {
 
     fn launch(&mut self, seat: Seat) -> io::Result<()> {
         let setting = self.pool.setting();
-        let (end, fds) = match setting.transport {
-            Transport::Socket => (None, Vec::new()),
-            Transport::SharedMemory => {
-                let (end, fds) = ring::prepare(self.pool.doorbell())?;
-                (Some(end), fds)
+        let (memory, fds) = match self.pool.arena() {
+            None => (None, Vec::new()),
+            Some(arena) => {
+                let (end, mut fds) = ring::prepare(self.pool.doorbell())?;
+                fds.push(arena.memory().try_clone_to_owned()?);
+                // Made here, and the worker's from then on.
+                let its = Arena::create()?.memory().try_clone_to_owned()?;
+                fds.push(its.try_clone()?);
+                (Some((end, ArenaView::open(its, Access::ReadWrite)?)), fds)
             }
         };
         let number = u32::try_from(seat.index()).unwrap_or(u32::MAX);
@@ -215,7 +219,7 @@ impl<T: Task> Manager<T> {
         self.charges[seat.index()] = Some(Charge {
             seat,
             child,
-            birth: Some((birth, end)),
+            birth: Some((birth, memory)),
             last_lines,
             socket: None,
             leaves: false,
@@ -241,10 +245,10 @@ impl<T: Task> Manager<T> {
         let error = match birth.advance() {
             Ok(Progress::Waiting) => return,
             Ok(Progress::Ready { .. }) => match charge.take_link() {
-                Ok(link) => {
+                Ok((link, arena)) => {
                     let (seat, leaves) = (charge.seat, charge.leaves);
                     self.pool.with(|state, now, pool| {
-                        state.seat_taken(seat, link, now, pool);
+                        state.seat_taken(seat, link, arena, now, pool);
                         if leaves {
                             state.retire(seat);
                         }
@@ -332,14 +336,14 @@ impl Charge {
     }
 
     /// The link to a worker that has just been born.
-    fn take_link(&mut self) -> Result<Box<dyn Link>, BirthError> {
-        let Some((birth, end)) = self.birth.take() else { return Err(BirthError::Closed) };
+    fn take_link(&mut self) -> Result<(Box<dyn Link>, Option<ArenaView>), BirthError> {
+        let Some((birth, memory)) = self.birth.take() else { return Err(BirthError::Closed) };
         let socket = birth.into_socket()?;
-        Ok(match end {
-            Some(end) => Box::new(RingLink::new(end, socket)),
+        Ok(match memory {
+            Some((end, arena)) => (Box::new(RingLink::new(end, socket)), Some(arena)),
             None => {
                 self.socket = Some(socket.try_clone()?);
-                Box::new(SocketLink::new(socket, MOST_BYTES))
+                (Box::new(SocketLink::new(socket, MOST_BYTES)), None)
             }
         })
     }
