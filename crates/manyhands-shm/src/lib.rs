@@ -65,7 +65,7 @@ pub use doorbell::Doorbell;
 pub use errors::{BadPlace, Full, NoSpace, NotNumbers, SendError, Torn};
 pub use memory::Shape;
 pub use numbers::{Number, as_bytes, as_bytes_mut, as_numbers, as_numbers_mut};
-pub use parent::ParentEnd;
+pub use parent::{Lookout, ParentEnd};
 #[cfg(not(loom))]
 pub use view::{Access, ArenaView, Place, View};
 pub use worker::{StopToken, WorkerEnd};

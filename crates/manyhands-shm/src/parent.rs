@@ -42,6 +42,19 @@ pub struct ParentEnd {
     published: u64,
 }
 
+/// A look at whether a worker has answered, for a thread that spins while others use its
+/// [`ParentEnd`].
+#[derive(Clone, Debug)]
+pub struct Lookout(Arc<Memory>);
+
+impl Lookout {
+    /// Whether there is an answer that has not been received.
+    pub fn has_answer(&self) -> bool {
+        let control = self.0.control();
+        position(control.tail.load(Relaxed)) != position(control.head.load(Relaxed))
+    }
+}
+
 /// A request in the lane.
 #[derive(Debug)]
 struct Frame {
@@ -292,6 +305,11 @@ impl ParentEnd {
     pub fn has_answer(&self) -> bool {
         self.read != self.published
             || position(self.memory.control().tail.load(Acquire)) != self.read
+    }
+
+    /// For a thread that spins and has no part in this end.
+    pub fn lookout(&self) -> Lookout {
+        Lookout(Arc::clone(&self.memory))
     }
 
     /// Says that the parent is about to sleep until the doorbell rings, unless there is an answer

@@ -138,7 +138,7 @@ impl ProcessPoolExecutor {
         let mut body = Body::after(Vec::new());
         let carrier = Carrier { arena: self.pool.arena().cloned(), ..Carrier::default() };
         let (packed, Carrier { lent, .. }) =
-            carrying(carrier, || task.pack(&**declared, &mut body));
+            carrying(carrier, || task.pack(declared, &mut body));
         let request = match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
             Some(packed) => packed.map_err(|error| error.0).and_then(|()| {
@@ -153,7 +153,7 @@ impl ProcessPoolExecutor {
             }
         };
         let rules = Rules { timeout: options.timeout, retries: options.retries };
-        let task = RustTask::new(task, Arc::clone(declared), place);
+        let task = RustTask::new(task, declared, place);
         match self.pool.submit(task, request, rules) {
             Ok(()) => Ok(()),
             // Closed since it was asked.

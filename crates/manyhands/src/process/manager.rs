@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use manyhands_shm::{Access, Arena, ArenaView, ParentEnd};
+use manyhands_shm::{Access, Arena, ArenaView, Lookout, ParentEnd};
 use rustix::event::PollFlags;
 use rustix::process::Signal;
 
@@ -85,6 +85,8 @@ struct Charge {
     last_lines: Option<LastLines>,
     /// Its link's, where the link has one: to poll for without the pool's lock.
     socket: Option<OwnedFd>,
+    /// Shows whether it has answered, without the pool's lock.
+    lookout: Option<Lookout>,
     /// Nothing will come for it: it is to leave as soon as it is born.
     leaves: bool,
     /// Why it was not born.
@@ -121,7 +123,9 @@ impl<T: Task> Manager<T> {
                 continue;
             }
             let pool = &self.pool;
-            if !turn.waits || !self.spin.until(|| pool.is_called() || pool.has_answer()) {
+            let lookouts = self.charges.iter().flatten().filter_map(|of| of.lookout.as_ref());
+            let has_answer = || pool.is_called() || lookouts.clone().any(Lookout::has_answer);
+            if !turn.waits || !self.spin.until(has_answer) {
                 self.sleep();
             }
         }
@@ -222,6 +226,7 @@ impl<T: Task> Manager<T> {
             birth: Some((birth, memory)),
             last_lines,
             socket: None,
+            lookout: None,
             leaves: false,
             failed: None,
             refused: false,
@@ -340,7 +345,10 @@ impl Charge {
         let Some((birth, memory)) = self.birth.take() else { return Err(BirthError::Closed) };
         let socket = birth.into_socket()?;
         Ok(match memory {
-            Some((end, arena)) => (Box::new(RingLink::new(end, socket)), Some(arena)),
+            Some((end, arena)) => {
+                self.lookout = Some(end.lookout());
+                (Box::new(RingLink::new(end, socket)), Some(arena))
+            }
             None => {
                 self.socket = Some(socket.try_clone()?);
                 (Box::new(SocketLink::new(socket, MOST_BYTES)), None)

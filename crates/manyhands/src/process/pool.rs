@@ -336,12 +336,6 @@ impl<T: Task> Pool<T> {
         }
     }
 
-    /// Whether any worker has answered.
-    pub(super) fn has_answer(&self) -> bool {
-        let state = self.state.lock();
-        state.links().any(|link| link.has_answer())
-    }
-
     /// The manager is about to sleep: from now on an answer rings. Until when it may sleep, and what
     /// to poll the links for; or `None` if it must not.
     pub(super) fn fall_asleep(
@@ -569,7 +563,7 @@ impl<T: Task> State<T> {
 
     /// Receives what a worker has answered, so much of it; whether there was anything.
     fn receive(&mut self, seat: usize, now: Instant, pool: NonZeroU32) -> bool {
-        const MOST: usize = 128;
+        const MOST: usize = 32;
         (0..MOST).take_while(|_| self.receive_one(seat, now, pool)).count() > 0
     }
 
@@ -640,10 +634,6 @@ impl<T: Task> State<T> {
     fn wake_up(&mut self) {
         self.asleep = None;
         self.links_mut().for_each(|link| link.set_awake());
-    }
-
-    fn links(&self) -> impl Iterator<Item = &dyn Link> {
-        self.seats.iter().filter_map(|place| place.link.as_deref())
     }
 
     fn links_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Link>> {

@@ -98,7 +98,7 @@ fn initialise(registry: &Registry, initializer: &[u8]) -> Result<(), String> {
         .of_id(u64::from_le_bytes(*function))
         .ok_or("the initializer is not among the declared functions")?;
     let mut answer = Vec::new();
-    match perform(&**function, Kind::One, arguments, &mut answer) {
+    match perform(function, Kind::One, arguments, &mut answer) {
         Kind::Failed => Err(match Failure::read(&answer) {
             Ok(Some(failure)) => failure.into_exception::<String>().to_string(),
             _ => "it does not say how".to_owned(),
@@ -180,7 +180,7 @@ impl Desk {
         };
         let body = view.as_ref().map_or(body, |borrowed| &borrowed.view);
         Some(match registry.of_id(head.function) {
-            Some(function) => perform(&**function, head.kind, body, &mut self.answer),
+            Some(function) => perform(function, head.kind, body, &mut self.answer),
             None => {
                 let why = "the function is not declared".to_owned();
                 fail(&Failure::Arguments(why), &mut self.answer)
