@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use manyhands_shm::{Arena, ArenaView, Block, Doorbell};
+use manyhands_shm::{Arena, ArenaView, Block, Doorbell, ForkMark};
 use rustix::event::PollFlags;
 
 use super::birth::Transport;
@@ -42,6 +42,7 @@ pub(super) struct Pool<T: Task> {
     gone: Condvar,
     /// Where large arguments go, if there is shared memory.
     arena: Option<Arena>,
+    mark: ForkMark,
 }
 
 struct Entry<T> {
@@ -162,6 +163,7 @@ impl<T: Task> Pool<T> {
             called: AtomicBool::new(false),
             gone: Condvar::new(),
             arena,
+            mark: ForkMark::of_this_process(),
         }))
     }
 
@@ -188,6 +190,9 @@ impl<T: Task> Pool<T> {
 
     /// Whether it takes no more tasks, and why.
     pub(super) fn refusal(&self) -> Option<Reason> {
+        if self.mark.is_in_a_fork() {
+            return Some(Reason::Forked);
+        }
         self.state.lock().refusal()
     }
 
@@ -222,8 +227,12 @@ impl<T: Task> Pool<T> {
         Ok(())
     }
 
-    /// Tells the supervisor of something.
+    /// Tells the supervisor of something. In a forked copy of the process it does nothing: the lock may
+    /// be held by a thread that is not there, and the workers are not this process's.
     pub(super) fn tell(&self, event: Event) {
+        if self.mark.is_in_a_fork() {
+            return;
+        }
         let mut state = self.state.lock();
         state.on(event, Instant::now(), self.number);
         self.let_go(state);
@@ -258,6 +267,9 @@ impl<T: Task> Pool<T> {
 
     /// Stops the task at this address, which was cancelled while it ran.
     pub(super) fn stop(&self, address: usize) {
+        if self.mark.is_in_a_fork() {
+            return;
+        }
         let mut state = self.state.lock();
         let ticket = state.supervisor.sent().find(|ticket| {
             let entry = state.supervisor.payload(*ticket);
@@ -276,6 +288,9 @@ impl<T: Task> Pool<T> {
 
     /// Waits until all workers have left; whether they have.
     pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
+        if self.mark.is_in_a_fork() {
+            return false;
+        }
         let end = deadline(timeout);
         let mut state = self.state.lock();
         if state.manager_id == Some(std::thread::current().id()) {
