@@ -125,7 +125,7 @@ impl<T: Task> Manager<T> {
             let pool = &self.pool;
             let lookouts = self.charges.iter().flatten().filter_map(|of| of.lookout.as_ref());
             let has_answer = || pool.is_called() || lookouts.clone().any(Lookout::has_answer);
-            if !turn.waits || !self.spin.until(has_answer) {
+            if !self.spin.until(has_answer) {
                 self.sleep();
             }
         }

@@ -125,8 +125,6 @@ pub(super) enum Ending<T> {
 pub(super) struct Turn {
     /// There was something.
     pub(super) worked: bool,
-    /// Some task is with a worker, and may be answered soon.
-    pub(super) waits: bool,
     /// The pool is closed and empty.
     pub(super) done: bool,
 }
@@ -346,7 +344,6 @@ impl<T: Task> Pool<T> {
         }
         Turn {
             worked: answers || !chores.is_empty() || !endings.is_empty(),
-            waits: state.supervisor.is_waiting(),
             done: state.done,
         }
     }
