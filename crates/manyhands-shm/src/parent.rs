@@ -40,6 +40,8 @@ pub struct ParentEnd {
     /// How far the answers are read, and up to where they are known to be published.
     read: u64,
     published: u64,
+    /// How far the worker may overwrite them.
+    freed: u64,
 }
 
 /// A request in the lane.
@@ -79,6 +81,7 @@ impl ParentEnd {
             answered: START,
             read: 0,
             published: 0,
+            freed: 0,
         }
     }
 
@@ -269,11 +272,16 @@ impl ParentEnd {
         words::load(ring, first + 1, len as usize, into);
         self.answered = claimed;
         self.read = self.read.wrapping_add(frame);
-        self.publish_room();
+        // Not for each answer: a worker that waits for room is then woken for a good part of it. What
+        // is not published yet has answers behind it, for which the parent comes back.
+        if self.read == self.published || self.read.wrapping_sub(self.freed) >= size / 4 {
+            self.publish_room();
+        }
         Ok(true)
     }
 
-    fn publish_room(&self) {
+    fn publish_room(&mut self) {
+        self.freed = self.read;
         let control = self.memory.control();
         #[cfg(sabotage = "answers_room_is_stored")]
         let word = {
