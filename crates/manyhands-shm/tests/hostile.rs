@@ -159,3 +159,20 @@ fn a_parent_survives_a_worker_that_writes_while_it_reads() {
     scribbling.join().unwrap();
     assert!(torn > 0 && received > 0, "{torn} torn, {received} received");
 }
+
+#[test]
+fn an_answer_to_what_was_taken_back_releases_nothing() {
+    let (mut parent, _worker, _doorbell) = ends(Shape { lane: page(), answers: page() });
+    for _ in 0..3 {
+        parent.offer(&[]).unwrap();
+    }
+    // An empty answer after three claims (their count begins three before it wraps), and the end of
+    // the answers behind it.
+    let (answer, tail) = (0_u64, 8_u64);
+    pwrite(parent.memory(), &answer.to_ne_bytes(), 2 * page() as u64).unwrap();
+    pwrite(parent.memory(), &tail.to_ne_bytes(), 4 * 128).unwrap();
+    assert!(parent.receive(&mut Vec::new()).unwrap());
+    assert_eq!(parent.take_back(3).len(), 3);
+    assert!(parent.release(1).is_err());
+    is_sane(&parent);
+}
