@@ -16,7 +16,7 @@ use crate::errors::{Full, Torn};
 use crate::memory::Memory;
 #[cfg(not(loom))]
 use crate::memory::Shape;
-use crate::offers::{Offers, START, after, before, distance};
+use crate::offers::{ASLEEP, OFFER, Offers, START, after, before, distance};
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 
@@ -120,14 +120,11 @@ impl ParentEnd {
 
     fn publish_offer(&self) {
         let control = self.memory.control();
-        let offered = self.offered;
-        let publish = |word| {
-            let seen = Offers::unpack(word);
-            Some(Offers { offered, asleep: false, ..seen }.pack())
-        };
         let order = if cfg!(sabotage = "lane_offer_is_not_released") { Relaxed } else { AcqRel };
-        let (Ok(word) | Err(word)) = control.offers.fetch_update(order, Relaxed, publish);
-        if Offers::unpack(word).asleep && cfg!(not(sabotage = "lane_offer_wakes_nobody")) {
+        let word = control.offers.fetch_add(OFFER, order);
+        if word & ASLEEP != 0 && cfg!(not(sabotage = "lane_offer_wakes_nobody")) {
+            // Once is enough, until it says so again.
+            control.offers.fetch_and(!ASLEEP, Relaxed);
             control.bell.ring();
         }
     }
