@@ -16,7 +16,7 @@ use crate::errors::{Full, Torn};
 use crate::memory::Memory;
 #[cfg(not(loom))]
 use crate::memory::Shape;
-use crate::offers::{Offers, START, after, before, distance};
+use crate::offers::{ASLEEP, OFFER, Offers, START, after, before, distance};
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 
@@ -40,6 +40,8 @@ pub struct ParentEnd {
     /// How far the answers are read, and up to where they are known to be published.
     read: u64,
     published: u64,
+    /// How far the worker may overwrite them.
+    freed: u64,
 }
 
 /// A look at whether a worker has answered, for a thread that spins while others use its
@@ -92,6 +94,7 @@ impl ParentEnd {
             answered: START,
             read: 0,
             published: 0,
+            freed: 0,
         }
     }
 
@@ -130,14 +133,11 @@ impl ParentEnd {
 
     fn publish_offer(&self) {
         let control = self.memory.control();
-        let offered = self.offered;
-        let publish = |word| {
-            let seen = Offers::unpack(word);
-            Some(Offers { offered, asleep: false, ..seen }.pack())
-        };
         let order = if cfg!(sabotage = "lane_offer_is_not_released") { Relaxed } else { AcqRel };
-        let (Ok(word) | Err(word)) = control.offers.fetch_update(order, Relaxed, publish);
-        if Offers::unpack(word).asleep && cfg!(not(sabotage = "lane_offer_wakes_nobody")) {
+        let word = control.offers.fetch_add(OFFER, order);
+        if word & ASLEEP != 0 && cfg!(not(sabotage = "lane_offer_wakes_nobody")) {
+            // Once is enough, until it says so again.
+            control.offers.fetch_and(!ASLEEP, Relaxed);
             control.bell.ring();
         }
     }
@@ -184,9 +184,8 @@ impl ParentEnd {
     /// If the worker has not sent anything since it claimed the newest of them, so that it may be
     /// reading it still. Who releases a frame for each answer sees this of a torn worker alone.
     pub fn release(&mut self, frames: u32) -> Result<(), Torn> {
-        if frames > distance(self.released, self.answered)
-            && cfg!(not(sabotage = "lane_release_is_rash"))
-        {
+        let answered = distance(self.released, self.answered).min(self.in_flight());
+        if frames > answered && cfg!(not(sabotage = "lane_release_is_rash")) {
             return Err(Torn { what: "it has answered what it has not claimed" });
         }
         self.frames.drain(..frames as usize);
@@ -282,11 +281,16 @@ impl ParentEnd {
         words::load(ring, first + 1, len as usize, into);
         self.answered = claimed;
         self.read = self.read.wrapping_add(frame);
-        self.publish_room();
+        // Not for each answer: a worker that waits for room is then woken for a good part of it. What
+        // is not published yet has answers behind it, for which the parent comes back.
+        if self.read == self.published || self.read.wrapping_sub(self.freed) >= size / 4 {
+            self.publish_room();
+        }
         Ok(true)
     }
 
-    fn publish_room(&self) {
+    fn publish_room(&mut self) {
+        self.freed = self.read;
         let control = self.memory.control();
         #[cfg(sabotage = "answers_room_is_stored")]
         let word = {

@@ -11,7 +11,7 @@ use crate::control::{WAITING, position};
 use crate::doorbell::Doorbell;
 use crate::errors::{SendError, Torn};
 use crate::memory::Memory;
-use crate::offers::{Offers, after};
+use crate::offers::{ASLEEP, Offers, after};
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::step;
 use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
@@ -162,7 +162,7 @@ impl WorkerEnd {
         #[cfg(sabotage = "lane_sleeper_looks_first")]
         let announced = {
             let announced = announce(control.offers.load(Acquire)).ok_or(());
-            announced.map(|_| control.offers.fetch_or(1 << 31, AcqRel))
+            announced.map(|_| control.offers.fetch_or(ASLEEP, AcqRel))
         };
         #[cfg(not(sabotage = "lane_sleeper_looks_first"))]
         let announced = control.offers.fetch_update(AcqRel, Relaxed, announce);
@@ -172,8 +172,7 @@ impl WorkerEnd {
         #[cfg(sabotage = "lane_sleeper_takes_the_bell_late")]
         let seen = control.bell.seen();
         control.bell.wait(seen, timeout);
-        let awake = |word| Some(Offers { asleep: false, ..Offers::unpack(word) }.pack());
-        let _ = control.offers.fetch_update(Relaxed, Relaxed, awake);
+        control.offers.fetch_and(!ASLEEP, Relaxed);
     }
 
     /// For whoever works on what was claimed last, in any thread.

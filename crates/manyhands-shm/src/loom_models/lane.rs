@@ -33,6 +33,18 @@ fn a_sleeper_that_meets_an_offer_wakes() {
     });
 }
 
+#[test]
+fn a_sleeper_that_meets_two_offers_claims_both() {
+    exhaustive(|| {
+        let (mut parent, mut worker, _doorbell) = ends(8, 4);
+        let sleeping =
+            thread::spawn(move || [claim_or_sleep(&mut worker), claim_or_sleep(&mut worker)]);
+        parent.offer(&[b"1"]).unwrap();
+        parent.offer(&[b"2"]).unwrap();
+        assert_eq!(sleeping.join().unwrap(), [b"1", b"2"]);
+    });
+}
+
 /// The worker wakes for an offer that is gone, and has to wake again for the next one.
 #[test]
 fn a_sleeper_that_was_woken_for_nothing_wakes_again() {
