@@ -54,13 +54,33 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Code(code) => write!(f, "exited with code {code}"),
-            Self::Signal(number) => match Signal::from_named_raw(number) {
-                Some(signal) => write!(f, "was killed by signal {number} ({signal:?})"),
-                None => write!(f, "was killed by signal {number}"),
-            },
+            Self::Signal(number) => {
+                write!(f, "was killed by signal {number}")?;
+                match name(number) {
+                    Some(name) => write!(f, " ({name})"),
+                    None => Ok(()),
+                }
+            }
             Self::Unknown => f.write_str("ended, and the program has not left its exit to be seen"),
         }
     }
+}
+
+/// Of the signals that end workers.
+fn name(signal: i32) -> Option<&'static str> {
+    const NAMES: [(Signal, &str); 10] = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::SYS, "SIGSYS"),
+    ];
+    NAMES.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }
 
 /// A process that this one has started.
@@ -69,6 +89,8 @@ pub struct ChildProcess {
     pidfd: OwnedFd,
     pid: u32,
     exit: Option<Exit>,
+    /// A forked child of this process has this value too, but the worker is not its own.
+    parent: u32,
 }
 
 impl ChildProcess {
@@ -85,7 +107,7 @@ impl ChildProcess {
             .ok_or(Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
         match opened {
-            Ok(pidfd) => Ok(Self { pidfd, pid, exit: None }),
+            Ok(pidfd) => Ok(Self { pidfd, pid, exit: None, parent: process::id() }),
             Err(errno) => {
                 child.kill().and_then(|()| child.wait())?;
                 Err(errno.into())
@@ -136,7 +158,8 @@ impl Child for ChildProcess {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        if self.exit.is_none() && self.signal(Signal::KILL).is_ok() {
+        let is_ours = self.exit.is_none() && self.parent == process::id();
+        if is_ours && self.signal(Signal::KILL).is_ok() {
             // Nobody is left to be told of a failure.
             let _ = self.wait(WaitIdOptions::EXITED);
         }

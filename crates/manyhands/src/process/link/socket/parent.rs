@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
 
 use crate::process::link::frames::{Frame, HEADER, Kind, frame};
 use crate::process::link::{Link, LinkError, OfferError};
-use crate::process::stream::{Filled, Stream, wait_for};
+use crate::process::stream::{Filled, Inbox, send_now, wait_for};
 
 /// How much one call of `receive` takes in, so that an endless answer does not keep the manager from
 /// the other workers.
@@ -20,7 +21,8 @@ const STOP: usize = HEADER + size_of::<u64>();
 /// The parent's end.
 #[derive(Debug)]
 pub struct SocketLink {
-    stream: Stream,
+    socket: OwnedFd,
+    inbox: Inbox,
     /// Requests that were offered and not taken back.
     offered: u64,
     request: Option<InFlight>,
@@ -28,7 +30,11 @@ pub struct SocketLink {
     stop: Vec<u8>,
     /// Why nothing more can be sent. What the worker had sent before is still to be read.
     deaf: Option<Errno>,
+    /// The worker has ended: what is not here yet will never be.
+    dead: bool,
     over: Option<Over>,
+    /// A forked child of this process has the link too, but it is not its own.
+    owner: u32,
 }
 
 #[derive(Debug)]
@@ -53,12 +59,15 @@ impl SocketLink {
     /// than `max_answer` bytes is an error of that worker.
     pub fn new(socket: OwnedFd, max_answer: usize) -> Self {
         Self {
-            stream: Stream::new(socket, max_answer),
+            inbox: Inbox::new(max_answer),
+            socket,
             offered: 0,
             request: None,
             stop: Vec::new(),
             deaf: None,
+            dead: false,
             over: None,
+            owner: std::process::id(),
         }
     }
 
@@ -67,7 +76,7 @@ impl SocketLink {
     fn flush(&mut self) {
         while self.deaf.is_none() {
             let Some((bytes, request)) = self.next_to_send() else { return };
-            match self.stream.send(bytes) {
+            match send_now(&self.socket, bytes) {
                 Ok(0) => return,
                 Ok(sent) if request => self.request.as_mut().expect("it is sent").sent += sent,
                 Ok(sent) => drop(self.stop.drain(..sent)),
@@ -135,14 +144,15 @@ impl SocketLink {
     fn receive_some(&mut self, into: &mut Vec<u8>) -> Result<bool, Over> {
         self.flush();
         for _ in 0..PIECES_AT_ONCE {
-            while let Some(frame) = self.stream.next_frame()? {
+            while let Some(frame) = self.inbox.next_frame()? {
                 if self.take_in(frame, into)? {
                     return Ok(true);
                 }
             }
-            match self.stream.fill()? {
+            match self.inbox.fill(&self.socket)? {
                 Filled::Some => {}
                 Filled::End => return Err(Over::Closed),
+                Filled::Nothing if self.dead => return Err(Over::Closed),
                 Filled::Nothing => return self.deaf.map_or(Ok(false), |errno| Err(errno.into())),
             }
         }
@@ -173,7 +183,7 @@ impl Link for SocketLink {
         if self.request.is_some() {
             return Err(OfferError::Full);
         }
-        if self.over.is_some() {
+        if self.dead || self.over.is_some() {
             return Err(OfferError::Broken(Errno::PIPE.into()));
         }
         let frame = frame(Kind::Request, parts);
@@ -234,15 +244,19 @@ impl Link for SocketLink {
     }
 
     fn has_answer(&self) -> bool {
-        let ready = || wait_for(self.stream.as_fd(), PollFlags::IN, Some(Duration::ZERO));
-        self.over.is_none() && (self.stream.has_frame() || ready().unwrap_or(true))
+        let ready = || wait_for(&self.socket, PollFlags::IN, Some(Duration::ZERO));
+        self.over.is_none() && (self.inbox.has_frame() || ready().unwrap_or(true))
     }
 
     fn set_asleep(&mut self) -> bool {
-        self.over.is_none() && self.stream.has_frame()
+        self.over.is_none() && self.inbox.has_frame()
     }
 
     fn set_awake(&mut self) {}
+
+    fn set_dead(&mut self) {
+        self.dead = true;
+    }
 
     fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         if self.over.is_some() {
@@ -250,7 +264,17 @@ impl Link for SocketLink {
         }
         let sends = self.deaf.is_none() && self.next_to_send().is_some();
         let flags = if sends { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-        Some((self.stream.as_fd(), flags))
+        Some((self.socket.as_fd(), flags))
+    }
+}
+
+impl Drop for SocketLink {
+    /// Closing alone would not reach the worker while a forked child holds the socket too.
+    fn drop(&mut self) {
+        if std::process::id() == self.owner {
+            // A worker that is gone needs not be told.
+            let _ = shutdown(&self.socket, Shutdown::Both);
+        }
     }
 }
 
