@@ -321,8 +321,9 @@ mod tests {
             link.flush();
             let length = theirs.read(&mut piece).unwrap();
             reader.feed(&piece[..length]);
-            frames.extend(reader.next().unwrap());
-            frames.extend(reader.next().unwrap());
+            while let Some(frame) = reader.next().unwrap() {
+                frames.push(frame);
+            }
         }
         let kinds = [Kind::Request, Kind::Request, Kind::Stop];
         assert!(frames.iter().map(|frame| frame.kind).eq(kinds) && reader.is_empty());
