@@ -46,6 +46,8 @@ pub struct ChildProcess {
     pidfd: OwnedFd,
     pid: u32,
     exit: Option<Exit>,
+    /// A forked child of this process has this value too, but the worker is not its own.
+    parent: u32,
 }
 
 impl ChildProcess {
@@ -62,7 +64,7 @@ impl ChildProcess {
             .ok_or(Errno::SRCH)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
         match opened {
-            Ok(pidfd) => Ok(Self { pidfd, pid, exit: None }),
+            Ok(pidfd) => Ok(Self { pidfd, pid, exit: None, parent: process::id() }),
             Err(errno) => {
                 child.kill().and_then(|()| child.wait())?;
                 Err(errno.into())
@@ -113,7 +115,8 @@ impl Child for ChildProcess {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        if self.exit.is_none() && self.signal(Signal::KILL).is_ok() {
+        let is_ours = self.exit.is_none() && self.parent == process::id();
+        if is_ours && self.signal(Signal::KILL).is_ok() {
             // Nobody is left to be told of a failure.
             let _ = self.wait(WaitIdOptions::EXITED);
         }

@@ -112,7 +112,7 @@ impl LastLines {
 
     fn pass_on(&mut self) {
         while !self.pending.is_empty() {
-            let has_room = wait_for(self.to.as_fd(), PollFlags::OUT, Some(Duration::ZERO));
+            let has_room = wait_for(&self.to, PollFlags::OUT, Some(Duration::ZERO));
             if !has_room.unwrap_or(true) {
                 return;
             }

@@ -1,6 +1,6 @@
 //! Frames over a stream socket: what both ends of a link and of a birth do with it.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,10 +13,9 @@ use super::link::frames::{Frame, FrameReader};
 /// The most that is asked of the system at once.
 const PIECE: usize = 64 << 10;
 
-/// A socket and the frames that come in on it. Nothing here blocks but [`Stream::send_all`].
+/// The frames that come in on a socket.
 #[derive(Debug)]
-pub(super) struct Stream {
-    socket: OwnedFd,
+pub(super) struct Inbox {
     reader: FrameReader,
     piece: Vec<u8>,
 }
@@ -30,9 +29,9 @@ pub(super) enum Filled {
     End,
 }
 
-impl Stream {
-    pub(super) fn new(socket: OwnedFd, limit: usize) -> Self {
-        Self { socket, reader: FrameReader::new(limit), piece: vec![0; PIECE] }
+impl Inbox {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { reader: FrameReader::new(limit), piece: vec![0; PIECE] }
     }
 
     pub(super) fn next_frame(&mut self) -> Result<Option<Frame>, LinkError> {
@@ -43,9 +42,14 @@ impl Stream {
         self.reader.has_next()
     }
 
+    /// Whether nothing has come in beyond the frames that were taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.reader.is_empty()
+    }
+
     /// Takes bytes that have arrived, once: whoever sends without end shall not keep the caller.
-    pub(super) fn fill(&mut self) -> Result<Filled, Errno> {
-        match retry(|| recv(&self.socket, &mut self.piece[..], RecvFlags::DONTWAIT)) {
+    pub(super) fn fill(&mut self, socket: &OwnedFd) -> Result<Filled, Errno> {
+        match retry(|| recv(socket, &mut self.piece[..], RecvFlags::DONTWAIT)) {
             Ok((0, _)) | Err(Errno::CONNRESET) => Ok(Filled::End),
             Ok((received, _)) => {
                 self.reader.feed(&self.piece[..received]);
@@ -55,34 +59,18 @@ impl Stream {
             Err(errno) => Err(errno),
         }
     }
-
-    /// Feeds bytes that came by another way than [`fill`](Self::fill).
-    pub(super) fn feed(&mut self, bytes: &[u8]) {
-        self.reader.feed(bytes);
-    }
-
-    /// The socket, if nothing has come in beyond the frames that were taken.
-    pub(super) fn into_socket(self) -> Option<OwnedFd> {
-        self.reader.is_empty().then_some(self.socket)
-    }
-
-    /// Sends what the system takes at once.
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        match retry(|| send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)) {
-            Err(Errno::AGAIN) => Ok(0),
-            sent => sent,
-        }
-    }
 }
 
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+/// Sends what the system takes at once.
+pub(super) fn send_now(socket: &OwnedFd, bytes: &[u8]) -> Result<usize, Errno> {
+    match retry(|| send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)) {
+        Err(Errno::AGAIN) => Ok(0),
+        sent => sent,
     }
 }
 
 /// Sends all of it, and waits while the way is full.
-pub(super) fn send_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         let sent = retry(|| send(socket, bytes, SendFlags::NOSIGNAL))?;
         bytes = &bytes[sent..];
@@ -92,11 +80,11 @@ pub(super) fn send_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), E
 
 /// Waits until `fd` is ready, or for so long; whether it is ready.
 pub(super) fn wait_for(
-    fd: BorrowedFd<'_>,
+    fd: &impl AsFd,
     flags: PollFlags,
     wait: Option<Duration>,
 ) -> Result<bool, Errno> {
-    poll_for(&mut [PollFd::from_borrowed_fd(fd, flags)], wait).map(|ready| ready > 0)
+    poll_for(&mut [PollFd::new(fd, flags)], wait).map(|ready| ready > 0)
 }
 
 /// `poll`, through interruptions.
@@ -113,7 +101,8 @@ pub(super) fn poll_for(fds: &mut [PollFd<'_>], wait: Option<Duration>) -> Result
     }
 }
 
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+/// The call, through interruptions.
+pub(super) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     loop {
         match call() {
             Err(Errno::INTR) => {}

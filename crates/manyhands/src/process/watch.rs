@@ -91,3 +91,89 @@ impl fmt::Debug for Watch {
         f.debug_struct("Watch").field("whose", &self.whose).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write, pipe};
+    use std::os::fd::AsFd;
+    use std::thread;
+
+    use super::*;
+
+    fn watched(seen: Seen, fd: &impl AsFd) -> Watched<'_> {
+        Watched { seen, fd: fd.as_fd(), flags: PollFlags::IN }
+    }
+
+    const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
+
+    #[test]
+    fn what_is_ready_is_seen_in_the_order_of_the_watched() {
+        let mut watch = Watch::new();
+        let (mut doorbell, mut rings) = pipe().unwrap();
+        let (dead, dies) = pipe().unwrap();
+        let (quiet, _stays_quiet) = pipe().unwrap();
+        let look = |watch: &mut Watch, doorbell: &_| {
+            let mut seen = vec![Seen::Stderr(9)];
+            let all = [
+                watched(Seen::Link(1), &quiet),
+                watched(Seen::Died(2), &dead),
+                watched(Seen::Doorbell, doorbell),
+            ];
+            watch.look(all, AT_ONCE, &mut seen).unwrap();
+            seen
+        };
+        assert_eq!(look(&mut watch, &doorbell), []);
+        rings.write_all(&[1]).unwrap();
+        assert_eq!(look(&mut watch, &doorbell), [Seen::Doorbell]);
+        drop(dies);
+        assert_eq!(
+            look(&mut watch, &doorbell),
+            [Seen::Died(2), Seen::Doorbell],
+            "a hang-up counts"
+        );
+        doorbell.read_exact(&mut [0]).unwrap();
+        assert_eq!(look(&mut watch, &doorbell), [Seen::Died(2)]);
+    }
+
+    #[test]
+    fn a_sleeper_is_woken() {
+        let (doorbell, mut rings) = pipe().unwrap();
+        let ringer = thread::spawn(move || {
+            rings.write_all(&[1]).unwrap();
+            rings
+        });
+        let mut seen = Vec::new();
+        Watch::new().look([watched(Seen::Doorbell, &doorbell)], None, &mut seen).unwrap();
+        assert_eq!(seen, [Seen::Doorbell]);
+        ringer.join().unwrap();
+    }
+
+    #[test]
+    fn a_look_ends_after_its_time() {
+        let (doorbell, _rings) = pipe().unwrap();
+        let mut seen = vec![Seen::Doorbell];
+        let wait = Some(Duration::from_millis(2));
+        Watch::new().look([watched(Seen::Doorbell, &doorbell)], wait, &mut seen).unwrap();
+        assert_eq!(seen, []);
+        let endless = Some(Duration::MAX);
+        let (ready, writer) = pipe().unwrap();
+        drop(writer);
+        Watch::new().look([watched(Seen::Link(0), &ready)], endless, &mut seen).unwrap();
+        assert_eq!(seen, [Seen::Link(0)]);
+    }
+
+    #[test]
+    fn looking_again_takes_no_memory() {
+        let (doorbell, _rings) = pipe().unwrap();
+        let mut watch = Watch::new();
+        let mut look = || {
+            let all = (0..100).map(|seat| watched(Seen::Link(seat), &doorbell));
+            watch.look(all, AT_ONCE, &mut Vec::new()).unwrap();
+            (watch.fds.as_ptr(), watch.fds.capacity(), watch.whose.as_ptr())
+        };
+        let first = look();
+        for _ in 0..10 {
+            assert_eq!(look(), first);
+        }
+    }
+}

@@ -131,3 +131,31 @@ impl FromStr for Mark {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_mark_is_for_one_socket() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mark: Mark = Mark::of(theirs.as_fd()).unwrap().to_string().parse().unwrap();
+        assert_eq!((mark.protocol, mark.parent), (PROTOCOL, std::process::id()));
+        assert!(mark.is_for(theirs.as_fd()));
+        assert!(!mark.is_for(ours.as_fd()));
+        let (pipe, _) = std::io::pipe().unwrap();
+        assert!(!mark.is_for(pipe.as_fd()));
+        let lookalike = Mark { socket: fstat(&pipe).unwrap().st_ino, ..mark };
+        assert!(!lookalike.is_for(pipe.as_fd()), "a number of another kind of file");
+    }
+
+    #[test]
+    fn what_is_no_mark_marks_nobody() {
+        for text in ["", "1", "1.2", "1.2.", ".2.3", "1.2.3.4", "a.b.c", "1.-2.3", "1. 2.3"] {
+            assert_eq!(text.parse::<Mark>(), Err(()), "{text:?}");
+        }
+    }
+}

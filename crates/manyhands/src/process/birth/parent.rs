@@ -11,7 +11,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use super::{Answer, Handover, Hello, Opening, PROTOCOL};
 use crate::process::link::LinkError;
 use crate::process::link::frames::{Frame, Kind, frame};
-use crate::process::stream::{Filled, Stream};
+use crate::process::stream::{Filled, Inbox, retry, send_now};
 
 /// The longest reply that is read. A worker shortens its reason to less.
 const REPLY_LIMIT: usize = 64 << 10;
@@ -19,7 +19,8 @@ const REPLY_LIMIT: usize = 64 << 10;
 /// A birth under way.
 #[derive(Debug)]
 pub struct Birth {
-    stream: Stream,
+    socket: OwnedFd,
+    inbox: Inbox,
     hello: Vec<u8>,
     sent: usize,
     /// Until the first byte is sent, which they go with.
@@ -79,7 +80,8 @@ impl Birth {
         let opening = postcard::to_stdvec(&opening).expect("memory takes everything");
         let fds = [handover.stdout, handover.stderr].into_iter().flatten().chain(link).collect();
         Self {
-            stream: Stream::new(socket, REPLY_LIMIT),
+            socket,
+            inbox: Inbox::new(REPLY_LIMIT),
             hello: frame(Kind::Hello, &[&opening, &hello.initializer]),
             sent: 0,
             fds,
@@ -99,10 +101,10 @@ impl Birth {
             Err(errno) => return Err(BirthError::Io(errno.into())),
         };
         loop {
-            if let Some(frame) = self.stream.next_frame().map_err(nonsense)? {
+            if let Some(frame) = self.inbox.next_frame().map_err(nonsense)? {
                 return self.end(frame);
             }
-            match self.stream.fill().map_err(io::Error::from)? {
+            match self.inbox.fill(&self.socket).map_err(io::Error::from)? {
                 Filled::Some => {}
                 Filled::Nothing if !gone => return Ok(Progress::Waiting),
                 Filled::Nothing | Filled::End => return Err(BirthError::Closed),
@@ -114,7 +116,7 @@ impl Birth {
     pub fn interest(&self) -> (BorrowedFd<'_>, PollFlags) {
         let all_sent = self.sent == self.hello.len();
         let flags = if all_sent { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        (self.stream.as_fd(), flags)
+        (self.socket.as_fd(), flags)
     }
 
     /// The lifeline, for the link: after [`Progress::Ready`].
@@ -123,17 +125,19 @@ impl Birth {
     ///
     /// If the worker has said more than that it is ready.
     pub fn into_socket(self) -> Result<OwnedFd, BirthError> {
-        let too_much = || BirthError::Nonsense("it says more than that it is ready".to_owned());
-        self.stream.into_socket().ok_or_else(too_much)
+        if !self.inbox.is_empty() {
+            return Err(BirthError::Nonsense("it says more than that it is ready".to_owned()));
+        }
+        Ok(self.socket)
     }
 
     fn send(&mut self) -> Result<(), Errno> {
         while self.sent < self.hello.len() {
             let rest = &self.hello[self.sent..];
             let sent = if self.sent == 0 && !self.fds.is_empty() {
-                send_with(self.stream.as_fd(), rest, &self.fds)?
+                send_with(&self.socket, rest, &self.fds)?
             } else {
-                self.stream.send(rest)?
+                send_now(&self.socket, rest)?
             };
             if sent == 0 {
                 return Ok(());
@@ -158,19 +162,16 @@ impl Birth {
 }
 
 /// Sends descriptors along with the first of the bytes that the system takes.
-fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[OwnedFd]) -> Result<usize, Errno> {
+fn send_with(socket: &OwnedFd, bytes: &[u8], fds: &[OwnedFd]) -> Result<usize, Errno> {
     let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     let rights = SendAncillaryMessage::ScmRights(&fds);
     let mut space = vec![MaybeUninit::uninit(); rights.size()];
     let mut control = SendAncillaryBuffer::new(&mut space);
     assert!(control.push(rights), "the space is what the message takes");
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    loop {
-        match sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags) {
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Ok(0),
-            sent => return sent,
-        }
+    match retry(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)) {
+        Err(Errno::AGAIN) => Ok(0),
+        sent => sent,
     }
 }
 

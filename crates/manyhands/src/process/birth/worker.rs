@@ -1,9 +1,12 @@
 //! The newborn's side of a birth. It blocks, but never past its limit.
 
 use std::env;
+use std::ffi::CString;
 use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::PollFlags;
@@ -14,8 +17,8 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout, stdin};
 
 use super::{Answer, Handover, Hello, MARK, Mark, Opening, PROTOCOL};
 use crate::process::launch::null;
-use crate::process::link::frames::{Frame, Kind, frame};
-use crate::process::stream::{Stream, send_all, wait_for};
+use crate::process::link::frames::{Frame, FrameReader, Kind, frame};
+use crate::process::stream::{retry, send_all, wait_for};
 
 /// A reason that is longer is cut: the parent reads so much.
 const REASON_LIMIT: usize = 32 << 10;
@@ -87,6 +90,7 @@ pub fn arrive(build_id: u64, limit: Duration) -> Result<Option<Arrival>, Arrival
     if getppid().map(|pid| pid.as_raw_nonzero().get().cast_unsigned()) != Some(mark.parent) {
         return Err(ArrivalError::Orphan);
     }
+    name_after_program();
     if mark.protocol != PROTOCOL {
         return Err(ArrivalError::Protocol(mark.protocol));
     }
@@ -149,48 +153,55 @@ fn mark() -> Option<Mark> {
     mark.is_for(stdin()).then_some(mark)
 }
 
+/// A program that was started by the link to its own file is called "exe", after the link.
+fn name_after_program() {
+    let is_exe = rustix::thread::name().is_ok_and(|name| name.as_bytes() == b"exe");
+    let path = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_name().map(|name| CString::new(name.as_bytes()));
+    if let (true, Some(Ok(name))) = (is_exe, name) {
+        // Only for those who look: as "exe" it works just as well.
+        let _ = rustix::thread::set_name(&name);
+    }
+}
+
 fn say(socket: &OwnedFd, answer: &Answer) -> io::Result<()> {
     let answer = postcard::to_stdvec(answer).expect("memory takes everything");
-    Ok(send_all(socket.as_fd(), &frame(Kind::Reply, &[&answer]))?)
+    Ok(send_all(socket, &frame(Kind::Reply, &[&answer]))?)
 }
 
 /// The hello, and the descriptors that came with it.
 fn hear(socket: &OwnedFd, limit: Duration) -> Result<(Frame, Vec<OwnedFd>), ArrivalError> {
     let end = Instant::now().checked_add(limit);
-    let mut stream = Stream::new(socket.try_clone()?, usize::MAX);
+    let mut reader = FrameReader::new(usize::MAX);
     let mut fds = Vec::new();
     loop {
-        match stream.next_frame() {
+        match reader.next() {
             Ok(Some(frame)) => return Ok((frame, fds)),
             Ok(None) => {}
             Err(error) => return Err(ArrivalError::Nonsense(error.to_string())),
         }
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        if !wait_for(socket.as_fd(), PollFlags::IN, left).map_err(io::Error::from)? {
+        if !wait_for(socket, PollFlags::IN, left).map_err(io::Error::from)? {
             return Err(ArrivalError::TimedOut(limit));
         }
         let mut piece = [0; 16 << 10];
-        match receive_with(socket.as_fd(), &mut piece, &mut fds).map_err(io::Error::from)? {
+        match receive_with(socket, &mut piece, &mut fds).map_err(io::Error::from)? {
             0 => return Err(ArrivalError::Orphan),
-            received => stream.feed(&piece[..received]),
+            received => reader.feed(&piece[..received]),
         }
     }
 }
 
 fn receive_with(
-    socket: BorrowedFd<'_>,
+    socket: &OwnedFd,
     bytes: &mut [u8],
     fds: &mut Vec<OwnedFd>,
 ) -> Result<usize, Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = loop {
-        let bytes = &mut [IoSliceMut::new(bytes)];
-        match recvmsg(socket, bytes, &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
-            received => break received?,
-        }
-    };
+    let received = retry(|| {
+        recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
+    })?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             fds.extend(rights);

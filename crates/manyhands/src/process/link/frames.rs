@@ -48,15 +48,21 @@ pub fn header(kind: Kind, length: usize) -> [u8; HEADER] {
     header
 }
 
-/// A whole frame, from `parts` one after the other.
+/// A whole frame, whose body is `parts` one after the other.
 pub fn frame(kind: Kind, parts: &[&[u8]]) -> Vec<u8> {
-    let length = parts.iter().map(|part| part.len()).sum();
-    let mut frame = Vec::with_capacity(HEADER + length);
-    frame.extend_from_slice(&header(kind, length));
-    for part in parts {
-        frame.extend_from_slice(part);
-    }
+    let mut frame = Vec::new();
+    push_frame(&mut frame, kind, parts);
     frame
+}
+
+/// The same after what is in `bytes`.
+pub(super) fn push_frame(bytes: &mut Vec<u8>, kind: Kind, parts: &[&[u8]]) {
+    let length = parts.iter().map(|part| part.len()).sum();
+    bytes.reserve_exact(HEADER + length);
+    bytes.extend_from_slice(&header(kind, length));
+    for part in parts {
+        bytes.extend_from_slice(part);
+    }
 }
 
 /// A frame that has arrived.

@@ -90,6 +90,11 @@ pub trait Link: fmt::Debug + Send {
     /// After the manager slept: answers need not ring.
     fn set_awake(&mut self);
 
+    /// The worker's process has ended: `receive` gives what it had sent, and then says
+    /// [`Closed`](LinkError::Closed); it never says `false` again. Not every link can tell by itself: memory has no end of file, and
+    /// a socket's may be held open by a child that the worker has left behind.
+    fn set_dead(&mut self);
+
     /// What to poll for, besides the pool's doorbell. It changes from call to call.
     fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
 }

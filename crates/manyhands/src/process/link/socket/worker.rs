@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::process::link::frames::{Kind, frame, header};
 use crate::process::link::{LinkError, StopSource, StopToken, WorkerLink};
-use crate::process::stream::{Filled, Stream, send_all, wait_for};
+use crate::process::stream::{Filled, Inbox, send_all, wait_for};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,7 +29,6 @@ pub struct SocketWorkerLink {
 
 /// What the worker's thread shares with its tasks' tokens.
 struct Shared {
-    /// For sending, and for sleeping without the lock.
     socket: OwnedFd,
     incoming: Mutex<Incoming>,
     /// The latest request that was asked to stop.
@@ -37,7 +36,7 @@ struct Shared {
 }
 
 struct Incoming {
-    stream: Stream,
+    inbox: Inbox,
     requests: VecDeque<Vec<u8>>,
     /// The request that is running. While it is 0, only `claim` may take bytes in: it sleeps for
     /// those that it has not seen.
@@ -47,19 +46,16 @@ struct Incoming {
 
 impl SocketWorkerLink {
     /// The link over a connected stream socket, whose other end the parent has.
-    ///
-    /// # Errors
-    ///
-    /// If the socket cannot be duplicated.
-    pub fn new(socket: OwnedFd) -> std::io::Result<Self> {
+    pub fn new(socket: OwnedFd) -> Self {
         let incoming = Incoming {
-            stream: Stream::new(socket.try_clone()?, usize::MAX),
+            inbox: Inbox::new(usize::MAX),
             requests: VecDeque::new(),
             running: 0,
             ended: false,
         };
-        let shared = Shared { socket, incoming: Mutex::new(incoming), stopped: AtomicU64::new(0) };
-        Ok(Self { shared: Arc::new(shared), number: 0, request: Vec::new() })
+        let incoming = Mutex::new(incoming);
+        let shared = Shared { socket, incoming, stopped: AtomicU64::new(0) };
+        Self { shared: Arc::new(shared), number: 0, request: Vec::new() }
     }
 
     /// The next request, if it is there in full.
@@ -67,7 +63,7 @@ impl SocketWorkerLink {
         let mut incoming = self.shared.incoming.lock();
         incoming.running = 0;
         while incoming.requests.is_empty() && !incoming.ended {
-            if !incoming.take_in(&self.shared.stopped)? {
+            if !self.shared.take_in(&mut incoming)? {
                 break;
             }
         }
@@ -81,7 +77,7 @@ impl SocketWorkerLink {
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), LinkError> {
-        send_all(self.shared.socket.as_fd(), bytes).map_err(|errno| match errno {
+        send_all(&self.shared.socket, bytes).map_err(|errno| match errno {
             Errno::PIPE | Errno::CONNRESET => LinkError::Closed,
             errno => LinkError::Io(errno.into()),
         })
@@ -93,7 +89,7 @@ impl WorkerLink for SocketWorkerLink {
         let end = wait.and_then(|wait| Instant::now().checked_add(wait));
         while !self.try_claim()? {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-            if !wait_for(self.shared.socket.as_fd(), PollFlags::IN, left).map_err(io)? {
+            if !wait_for(&self.shared.socket, PollFlags::IN, left).map_err(io)? {
                 return Ok(None);
             }
         }
@@ -126,21 +122,21 @@ impl StopSource for Shared {
             return false;
         }
         // A failure is for `claim` to say; nobody hears the answer any more.
-        let failed = incoming.take_in(&self.stopped).is_err();
+        let failed = self.take_in(&mut incoming).is_err();
         failed || incoming.ended || is_asked()
     }
 }
 
-impl Incoming {
+impl Shared {
     /// Takes in what has arrived; whether something had.
-    fn take_in(&mut self, stopped: &AtomicU64) -> Result<bool, LinkError> {
-        let filled = self.stream.fill().map_err(io)?;
-        self.ended = filled == Filled::End;
-        while let Some(frame) = self.stream.next_frame()? {
+    fn take_in(&self, incoming: &mut Incoming) -> Result<bool, LinkError> {
+        let filled = incoming.inbox.fill(&self.socket).map_err(io)?;
+        incoming.ended = filled == Filled::End;
+        while let Some(frame) = incoming.inbox.next_frame()? {
             match (frame.kind, <[u8; 8]>::try_from(&frame.body[..])) {
-                (Kind::Request, _) => self.requests.push_back(frame.body),
+                (Kind::Request, _) => incoming.requests.push_back(frame.body),
                 (Kind::Stop, Ok(number)) => {
-                    stopped.fetch_max(u64::from_le_bytes(number), Ordering::Release);
+                    self.stopped.fetch_max(u64::from_le_bytes(number), Ordering::Release);
                 }
                 (kind, _) => {
                     let why = format!("a frame of {} bytes ({kind:?})", frame.body.len());
