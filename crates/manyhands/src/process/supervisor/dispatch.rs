@@ -143,14 +143,24 @@ impl<C> Supervisor<C> {
         }
     }
 
-    pub(super) fn no_room(&mut self, seat: Seat, ticket: Ticket, orders: &mut Vec<Order>) {
+    pub(super) fn no_room(
+        &mut self,
+        seat: Seat,
+        ticket: Ticket,
+        now: Instant,
+        orders: &mut Vec<Order>,
+    ) {
         let worker = &mut self.workers[seat.index()];
+        let was_oldest = worker.lane.front() == Some(&ticket);
         if !worker.remove(ticket) {
             return;
         }
         worker.blocked = true;
         self.in_lanes -= 1;
-        if !worker.lane.is_empty() {
+        if let Some(&oldest) = worker.lane.front() {
+            if was_oldest {
+                self.restart_clock(seat, oldest, now);
+            }
             if !self.tasks.has_ended(ticket) {
                 self.tasks.put_back(ticket);
             }
@@ -219,7 +229,8 @@ impl<C> Supervisor<C> {
 
     /// Launches workers for what waits.
     fn launch(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        let wanted = self.tasks.queued() + (self.in_lanes - self.busy);
+        // Frames of tasks that have ended may lie in lanes.
+        let wanted = (self.tasks.queued() + self.in_lanes - self.busy).min(self.tasks.open());
         while self.live < self.options.max_workers.get()
             && (self.starting as usize) < wanted
             && !self.is_paused(now)

@@ -95,11 +95,16 @@ impl<C> Supervisor<C> {
     }
 
     pub(super) fn link_broken(&mut self, seat: Seat, reason: String, orders: &mut Vec<Order>) {
-        if self.phase(seat) != Phase::Killed {
-            self.workers[seat.index()].link_broken = Some(Arc::new(reason));
-            self.shift(seat, Phase::Killed);
-            orders.push(Order::Kill(seat));
+        let phase = self.phase(seat);
+        if phase == Phase::Killed {
+            return;
         }
+        // Of one that was told to stop or to leave, nothing else was expected any more.
+        if matches!(phase, Phase::Starting | Phase::Ready) {
+            self.workers[seat.index()].link_broken = Some(Arc::new(reason));
+        }
+        self.shift(seat, Phase::Killed);
+        orders.push(Order::Kill(seat));
     }
 
     pub(super) fn launch_failed(
@@ -188,9 +193,7 @@ impl<C> Supervisor<C> {
                 orders,
             );
         }
-        if phase == Phase::Starting
-            || (phase == Phase::Killed && !was_ready && link_broken.is_some())
-        {
+        if phase == Phase::Starting || (!was_ready && link_broken.is_some()) {
             self.not_born(&format!("{why} before it was ready"), now, orders);
         }
     }

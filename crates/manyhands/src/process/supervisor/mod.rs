@@ -156,7 +156,7 @@ impl<C> Supervisor<C> {
             Event::InitializerFailed(seat, reason) => {
                 self.initializer_failed(seat, &reason, orders);
             }
-            Event::NoRoom(seat, ticket) => self.no_room(seat, ticket, orders),
+            Event::NoRoom(seat, ticket) => self.no_room(seat, ticket, now, orders),
             Event::TakenBack(seat, count) => self.taken_back(seat, count, now, orders),
             Event::Left { seat, exit, claimed } => self.left(seat, exit, claimed, now, orders),
             Event::Cancel(ticket) => self.cancel(ticket, orders),
