@@ -6,9 +6,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod deaths;
-mod desk;
 mod ends;
+mod obeying;
 mod random;
+mod rules;
+mod script;
 mod sending;
 mod shutdown;
 mod world;

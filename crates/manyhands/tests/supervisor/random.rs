@@ -9,28 +9,14 @@ use proptest::prelude::*;
 use crate::common::watched;
 use crate::world::World;
 
-const CASES: u32 = 3_000;
+const CASES: u32 = 1_500;
 const GRACE: Duration = Duration::from_millis(100);
 
-/// What happens; numbers choose among the processes, or tasks, that there are.
+/// What happens; numbers choose among the processes, or the tasks, that there are.
 #[derive(Clone, Debug)]
 enum Op {
-    Submit {
-        timeout: Option<u64>,
-        retries: Option<u32>,
-        huge: bool,
-    },
-    Ready(usize),
-    Claim(usize),
-    Answer(usize),
-    Deliver(usize, u64),
-    /// Begins, answers, and is heard.
-    Run(usize, u64),
-    /// Does what it was told.
-    Obey(usize),
-    Die(usize, Exit),
-    TearLink(usize),
-    InitializerFails(usize),
+    Submit { timeout: Option<u64>, retries: Option<u32>, huge: bool },
+    At(usize, Deed),
     LaunchesFail(u32),
     LanesFull(u32),
     Cancel(usize),
@@ -40,29 +26,47 @@ enum Op {
     Kill,
 }
 
+/// What a process does.
+#[derive(Clone, Debug)]
+enum Deed {
+    Ready,
+    Claim,
+    Answer,
+    /// Its answers are heard: each was so many microseconds of work.
+    Deliver(u64),
+    /// Claims, answers, and is heard.
+    Run(u64),
+    /// Does what it was told.
+    Obey,
+    Die(Exit),
+    TearLink,
+    InitializerFails,
+}
+
 fn op(deadly: bool) -> BoxedStrategy<Op> {
-    let which = || 0..4_usize;
+    let at = |deed: BoxedStrategy<Deed>| (0..4_usize, deed).prop_map(|(at, deed)| Op::At(at, deed));
+    let just = |deed: Deed| at(Just(deed).boxed());
     let took = || prop_oneof![Just(1), Just(10), Just(300), Just(1_000_000)];
     let exit = prop_oneof![Just(Exit::Code(1)), Just(Exit::Signal(9)), Just(Exit::Unknown)];
     let timeout = || prop::option::weighted(0.2, 1..60_u64);
     let anything = prop_oneof![
         30 => (timeout(), prop::option::weighted(0.3, 0..3_u32), prop::bool::weighted(0.02))
             .prop_map(|(timeout, retries, huge)| Op::Submit { timeout, retries, huge }),
-        12 => which().prop_map(Op::Ready),
-        16 => which().prop_map(Op::Claim),
-        8 => which().prop_map(Op::Answer),
-        8 => (which(), took()).prop_map(|(at, took)| Op::Deliver(at, took)),
-        20 => (which(), took()).prop_map(|(at, took)| Op::Run(at, took)),
-        8 => which().prop_map(Op::Obey),
-        4 => (which(), exit).prop_map(|(at, exit)| Op::Die(at, exit)),
-        1 => which().prop_map(Op::TearLink),
+        12 => just(Deed::Ready),
+        16 => just(Deed::Claim),
+        8 => just(Deed::Answer),
+        8 => at(took().prop_map(Deed::Deliver).boxed()),
+        20 => at(took().prop_map(Deed::Run).boxed()),
+        8 => just(Deed::Obey),
+        4 => at(exit.prop_map(Deed::Die).boxed()),
+        1 => just(Deed::TearLink),
         1 => (1..3_u32).prop_map(Op::LaunchesFail),
         1 => (1..4_u32).prop_map(Op::LanesFull),
         8 => any::<usize>().prop_map(Op::Cancel),
         10 => (1..150_u64).prop_map(Op::Advance),
     ];
     let end = prop_oneof![
-        which().prop_map(Op::InitializerFails),
+        just(Deed::InitializerFails),
         any::<bool>().prop_map(Op::Close),
         Just(Op::Terminate),
         Just(Op::Kill),
@@ -85,37 +89,39 @@ fn options() -> impl Strategy<Value = Options> {
 }
 
 fn apply(world: &mut World, op: &Op) {
-    let seats = world.seats();
-    let pick = |at: &usize| seats.get(at % seats.len().max(1)).copied();
-    let micros = Duration::from_micros;
     match op {
         Op::Submit { timeout, retries, huge } => {
             let timeout = timeout.map(Duration::from_millis);
             world.submit(Rules { timeout, retries: *retries }, *huge);
         }
-        Op::Ready(at) => pick(at).into_iter().for_each(|at| world.ready(at)),
-        Op::Claim(at) => pick(at).into_iter().for_each(|at| world.claim(at)),
-        Op::Answer(at) => pick(at).into_iter().for_each(|at| world.answer(at)),
-        Op::Deliver(at, took) => {
-            pick(at).into_iter().for_each(|at| world.deliver(at, micros(*took)));
-        }
-        Op::Run(at, took) => pick(at).into_iter().for_each(|at| run(world, at, micros(*took))),
-        Op::Obey(at) => pick(at).into_iter().for_each(|at| obey(world, at)),
-        Op::Die(at, exit) => pick(at).into_iter().for_each(|at| world.die(at, *exit)),
-        Op::TearLink(at) => pick(at).into_iter().for_each(|at| world.tear_link(at)),
-        Op::InitializerFails(at) => {
-            pick(at).into_iter().for_each(|at| world.initializer_fails(at));
+        Op::At(at, deed) => {
+            let seats = world.seats();
+            if !seats.is_empty() {
+                act(world, seats[at % seats.len()], deed);
+            }
         }
         Op::LaunchesFail(times) => world.launches_fail = *times,
         Op::LanesFull(times) => world.lanes_full = *times,
-        Op::Cancel(number) if !world.tasks.is_empty() => {
-            world.cancel(number % world.tasks.len());
-        }
-        Op::Cancel(_) => (),
+        Op::Cancel(_) if world.tasks.is_empty() => (),
+        Op::Cancel(number) => world.cancel(number % world.tasks.len()),
         Op::Advance(millis) => world.advance(Duration::from_millis(*millis)),
         Op::Close(cancel) => world.close(*cancel),
         Op::Terminate => world.force(Event::Terminate),
         Op::Kill => world.force(Event::Kill),
+    }
+}
+
+fn act(world: &mut World, at: usize, deed: &Deed) {
+    match deed {
+        Deed::Ready => world.ready(at),
+        Deed::Claim => world.claim(at),
+        Deed::Answer => world.answer(at),
+        Deed::Deliver(micros) => world.deliver(at, Duration::from_micros(*micros)),
+        Deed::Run(micros) => run(world, at, Duration::from_micros(*micros)),
+        Deed::Obey => obey(world, at),
+        Deed::Die(exit) => world.die(at, *exit),
+        Deed::TearLink => world.tear_link(at),
+        Deed::InitializerFails => world.initializer_fails(at),
     }
 }
 
@@ -172,7 +178,7 @@ fn play(options: Options, ops: &[Op]) {
 #[test]
 fn the_rules_hold_and_everything_ends() {
     let _watched = watched();
-    let ops = || prop::collection::vec(op(false), 1..200);
+    let ops = || prop::collection::vec(op(false), 1..120);
     proptest!(ProptestConfig::with_cases(CASES), |(options in options(), ops in ops())| {
         play(options, &ops);
     });
