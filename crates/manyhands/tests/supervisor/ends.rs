@@ -78,6 +78,26 @@ fn what_was_behind_a_task_that_is_stopped_runs_elsewhere() {
 }
 
 #[test]
+fn workers_that_are_overdue_at_once_get_nothing_from_each_other() {
+    let mut pool = Script::ready(options(2));
+    pool.submit_with("a", LIMITED); // to 1
+    pool.submit_with("b", LIMITED);
+    pool.submit("c"); // behind b
+    assert_eq!(
+        pool.pass(TIMEOUT),
+        [
+            "lose b: timed out after 3s",
+            "take 2 back from 0",
+            "lose a: timed out after 3s",
+            "take 1 back from 1",
+        ]
+    );
+    assert_eq!(pool.taken_back(0, 1), ["ask 0 to stop"]);
+    assert_eq!(pool.taken_back(1, 0), ["ask 1 to stop"]);
+    assert_eq!(pool.answer(1), ["discard", "send c to 1"]);
+}
+
+#[test]
 fn a_worker_that_has_not_begun_its_task_in_time_is_let_go() {
     let mut pool = Script::ready(options(1));
     pool.submit_with("a", LIMITED);

@@ -200,6 +200,14 @@ impl World {
         let task = &mut self.tasks[number];
         assert!(!task.ended, "ended twice: {task:?}");
         task.ended = true;
+        // Some hosts take their time.
+        if number.is_multiple_of(2) {
+            self.take(number);
+        }
+    }
+
+    pub(crate) fn take(&mut self, number: usize) {
+        let ticket = self.tasks[number].ticket;
         assert_eq!(self.supervisor.take(ticket), Some(number), "the payload comes back");
         assert_eq!(self.supervisor.take(ticket), None, "the payload comes back once");
     }
@@ -218,7 +226,7 @@ impl World {
         assert!(is_due, "{task:?} ends by {loss:?}");
     }
 
-    fn is_begun(&self, ticket: Ticket) -> bool {
+    pub(crate) fn is_begun(&self, ticket: Ticket) -> bool {
         self.processes.iter().flatten().any(|process| {
             let begun = process.answered + usize::from(process.claimed);
             process.frames.iter().take(begun).any(|frame| *frame == ticket)

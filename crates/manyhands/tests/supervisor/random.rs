@@ -58,7 +58,7 @@ fn op(deadly: bool) -> BoxedStrategy<Op> {
         8 => at(took().prop_map(Deed::Deliver).boxed()),
         20 => at(took().prop_map(Deed::Run).boxed()),
         8 => just(Deed::Obey),
-        4 => at(exit.prop_map(Deed::Die).boxed()),
+        6 => at(exit.prop_map(Deed::Die).boxed()),
         1 => just(Deed::TearLink),
         1 => (1..3_u32).prop_map(Op::LaunchesFail),
         1 => (1..4_u32).prop_map(Op::LanesFull),
@@ -173,6 +173,9 @@ fn play(options: Options, ops: &[Op]) {
     cooperate(&mut world, |world| world.tasks.iter().all(|task| task.ended));
     world.close(false);
     cooperate(&mut world, |world| world.done);
+    for number in (1..world.tasks.len()).step_by(2) {
+        world.take(number);
+    }
 }
 
 #[test]

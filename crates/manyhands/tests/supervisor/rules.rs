@@ -43,6 +43,11 @@ impl World {
                     || process.frames.len() >= 2.min(self.options.capacity.get() as usize),
                 "work is queued, and there is room: {process:?}"
             );
+            let ended = |ticket| self.tasks[self.numbers[ticket]].ended;
+            assert!(
+                !process.frames.iter().skip(process.answered).any(ended),
+                "a worker in service has a task that has ended: {process:?}"
+            );
             let front = process.frames.front().map(|ticket| &self.tasks[self.numbers[ticket]]);
             let timeout = front.filter(|task| !task.ended).and_then(|task| task.rules.timeout);
             self.check_deadline(timeout.map(|timeout| process.since + timeout));

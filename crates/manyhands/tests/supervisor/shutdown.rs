@@ -47,6 +47,17 @@ fn closing_cancels_what_nobody_has_begun_if_asked_to() {
 }
 
 #[test]
+fn closing_cancels_what_lies_behind_a_torn_link_once_that_is_known() {
+    let mut pool = Script::ready(options(1));
+    pool.submit("a");
+    pool.submit("b");
+    pool.on(0, |seat| Event::LinkBroken(seat, "nonsense".to_owned()));
+    assert_eq!(pool.feed(Event::Close { cancel: true }), NOTHING);
+    let orders = pool.left(0, SIGKILL, 1);
+    assert_eq!(orders, ["lose b: cancelled", "lose a: nonsense", "done"]);
+}
+
+#[test]
 fn a_worker_that_dies_in_a_closed_pool_is_replaced_for_what_is_left() {
     let mut pool = Script::ready(options(1));
     pool.submit("a");

@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) lanes_full: u32,
     pub(crate) births: u32,
     pub(crate) closed: bool,
-    /// What lay unclaimed was to be cancelled.
+    /// What nobody had begun was to be cancelled.
     pub(crate) cancelled: bool,
     /// A signal to all was asked for.
     pub(crate) forced: bool,
@@ -232,7 +232,12 @@ impl World {
         }
         let (seat, claimed) = (process.seat, u32::from(process.claimed));
         self.feed(Event::Left { seat, exit, claimed });
-        self.dead.clear();
+        let (retries, torn) = (self.options.retries, !self.torn.is_empty());
+        for ticket in std::mem::take(&mut self.dead) {
+            let task = self.task(ticket);
+            let is_over = torn || task.deaths > task.rules.retries.unwrap_or(retries);
+            assert!(task.ended || !is_over, "it has been run often enough: {task:?}");
+        }
         self.torn.clear();
     }
 
@@ -290,9 +295,15 @@ impl World {
 
     pub(crate) fn close(&mut self, cancel: bool) {
         self.closed = true;
-        self.cancelled = cancel;
+        self.cancelled |= cancel;
         self.feed(Event::Close { cancel });
-        self.cancelled = false;
+        // What a torn link has not brought to its worker is known when that is dead.
+        let torn = self.processes.iter().flatten().filter(|process| process.torn);
+        let torn: Vec<Ticket> = torn.flat_map(|process| process.frames.clone()).collect();
+        for task in self.tasks.iter().filter(|task| cancel && !task.ended) {
+            let stays = self.is_begun(task.ticket) || torn.contains(&task.ticket);
+            assert!(stays, "nobody has begun it, and it is not cancelled: {task:?}");
+        }
     }
 
     pub(crate) fn force(&mut self, event: Event) {

@@ -218,7 +218,11 @@ impl<C> Supervisor<C> {
                 continue;
             }
             if position >= claimed as usize {
-                self.tasks.put_back(ticket);
+                if self.cancelled {
+                    self.lose(ticket, Loss::Cancelled, orders);
+                } else {
+                    self.tasks.put_back(ticket);
+                }
                 continue;
             }
             if let Some(reason) = link_broken {

@@ -86,6 +86,8 @@ pub struct Supervisor<C> {
     /// Until when nobody is launched, after too many such deaths.
     pause: Option<Instant>,
     closed: bool,
+    /// Closed in such a way that what nobody has begun is cancelled.
+    cancelled: bool,
     done: bool,
     broken: Option<Arc<String>>,
     completed: u64,
@@ -111,6 +113,7 @@ impl<C> Supervisor<C> {
             fruitless: 0,
             pause: None,
             closed: false,
+            cancelled: false,
             done: false,
             broken: None,
             completed: 0,

@@ -13,6 +13,7 @@ impl<C> Supervisor<C> {
         if !cancel {
             return;
         }
+        self.cancelled = true;
         while let Some(ticket) = self.tasks.end_next() {
             orders.push(Order::Lose(ticket, Loss::Cancelled));
         }
