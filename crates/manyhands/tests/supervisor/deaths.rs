@@ -98,7 +98,7 @@ fn deaths_before_ready_break_a_pool_when_they_come_in_a_row() {
     assert_eq!(pool.left(0, Exit::Code(1), 0), ["launch 0"]);
     assert_eq!(pool.on(0, |seat| Event::LaunchFailed(seat, "no memory".to_owned())), ["launch 0"]);
     let why = "3 worker processes in a row were never ready; \
-               the last one exited with code 1 before it was ready";
+               the last one exited with code 1";
     assert_eq!(pool.left(0, Exit::Code(1), 0), [format!("lose a: {why}"), "done".to_owned()]);
     assert_eq!(pool.broken(), Some(why));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::orders::{Order, Seat, Ticket};
 use super::worker::{Phase, Why};
-use super::{Loss, Supervisor};
+use super::{Loss, Stage, Supervisor};
 
 impl<C> Supervisor<C> {
     /// Restores what holds between two events: nothing is queued while a worker has room, nothing
@@ -23,7 +23,7 @@ impl<C> Supervisor<C> {
         if self.live < self.options.max_workers.get() && self.idle.is_empty() {
             self.launch(now, orders);
         }
-        if self.closed && self.tasks.open() == 0 {
+        if self.stage == Stage::Closing && self.tasks.open() == 0 {
             self.wind_down(orders);
         }
     }
@@ -115,7 +115,7 @@ impl<C> Supervisor<C> {
 
     /// Gives a worker that has got room what is queued: nobody else has any.
     #[inline]
-    pub(super) fn refill(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
+    fn refill(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
         while self.tasks.queued() > 0 && self.workers[seat.index()].has_room(&self.options) {
             self.send(seat, now, orders);
         }

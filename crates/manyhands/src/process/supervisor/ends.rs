@@ -176,7 +176,10 @@ impl<C> Supervisor<C> {
         if was_crash {
             self.crashed += 1;
         }
-        let why = link_broken.as_ref().map_or_else(|| exit.to_string(), ToString::to_string);
+        let why = match &link_broken {
+            Some(reason) => format!("was killed because its link was broken: {reason}"),
+            None => exit.to_string(),
+        };
         if was_crash && self.options.on_crash == OnCrash::Break {
             self.break_down(format!("a worker process is lost: it {why}"), orders);
         }
@@ -194,7 +197,7 @@ impl<C> Supervisor<C> {
             );
         }
         if phase == Phase::Starting || (!was_ready && link_broken.is_some()) {
-            self.not_born(&format!("{why} before it was ready"), now, orders);
+            self.not_born(&why, now, orders);
         }
     }
 
