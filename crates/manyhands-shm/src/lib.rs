@@ -65,9 +65,9 @@ mod worker;
 pub use arena::{Arena, Block};
 pub use doorbell::Doorbell;
 pub use errors::{BadPlace, Full, NoSpace, NotNumbers, SendError, Torn};
-pub use memory::Shape;
 #[cfg(not(loom))]
 pub use fork::ForkMark;
+pub use memory::Shape;
 pub use numbers::{Number, as_bytes, as_bytes_mut, as_numbers, as_numbers_mut};
 pub use parent::{Lookout, ParentEnd};
 #[cfg(not(loom))]

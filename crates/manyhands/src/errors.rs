@@ -161,7 +161,9 @@ fn again(attempts: u32) -> String {
 
 /// A task ran for longer than its timeout allowed, and was stopped.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{task} had run for {ran:?} on worker process {worker} when its timeout of {timeout:?} was over")]
+#[error(
+    "{task} had run for {ran:?} on worker process {worker} when its timeout of {timeout:?} was over"
+)]
 pub struct Overrun {
     /// The task.
     pub task: TaskInfo,

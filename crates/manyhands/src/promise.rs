@@ -560,7 +560,9 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         let (job, outcome) = match slot {
             Slot::Pending(job) => (Some(job), None),
             Slot::Ended(outcome) => (None, Some(outcome)),
-            Slot::Bare | Slot::Away | Slot::Running(_) | Slot::Cancelled | Slot::Taken => (None, None),
+            Slot::Bare | Slot::Away | Slot::Running(_) | Slot::Cancelled | Slot::Taken => {
+                (None, None)
+            }
         };
         Parts { state, job, outcome, watchers }
     }

@@ -49,15 +49,7 @@ fn die_with(numbers: Buffer<u64>) -> u64 {
     std::process::exit(i32::try_from(numbers.len()).unwrap_or(1).min(1))
 }
 
-manyhands::test_worker![
-    sum,
-    count,
-    count_in_place,
-    increment,
-    reverse,
-    keep,
-    die_with
-];
+manyhands::test_worker![sum, count, count_in_place, increment, reverse, keep, die_with];
 
 const SIZES: [usize; 8] = [0, 1, 511, 512, 513, 20_000, 300_000, 3_000_000];
 
@@ -138,10 +130,8 @@ fn many_results_are_held_at_once_and_memory_comes_back() {
     let _watch = watched();
     let pool = pool(Transport::Automatic);
     for _ in 0..20 {
-        let held: Vec<_> = pool
-            .map(count_in_place, std::iter::repeat_n(25_000, 40))
-            .into_vec()
-            .unwrap();
+        let held: Vec<_> =
+            pool.map(count_in_place, std::iter::repeat_n(25_000, 40)).into_vec().unwrap();
         assert!(held.iter().all(|made| **made == numbers(25_000)));
     }
 }

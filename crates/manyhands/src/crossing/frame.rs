@@ -179,7 +179,8 @@ impl Body {
 
     pub(crate) fn begin_chunk(&mut self, calls: usize, fallible: bool) {
         self.kind = if fallible { Kind::TryChunk } else { Kind::Chunk };
-        let calls = u32::try_from(calls).expect("a chunk has fewer than four thousand million items");
+        let calls =
+            u32::try_from(calls).expect("a chunk has fewer than four thousand million items");
         self.bytes.extend(calls.to_le_bytes());
     }
 
@@ -207,7 +208,9 @@ impl Answer<'_> {
             return Ok(None);
         }
         let Some((count, rest)) = self.bytes.split_first_chunk() else {
-            return Err(DecodeError("it ends before it says how many results there are".to_owned()));
+            return Err(DecodeError(
+                "it ends before it says how many results there are".to_owned(),
+            ));
         };
         self.bytes = rest;
         Ok(Some(u32::from_le_bytes(*count)))
@@ -228,7 +231,11 @@ impl Answer<'_> {
 /// How a call failed in the worker, other than by returning an `Err`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Failure {
-    Panic { message: String, location: Option<String>, backtrace: Option<String> },
+    Panic {
+        message: String,
+        location: Option<String>,
+        backtrace: Option<String>,
+    },
     /// The arguments could not be read, or the function is not declared there.
     Arguments(String),
     /// The result could not be written.
@@ -276,8 +283,7 @@ mod tests {
             RequestHead { function: u64::MAX, kind: Kind::Chunk, flags: Flags::default() };
         let frame = [&request.to_bytes()[..], b"body"].concat();
         assert_eq!(RequestHead::parse(&frame), Some((request, &b"body"[..])));
-        let answer =
-            AnswerHead { nanos: 5, kind: Kind::Failed, flags: Flags::SPILLED };
+        let answer = AnswerHead { nanos: 5, kind: Kind::Failed, flags: Flags::SPILLED };
         assert_eq!(AnswerHead::parse(&answer.to_bytes()), Some((answer, &b""[..])));
     }
 

@@ -21,7 +21,8 @@ pub use frame::{Answer, Body};
 
 pub(crate) use declared::{Registry, is_crossing};
 pub(crate) use frame::{
-    AnswerHead, Failure, Flags, Kind, RequestHead, parse_place, place_to_bytes, read_list, write_list,
+    AnswerHead, Failure, Flags, Kind, RequestHead, parse_place, place_to_bytes, read_list,
+    write_list,
 };
 pub(crate) use perform::{fail, perform};
 pub(crate) use remote::Remote;

@@ -5,14 +5,21 @@ use super::{Declared, Failure, Kind};
 use crate::panic;
 
 /// Makes the call or calls that `body` holds, and writes the answer's body behind what is in `into`.
-pub(crate) fn perform(declared: &dyn Declared, kind: Kind, body: &[u8], into: &mut Vec<u8>) -> Kind {
+pub(crate) fn perform(
+    declared: &dyn Declared,
+    kind: Kind,
+    body: &[u8],
+    into: &mut Vec<u8>,
+) -> Kind {
     match kind {
         Kind::One => one(declared, body, into),
         Kind::Chunk | Kind::TryChunk => {
             chunk(declared, kind == Kind::TryChunk, body, into);
             kind
         }
-        Kind::Failed | Kind::Leave => fail(&Failure::Arguments("the request is none".to_owned()), into),
+        Kind::Failed | Kind::Leave => {
+            fail(&Failure::Arguments("the request is none".to_owned()), into)
+        }
     }
 }
 

@@ -78,9 +78,7 @@ where
         };
         let (outcome, read) = match read {
             Ok(outcome) => (outcome, Ok(())),
-            Err(error) => {
-                (Err(Exception::not_crossed("the result", error.0.clone())), Err(error))
-            }
+            Err(error) => (Err(Exception::not_crossed("the result", error.0.clone())), Err(error)),
         };
         end(&self, outcome, |_| (), || Future::task(Arc::clone(&self) as _));
         read

@@ -5,7 +5,9 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use manyhands_shm::{Arena, Block, Number, Place, as_bytes, as_bytes_mut, as_numbers, as_numbers_mut};
+use manyhands_shm::{
+    Arena, Block, Number, Place, as_bytes, as_bytes_mut, as_numbers, as_numbers_mut,
+};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

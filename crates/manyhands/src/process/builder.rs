@@ -224,8 +224,12 @@ impl ProcessPoolBuilder {
             Transport::Automatic => (birth::Transport::SharedMemory, ring::CAPACITY),
             Transport::Socket => (birth::Transport::Socket, 1),
         };
-        let setting =
-            manager::Setting { launcher, build_id: program.registry.build_id(), initializer, transport };
+        let setting = manager::Setting {
+            launcher,
+            build_id: program.registry.build_id(),
+            initializer,
+            transport,
+        };
         let options = supervisor::Options {
             max_workers,
             capacity: NonZeroU32::new(capacity).unwrap_or(NonZeroU32::MIN),

@@ -121,11 +121,7 @@ impl ProcessPoolExecutor {
         self.pool.tell(Event::Kill);
     }
 
-    fn accept(
-        &self,
-        job: Job<'static>,
-        options: TaskOptions,
-    ) -> Result<(), Refused<Job<'static>>> {
+    fn accept(&self, job: Job<'static>, options: TaskOptions) -> Result<(), Refused<Job<'static>>> {
         if let Some(reason) = self.pool.refusal() {
             return Err(Refused { reason, task: job });
         }
@@ -137,8 +133,7 @@ impl ProcessPoolExecutor {
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(Vec::new());
         let carrier = Carrier { arena: self.pool.arena().cloned(), ..Carrier::default() };
-        let (packed, Carrier { lent, .. }) =
-            carrying(carrier, || task.pack(declared, &mut body));
+        let (packed, Carrier { lent, .. }) = carrying(carrier, || task.pack(declared, &mut body));
         let request = match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
             Some(packed) => packed.map_err(|error| error.0).and_then(|()| {

@@ -217,8 +217,7 @@ impl<T: Task> Pool<T> {
             return Err((entry.task, Reason::Broken(BrokenProcessPool { reason }.into())));
         }
         let state_now = &mut *state;
-        let submitted =
-            state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
+        let submitted = state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
         debug_assert!(submitted.is_ok(), "refused above if it is closed");
         state.carry_out(now, self.number);
         self.let_go(state);
@@ -342,10 +341,7 @@ impl<T: Task> Pool<T> {
         if state.done {
             self.gone.notify_all();
         }
-        Turn {
-            worked: answers || !chores.is_empty() || !endings.is_empty(),
-            done: state.done,
-        }
+        Turn { worked: answers || !chores.is_empty() || !endings.is_empty(), done: state.done }
     }
 
     /// The manager is about to sleep: from now on an answer rings. Until when it may sleep, and what
@@ -637,7 +633,10 @@ impl<T: Task> State<T> {
 
     /// A worker that was in service has ended.
     pub(super) fn left(&mut self, seat: Seat, exit: Exit, now: Instant, pool: NonZeroU32) {
-        while seat.index() < self.seats.len() && self.receive(seat.index(), now, pool) {}
+        if let Some(link) = self.link(seat) {
+            link.set_dead();
+            while self.receive(seat.index(), now, pool) {}
+        }
         let claimed = self.link(seat).map_or(0, |link| link.claimed());
         self.on(Event::Left { seat, exit, claimed }, now, pool);
         self.vacate(seat);

@@ -54,9 +54,9 @@ pub fn init(tasks: Tasks) {
 #[doc(hidden)]
 pub fn init_test(tasks: Tasks, module: &str) {
     // libtest names tests by their path below the crate.
-    let path = module.split_once("::").map_or("manyhands_worker".to_owned(), |(_, module)| {
-        format!("{module}::manyhands_worker")
-    });
+    let path = module
+        .split_once("::")
+        .map_or("manyhands_worker".to_owned(), |(_, module)| format!("{module}::manyhands_worker"));
     let options = ["--exact", "--nocapture", "--test-threads=1"].map(OsString::from);
     init_with(tasks, [OsString::from(path)].into_iter().chain(options).collect());
 }

@@ -51,11 +51,7 @@ impl Request {
     }
 
     /// Writes the frame as parts for a link: what stands before the body, and the body.
-    pub(super) fn with_parts<R>(
-        &self,
-        returned: &[u64],
-        send: impl FnOnce(&[&[u8]]) -> R,
-    ) -> R {
+    pub(super) fn with_parts<R>(&self, returned: &[u64], send: impl FnOnce(&[&[u8]]) -> R) -> R {
         let mut flags = Flags::default();
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::LENDS, self.blocks().next().is_some());

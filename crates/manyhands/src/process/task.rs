@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crossing::{Declared, Kind, Remote};
-use crate::job::Job;
 use crate::errors::{BrokenProcessPool, Crash, Exception, Exit, Overrun, TaskInfo};
+use crate::job::Job;
 
 /// A task of the host's, which a worker process runs. Dropping one that has not ended cancels it.
 pub(super) trait Task: Send + 'static {

@@ -73,7 +73,7 @@ fn work(arrival: Arrival, registry: &Registry) -> Result<(), LinkError> {
     match hello.transport {
         Transport::Socket => {
             let socket = reply.ready()?;
-            serve(&mut SocketWorkerLink::new(socket)?, registry)
+            serve(&mut SocketWorkerLink::new(socket), registry)
         }
         Transport::SharedMemory => {
             let Ok([memory, doorbell, parents, own]) = <[OwnedFd; 4]>::try_from(fds) else {

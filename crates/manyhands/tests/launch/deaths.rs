@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
-use manyhands::process::child::Exit;
+use manyhands::Exit;
 use manyhands::process::launch::{Launcher, ProcessLauncher};
 use manyhands::process::link::{Link, LinkError};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};

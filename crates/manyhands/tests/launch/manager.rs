@@ -4,8 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use manyhands::Exit;
 use manyhands::process::birth::{Birth, BirthError, Handover, Hello, Progress, Transport};
-use manyhands::process::child::{Child, Exit};
+use manyhands::process::child::Child;
 use manyhands::process::last_lines::LastLines;
 use manyhands::process::launch::{Launcher, Newborn, ProcessLauncher};
 use manyhands::process::link::socket::SocketLink;

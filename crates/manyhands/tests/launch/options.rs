@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use manyhands::process::child::Exit;
+use manyhands::Exit;
 use manyhands::process::launch::{Output, ProcessLauncher};
 
 use crate::harness::tests;

@@ -24,6 +24,7 @@ pub struct RingLink {
     end: ParentEnd,
     /// The worker answered what it had not claimed.
     torn: Option<Torn>,
+    dead: bool,
     /// Kept open as long as the worker is wanted: it is how the worker sees that its parent is there.
     _lifeline: OwnedFd,
 }
@@ -41,7 +42,7 @@ pub fn prepare(doorbell: &Doorbell) -> io::Result<(ParentEnd, Vec<OwnedFd>)> {
 impl RingLink {
     /// The link to a worker that has been born with what [`prepare`] gave.
     pub fn new(end: ParentEnd, lifeline: OwnedFd) -> Self {
-        Self { end, torn: None, _lifeline: lifeline }
+        Self { end, torn: None, dead: false, _lifeline: lifeline }
     }
 }
 
@@ -101,9 +102,12 @@ impl Link for RingLink {
     }
 
     fn receive(&mut self, into: &mut Vec<u8>) -> Result<bool, LinkError> {
-        match self.torn {
-            None => Ok(self.end.receive(into)?),
-            Some(torn) => Err(torn.into()),
+        if let Some(torn) = self.torn {
+            return Err(torn.into());
+        }
+        match self.end.receive(into)? {
+            false if self.dead => Err(LinkError::Closed),
+            received => Ok(received),
         }
     }
 
@@ -117,6 +121,10 @@ impl Link for RingLink {
 
     fn set_awake(&mut self) {
         self.end.set_awake();
+    }
+
+    fn set_dead(&mut self) {
+        self.dead = true;
     }
 
     fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::orders::{Order, Seat, Ticket};
 use super::worker::{Phase, Why};
-use super::{Loss, Supervisor};
+use super::{Loss, Stage, Supervisor};
 
 impl<C> Supervisor<C> {
     /// Restores what holds between two events: nothing is queued while a worker has room, nothing
@@ -23,7 +23,7 @@ impl<C> Supervisor<C> {
         if self.live < self.options.max_workers.get() && self.idle.is_empty() {
             self.launch(now, orders);
         }
-        if self.closed && self.tasks.open() == 0 {
+        if self.stage == Stage::Closing && self.tasks.open() == 0 {
             self.wind_down(orders);
         }
     }
@@ -115,7 +115,7 @@ impl<C> Supervisor<C> {
 
     /// Gives a worker that has got room what is queued: nobody else has any.
     #[inline]
-    pub(super) fn refill(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
+    fn refill(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
         while self.tasks.queued() > 0 && self.workers[seat.index()].has_room(&self.options) {
             self.send(seat, now, orders);
         }
@@ -143,14 +143,24 @@ impl<C> Supervisor<C> {
         }
     }
 
-    pub(super) fn no_room(&mut self, seat: Seat, ticket: Ticket, orders: &mut Vec<Order>) {
+    pub(super) fn no_room(
+        &mut self,
+        seat: Seat,
+        ticket: Ticket,
+        now: Instant,
+        orders: &mut Vec<Order>,
+    ) {
         let worker = &mut self.workers[seat.index()];
+        let was_oldest = worker.lane.front() == Some(&ticket);
         if !worker.remove(ticket) {
             return;
         }
         worker.blocked = true;
         self.in_lanes -= 1;
-        if !worker.lane.is_empty() {
+        if let Some(&oldest) = worker.lane.front() {
+            if was_oldest {
+                self.restart_clock(seat, oldest, now);
+            }
             if !self.tasks.has_ended(ticket) {
                 self.tasks.put_back(ticket);
             }
@@ -235,7 +245,8 @@ impl<C> Supervisor<C> {
 
     /// Launches workers for what waits.
     fn launch(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        let wanted = self.tasks.queued() + (self.in_lanes - self.busy);
+        // Frames of tasks that have ended may lie in lanes.
+        let wanted = (self.tasks.queued() + self.in_lanes - self.busy).min(self.tasks.open());
         while self.live < self.options.max_workers.get()
             && (self.starting as usize) < wanted
             && !self.is_paused(now)

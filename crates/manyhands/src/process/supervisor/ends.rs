@@ -96,11 +96,16 @@ impl<C> Supervisor<C> {
     }
 
     pub(super) fn link_broken(&mut self, seat: Seat, reason: String, orders: &mut Vec<Order>) {
-        if self.phase(seat) != Phase::Killed {
-            self.workers[seat.index()].link_broken = Some(Arc::new(reason));
-            self.shift(seat, Phase::Killed);
-            orders.push(Order::Kill(seat));
+        let phase = self.phase(seat);
+        if phase == Phase::Killed {
+            return;
         }
+        // Of one that was told to stop or to leave, nothing else was expected any more.
+        if matches!(phase, Phase::Starting | Phase::Ready) {
+            self.workers[seat.index()].link_broken = Some(Arc::new(reason));
+        }
+        self.shift(seat, Phase::Killed);
+        orders.push(Order::Kill(seat));
     }
 
     pub(super) fn launch_failed(
@@ -172,7 +177,10 @@ impl<C> Supervisor<C> {
         if was_crash {
             self.crashed += 1;
         }
-        let why = link_broken.as_ref().map_or_else(|| exit.to_string(), ToString::to_string);
+        let why = match &link_broken {
+            Some(reason) => format!("was killed because its link was broken: {reason}"),
+            None => exit.to_string(),
+        };
         if was_crash && self.options.on_crash == OnCrash::Break {
             self.break_down(format!("a worker process is lost: it {why}"), orders);
         }
@@ -189,10 +197,8 @@ impl<C> Supervisor<C> {
                 orders,
             );
         }
-        if phase == Phase::Starting
-            || (phase == Phase::Killed && !was_ready && link_broken.is_some())
-        {
-            self.not_born(&format!("{why} before it was ready"), now, orders);
+        if phase == Phase::Starting || (!was_ready && link_broken.is_some()) {
+            self.not_born(&why, now, orders);
         }
     }
 
@@ -216,7 +222,11 @@ impl<C> Supervisor<C> {
                 continue;
             }
             if position >= claimed as usize {
-                self.tasks.put_back(ticket);
+                if self.cancelled {
+                    self.lose(ticket, Loss::Cancelled, orders);
+                } else {
+                    self.tasks.put_back(ticket);
+                }
                 continue;
             }
             if let Some(reason) = link_broken {

@@ -44,6 +44,8 @@
 //!    of the queue.
 //! 5. **A task that must end is ended at once for its caller**, and its worker is asked to stop, then
 //!    terminated, then killed. If it answers when it is asked, it stays in service.
+//! 6. **A worker that was let go may take its time**: it is not killed, and its seat is not vacant
+//!    until it has left.
 
 mod dispatch;
 mod ends;
@@ -85,12 +87,21 @@ pub struct Supervisor<C> {
     fruitless: u32,
     /// Until when nobody is launched, after too many such deaths.
     pause: Option<Instant>,
-    closed: bool,
-    done: bool,
+    stage: Stage,
+    /// Closed in such a way that what nobody has begun is cancelled.
+    cancelled: bool,
     broken: Option<Arc<String>>,
     completed: u64,
     crashed: u64,
     restarted: u64,
+}
+
+/// Closing: accepts nothing more. Done: and [`Order::Done`] has been given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Open,
+    Closing,
+    Done,
 }
 
 impl<C> Supervisor<C> {
@@ -110,8 +121,8 @@ impl<C> Supervisor<C> {
             births: 0,
             fruitless: 0,
             pause: None,
-            closed: false,
-            done: false,
+            stage: Stage::Open,
+            cancelled: false,
             broken: None,
             completed: 0,
             crashed: 0,
@@ -130,7 +141,7 @@ impl<C> Supervisor<C> {
         now: Instant,
         orders: &mut Vec<Order>,
     ) -> Result<Ticket, C> {
-        if self.closed {
+        if self.stage != Stage::Open {
             return Err(payload);
         }
         let ticket = self.tasks.add(payload, rules, self.options.retries);
@@ -140,9 +151,27 @@ impl<C> Supervisor<C> {
 
     /// Takes notice of an event, and adds what is to be done about it to `orders`.
     ///
-    /// They are to be carried out before the next event from outside. What carrying them out yields
-    /// ([`Event::TakenBack`], [`Event::NoRoom`], [`Event::Withdrawn`], [`Event::LaunchFailed`]) is fed in as it comes, and
-    /// the orders that this gives are carried out last.
+    /// They are to be carried out, in this order, before the next event from outside is fed in. What
+    /// carrying one out yields at once ([`Event::TakenBack`] always, [`Event::NoRoom`],
+    /// [`Event::Withdrawn`], [`Event::LaunchFailed`]) is fed in before the next order is carried out, with the same `orders`:
+    /// what it adds to them comes last.
+    ///
+    /// ```
+    /// # use manyhands::process::supervisor::{Event, Order, Supervisor};
+    /// # use std::time::Instant;
+    /// # fn carry_out(_: &Order) -> Option<Event> { None }
+    /// # fn shell(supervisor: &mut Supervisor<()>, event: Event, now: Instant, orders: &mut Vec<Order>) {
+    /// supervisor.on(event, now, orders);
+    /// let mut next = 0;
+    /// while let Some(order) = orders.get(next) {
+    ///     next += 1;
+    ///     if let Some(event) = carry_out(order) {
+    ///         supervisor.on(event, now, orders);
+    ///     }
+    /// }
+    /// orders.clear();
+    /// # }
+    /// ```
     pub fn on(&mut self, event: Event, now: Instant, orders: &mut Vec<Order>) {
         if let Some(seat) = event.seat()
             && self.phase(seat) == Phase::Vacant
@@ -156,7 +185,7 @@ impl<C> Supervisor<C> {
             Event::InitializerFailed(seat, reason) => {
                 self.initializer_failed(seat, &reason, orders);
             }
-            Event::NoRoom(seat, ticket) => self.no_room(seat, ticket, orders),
+            Event::NoRoom(seat, ticket) => self.no_room(seat, ticket, now, orders),
             Event::Withdrawn(seat, ticket) => self.withdrawn(seat, ticket, orders),
             Event::TakenBack(seat, count) => self.taken_back(seat, count, now, orders),
             Event::Left { seat, exit, claimed } => self.left(seat, exit, claimed, now, orders),
@@ -197,7 +226,7 @@ impl<C> Supervisor<C> {
 
     /// Whether it takes no more tasks.
     pub fn is_closed(&self) -> bool {
-        self.closed
+        self.stage != Stage::Open
     }
 
     /// When [`Event::Tick`] is due at the latest. It may turn out to be too early, never too late.
@@ -232,6 +261,12 @@ impl<C> Supervisor<C> {
 
     fn phase(&self, seat: Seat) -> Phase {
         self.workers.get(seat.index()).map_or(Phase::Vacant, |worker| worker.phase)
+    }
+
+    fn stop_accepting(&mut self) {
+        if self.stage == Stage::Open {
+            self.stage = Stage::Closing;
+        }
     }
 
     fn seats(&self) -> impl Iterator<Item = Seat> + use<C> {

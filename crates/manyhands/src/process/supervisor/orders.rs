@@ -109,7 +109,9 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Start a process. Answer with [`Event::Ready`], [`Event::LaunchFailed`],
-    /// [`Event::InitializerFailed`] or [`Event::Left`].
+    /// [`Event::InitializerFailed`] or [`Event::Left`]. The only order that may be carried out later,
+    /// and may be followed by one that ends the process before it is there: such a process is not
+    /// started at all, and has failed, or its failure is on the way and there is nothing to end.
     Launch(Seat),
     /// Put this task into the lane, or answer with [`Event::NoRoom`] or [`Event::Withdrawn`].
     Send(Seat, Ticket),

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Supervisor;
 use super::orders::{Loss, Order};
 use super::worker::{Phase, Why, Worker};
+use super::{Stage, Supervisor};
 
 impl<C> Supervisor<C> {
     pub(super) fn close(&mut self, cancel: bool, orders: &mut Vec<Order>) {
-        self.closed = true;
+        self.stop_accepting();
         if !cancel {
             return;
         }
+        self.cancelled = true;
         while let Some(ticket) = self.tasks.end_next() {
             orders.push(Order::Lose(ticket, Loss::Cancelled));
         }
@@ -40,8 +41,8 @@ impl<C> Supervisor<C> {
                 orders.push(Order::Retire(seat));
             }
         }
-        if self.live == 0 && !self.done {
-            self.done = true;
+        if self.live == 0 {
+            self.stage = Stage::Done;
             orders.push(Order::Done);
         }
     }
@@ -86,7 +87,7 @@ impl<C> Supervisor<C> {
 
     /// Closes the pool and ends all its tasks: those in the lanes, then those in the queue.
     fn end_all(&mut self, reason: &Arc<String>, orders: &mut Vec<Order>) {
-        self.closed = true;
+        self.stop_accepting();
         let sent = self.workers.iter().flat_map(|worker| &worker.lane);
         for ticket in sent {
             if self.tasks.end(*ticket) {

@@ -1,0 +1,78 @@
+//! What must hold between two events.
+
+use std::time::Instant;
+
+use crate::world::World;
+
+impl World {
+    pub(crate) fn starting(&self) -> usize {
+        self.processes.iter().flatten().filter(|process| process.is_starting()).count()
+    }
+
+    fn queued(&self) -> usize {
+        self.tasks.iter().filter(|task| !task.ended && !task.in_lane).count()
+    }
+
+    /// What would find work for one more worker.
+    pub(crate) fn waiting(&self) -> usize {
+        let ahead = self.processes.iter().flatten().map(|p| p.frames.len().saturating_sub(1));
+        let unended = self.tasks.iter().filter(|task| !task.ended).count();
+        (self.queued() + ahead.sum::<usize>()).min(unended)
+    }
+
+    pub(crate) fn check(&self) {
+        let stats = self.supervisor.stats();
+        let healthy = || self.processes.iter().flatten().filter(|process| process.is_healthy());
+        let idle = healthy().filter(|process| process.frames.is_empty()).count();
+        let unended = self.tasks.iter().filter(|task| !task.ended).count();
+        assert_eq!(stats.pending + stats.running, unended);
+        assert_eq!((stats.workers, stats.starting), (self.seats().len(), self.starting()));
+        assert_eq!(stats.idle, idle);
+        assert!(self.forced || self.supervisor.broken().is_none(), "broken without need");
+        assert!(idle == 0 || self.queued() == 0, "work is queued and a worker is idle");
+        for process in healthy() {
+            let used_up = self.options.max_tasks_per_child.is_some_and(|n| process.kept >= n.get());
+            assert!(
+                idle == 0 || process.unclaimed() == 0 || process.frames.len() == 1,
+                "a task waits behind another, and a worker is idle: {process:?}"
+            );
+            assert!(
+                self.queued() == 0
+                    || process.blocked
+                    || used_up
+                    || process.frames.len() >= 2.min(self.options.capacity.get() as usize),
+                "work is queued, and there is room: {process:?}"
+            );
+            let ended = |ticket| self.tasks[self.numbers[ticket]].ended;
+            assert!(
+                !process.frames.iter().skip(process.answered).any(ended),
+                "a worker in service has a task that has ended: {process:?}"
+            );
+            let front = process.frames.front().map(|ticket| &self.tasks[self.numbers[ticket]]);
+            let timeout = front.filter(|task| !task.ended).and_then(|task| task.rules.timeout);
+            self.check_deadline(timeout.map(|timeout| process.since + timeout));
+        }
+        for process in self.processes.iter().flatten().filter(|process| !process.killed) {
+            if process.terminated.is_none() {
+                self.check_deadline(process.asked.map(|since| since + self.options.grace));
+            } else if process.asked.is_some() {
+                self.check_deadline(process.terminated.map(|since| since + self.options.grace));
+            }
+        }
+        let may_launch = self.seats().len() < self.options.max_workers.get() as usize
+            && self.births < self.options.births.get();
+        assert!(
+            idle > 0 || !may_launch || self.starting() >= self.waiting(),
+            "nobody is launched for what waits"
+        );
+        let must_be_done = self.closed && unended == 0 && self.seats().is_empty();
+        assert_eq!(self.done, must_be_done);
+    }
+
+    fn check_deadline(&self, deadline: Option<Instant>) {
+        if let Some(deadline) = deadline {
+            let next = self.supervisor.next_deadline();
+            assert!(next.is_some_and(|next| next <= deadline), "a deadline is forgotten");
+        }
+    }
+}
