@@ -17,7 +17,10 @@ fn only_the_task_that_ran_is_lost_with_its_worker() {
     pool.pass(Duration::from_secs(2));
     assert_eq!(
         pool.left(0, SIGKILL, 1),
-        ["lose a: 0 was killed by signal 9 in run 1 after 2s", "launch 0"]
+        [
+            "lose a: 0 was killed by SIGKILL (out of memory, if nobody sent it) in run 1 after 2s",
+            "launch 0"
+        ]
     );
     assert_eq!(pool.on(0, Event::Ready), ["send b to 0", "send c to 0"]);
     assert_eq!(pool.supervisor.stats().crashed, 1);
@@ -66,7 +69,10 @@ fn the_pools_retries_hold_where_the_task_has_none_of_its_own() {
     assert_eq!(pool.left(0, SIGKILL, 1), ["launch 0"]);
     pool.on(0, Event::Ready);
     let lost = pool.left(0, SIGKILL, 1);
-    assert_eq!(lost, ["lose a: 0 was killed by signal 9 in run 2 after 0ns"]);
+    assert_eq!(
+        lost,
+        ["lose a: 0 was killed by SIGKILL (out of memory, if nobody sent it) in run 2 after 0ns"]
+    );
 }
 
 #[test]
@@ -77,7 +83,8 @@ fn where_a_crash_breaks_the_pool_everything_ends_and_says_why() {
     for task in ["a", "b", "c", "d", "e"] {
         pool.submit(task); // a and d in lane 1, b and c in lane 0
     }
-    let why = "a worker process is lost: it was killed by signal 9";
+    let why =
+        "a worker process is lost: it was killed by SIGKILL (out of memory, if nobody sent it)";
     let lost = ["b", "c", "a", "d", "e"].map(|task| format!("lose {task}: {why}"));
     let orders = pool.left(1, SIGKILL, 1);
     assert_eq!(orders[..5], lost);

@@ -64,7 +64,8 @@ fn a_worker_that_dies_in_a_closed_pool_is_replaced_for_what_is_left() {
     pool.submit("a");
     pool.submit("b");
     pool.close();
-    let lost = "lose a: 0 was killed by signal 9 in run 1 after 0ns";
+    let lost =
+        "lose a: 0 was killed by SIGKILL (out of memory, if nobody sent it) in run 1 after 0ns";
     assert_eq!(pool.left(0, SIGKILL, 1), [lost, "launch 0"]);
     assert_eq!(pool.on(0, Event::Ready), ["send b to 0"]);
     assert_eq!(pool.answer(0), ["settle b", "retire 0"]);
