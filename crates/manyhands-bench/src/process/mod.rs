@@ -14,6 +14,9 @@ mod workload;
 
 pub use row::{Load, Work};
 pub use subject::{Kind, ProcessContestant, ProcessSubject};
+pub use workload::{millis, round_trips};
+
+pub use crate::workload::{in_a_crowd, micros};
 
 /// The distance at which [`touch`] reads: each page of the usual size once.
 pub const PAGE: usize = 4096;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, getpid, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::gettid;
 
 /// Processes started by `root`, and by those.
@@ -68,6 +68,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
     use std::time::Instant;
+
+    use rustix::process::getpid;
 
     use super::*;
 

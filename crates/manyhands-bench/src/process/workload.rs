@@ -30,11 +30,16 @@ pub(super) fn run<S: ProcessSubject>(load: &Load) -> anyhow::Result<Vec<f64>> {
             submit_and_collect(&subject, tasks)?;
             Ok(vec![micros(begin.elapsed()) / f64::from(tasks)])
         }
-        Work::RoundTrips { trips, crowded: false, at_most } => {
-            round_trips(&subject, trips, at_most)
-        }
-        Work::RoundTrips { trips, crowded: true, at_most } => {
-            in_a_crowd(|| round_trips(&subject, trips, at_most))
+        Work::RoundTrips { trips, crowded, at_most } => {
+            let trip = |number| {
+                let sum = subject.number(subject.add(u64::from(number), 1)?)?;
+                check_sum(sum, u64::from(number) + 1)
+            };
+            if crowded {
+                in_a_crowd(|| round_trips(trips, at_most, trip))
+            } else {
+                round_trips(trips, at_most, trip)
+            }
         }
         Work::In { length } => {
             let took = bytes_in(&subject, 1, length)?;
@@ -94,18 +99,22 @@ fn sum_of<S: ProcessSubject>(
     Ok(sum)
 }
 
-fn round_trips<S: ProcessSubject>(
-    subject: &S,
+/// Makes so many trips, numbered, but none after `at_most`. Yields the median and the 99th percentile in us.
+///
+/// # Errors
+///
+/// The first that a trip has.
+pub fn round_trips(
     trips: u32,
     at_most: Duration,
+    mut trip: impl FnMut(u32) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<f64>> {
     let begin = Instant::now();
     let mut took = Vec::new();
     for number in 0..trips {
         let submitted = Instant::now();
-        let sum = subject.number(subject.add(u64::from(number), 1)?)?;
+        trip(number)?;
         took.push(micros(submitted.elapsed()));
-        check_sum(sum, u64::from(number) + 1)?;
         if begin.elapsed() > at_most {
             break;
         }
@@ -147,7 +156,8 @@ fn idle(watched: Duration) -> Vec<f64> {
     vec![micros(tree::processor_time(&processes).saturating_sub(before))]
 }
 
-fn millis(duration: Duration) -> f64 {
+/// As the results show it.
+pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
