@@ -171,7 +171,7 @@ def bytes_out(way: str, workers: int, length: int) -> list[float]:
 
 def start(way: str, workers: int) -> list[float]:
     # Imported before, as a program that uses it has: the import is no part of a pool's start.
-    import concurrent.futures.process
+    import concurrent.futures.process  # noqa: F401
     import multiprocessing.pool  # noqa: F401
 
     begin = time.perf_counter()
