@@ -31,16 +31,16 @@ struct Request {
 }
 
 #[derive(Serialize, Deserialize)]
-enum Task {
+pub(super) enum Task {
     Add(u64, u64),
     Touch(IpcSharedMemory),
     Make(usize),
 }
 
 #[derive(Serialize, Deserialize)]
-struct Reply {
-    id: u64,
-    answer: Answer,
+pub(super) struct Reply {
+    pub(super) id: u64,
+    pub(super) answer: Answer,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,7 +79,7 @@ fn work(server: String) -> anyhow::Result<()> {
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Answer>>>>;
 
 pub(super) struct IpcChannel {
-    workers: Vec<(IpcSender<Request>, Child)>,
+    workers: Vec<Worker>,
     waiting: Waiting,
     next_id: Cell<u64>,
 }
@@ -90,7 +90,7 @@ impl IpcChannel {
         let (sender, receiver) = oneshot::channel();
         lock(&self.waiting).insert(id, sender);
         let worker = usize::try_from(id)? % self.workers.len();
-        self.workers[worker].0.send(Request { id, task })?;
+        self.workers[worker].send(id, task)?;
         Ok(receiver)
     }
 }
@@ -104,8 +104,7 @@ impl ProcessSubject for IpcChannel {
 
     fn start(workers: usize) -> anyhow::Result<Self> {
         let (replies, answers) = ipc::channel()?;
-        let workers = (0..workers).map(|_| start_worker(&replies));
-        let workers = workers.collect::<anyhow::Result<_>>()?;
+        let workers = start_workers(workers, &replies)?;
         let waiting = Waiting::default();
         let hand_out_to = Arc::clone(&waiting);
         // It ends with the last worker: then nobody holds the other end of the channel.
@@ -126,37 +125,63 @@ impl ProcessSubject for IpcChannel {
     }
 
     fn number(&self, task: Self::Number) -> anyhow::Result<u64> {
-        match task.recv()? {
-            Answer::Number(number) => Ok(number),
-            Answer::Bytes(_) => anyhow::bail!("bytes instead of a number"),
-        }
+        number(&task.recv()?)
     }
 
     fn make(&self, length: usize) -> anyhow::Result<IpcSharedMemory> {
-        match self.submit(Task::Make(length))?.recv()? {
-            Answer::Bytes(bytes) => Ok(bytes),
-            Answer::Number(_) => anyhow::bail!("a number instead of bytes"),
-        }
+        bytes(self.submit(Task::Make(length))?.recv()?)
     }
 }
 
-impl Drop for IpcChannel {
+/// A worker process, killed when dropped, and the way to it.
+pub(super) struct Worker {
+    requests: IpcSender<Request>,
+    process: Child,
+}
+
+impl Worker {
+    pub(super) fn send(&self, id: u64, task: Task) -> anyhow::Result<()> {
+        Ok(self.requests.send(Request { id, task })?)
+    }
+}
+
+impl Drop for Worker {
     fn drop(&mut self) {
-        for (_, worker) in &mut self.workers {
-            // Already dead is as good.
-            let _ = worker.kill();
-            let _ = worker.wait();
-        }
+        // Already dead is as good.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
-fn start_worker(replies: &IpcSender<Reply>) -> anyhow::Result<(IpcSender<Request>, Child)> {
+pub(super) fn start_workers(
+    workers: usize,
+    replies: &IpcSender<Reply>,
+) -> anyhow::Result<Vec<Worker>> {
+    (0..workers).map(|_| start_worker(replies)).collect()
+}
+
+fn start_worker(replies: &IpcSender<Reply>) -> anyhow::Result<Worker> {
     let (server, name) = IpcOneShotServer::<IpcSender<Ends>>::new()?;
-    let child = Command::new("/proc/self/exe").env(SERVER, name).spawn()?;
-    let (_, worker) = server.accept().context("a worker did not connect")?;
+    let process = Command::new("/proc/self/exe").env(SERVER, name).spawn()?;
     let (requests, receiver) = ipc::channel()?;
-    worker.send((receiver, replies.clone()))?;
-    Ok((requests, child))
+    let worker = Worker { requests, process };
+    let (_, connected) = server.accept().context("a worker did not connect")?;
+    connected.send((receiver, replies.clone()))?;
+    Ok(worker)
+}
+
+pub(super) fn number(answer: &Answer) -> anyhow::Result<u64> {
+    match answer {
+        Answer::Number(number) => Ok(*number),
+        Answer::Bytes(_) => anyhow::bail!("bytes instead of a number"),
+    }
+}
+
+pub(super) fn bytes(answer: Answer) -> anyhow::Result<IpcSharedMemory> {
+    match answer {
+        Answer::Bytes(bytes) => Ok(bytes),
+        Answer::Number(_) => anyhow::bail!("a number instead of bytes"),
+    }
 }
 
 fn hand_out(answers: &IpcReceiver<Reply>, waiting: &Waiting) {

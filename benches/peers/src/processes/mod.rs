@@ -1,6 +1,7 @@
 //! The peers of pools of worker processes, and the floors below them all.
 
 mod floors;
+mod ipc_bare;
 mod ipc_channel;
 mod procspawn;
 mod python;
@@ -26,6 +27,7 @@ pub fn contestants() -> Vec<ProcessContestant> {
         ProcessContestant::of::<ipc_channel::IpcChannel>(Kind::Peer),
     ];
     all.extend(python::contestants());
+    all.push(ProcessContestant::of::<ipc_bare::IpcBare>(Kind::Floor));
     all.extend(floors::contestants());
     all
 }
