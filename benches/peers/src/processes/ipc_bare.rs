@@ -66,7 +66,7 @@ impl ProcessSubject for IpcBare {
     }
 
     fn touch(&self, bytes: &[u8]) -> anyhow::Result<u64> {
-        self.submit(Task::Touch(IpcSharedMemory::from_bytes(bytes)))
+        self.submit(Task::touch(bytes))
     }
 
     fn number(&self, task: u64) -> anyhow::Result<u64> {

@@ -17,6 +17,7 @@ use manyhands_bench::process::{FILLING, ProcessSubject, add, touch};
 use serde::{Deserialize, Serialize};
 
 use super::end_with_parent;
+use super::inline::{self, Inline};
 
 /// A large argument holds a file descriptor while it is on its way, and those are limited for each user.
 const MOST_PENDING: usize = 512;
@@ -34,7 +35,18 @@ struct Request {
 pub(super) enum Task {
     Add(u64, u64),
     Touch(IpcSharedMemory),
+    TouchInline(Inline),
     Make(usize),
+}
+
+impl Task {
+    pub(super) fn touch(bytes: &[u8]) -> Self {
+        if bytes.len() <= inline::MOST {
+            Self::TouchInline(Inline(bytes.to_vec()))
+        } else {
+            Self::Touch(IpcSharedMemory::from_bytes(bytes))
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,6 +82,7 @@ fn work(server: String) -> anyhow::Result<()> {
         let answer = match task {
             Task::Add(a, b) => Answer::Number(add(a, b)),
             Task::Touch(bytes) => Answer::Number(touch(&bytes)),
+            Task::TouchInline(Inline(bytes)) => Answer::Number(touch(&bytes)),
             Task::Make(length) => Answer::Bytes(IpcSharedMemory::from_byte(FILLING, length)),
         };
         replies.send(Reply { id, answer })?;
@@ -98,7 +111,7 @@ impl IpcChannel {
 impl ProcessSubject for IpcChannel {
     const NAME: &'static str = "ipc-channel by hand";
     const HOW: &'static str = "0.23, a channel to each worker, tasks in turn and 512 pending at most, a thread for the \
-         answers; large data as `IpcSharedMemory`; survives no crash, catches no panic, cancels nothing";
+         answers; above 1 MB as `IpcSharedMemory`; survives no crash, catches no panic, cancels nothing";
     type Number = oneshot::Receiver<Answer>;
     type Bytes = IpcSharedMemory;
 
@@ -121,7 +134,7 @@ impl ProcessSubject for IpcChannel {
     }
 
     fn touch(&self, bytes: &[u8]) -> anyhow::Result<Self::Number> {
-        self.submit(Task::Touch(IpcSharedMemory::from_bytes(bytes)))
+        self.submit(Task::touch(bytes))
     }
 
     fn number(&self, task: Self::Number) -> anyhow::Result<u64> {

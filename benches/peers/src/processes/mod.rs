@@ -1,6 +1,7 @@
 //! The peers of pools of worker processes, and the floors below them all.
 
 mod floors;
+mod inline;
 mod ipc_bare;
 mod ipc_channel;
 mod procspawn;

@@ -5,6 +5,7 @@ use procspawn::serde::{Shmem, with_ipc_mode};
 use procspawn::{JoinHandle, Pool, ProcConfig};
 
 use super::end_with_parent;
+use super::inline::{self, Inline};
 
 /// Each pending task holds three file descriptors of the parent, and a large argument one more; so few still keep
 /// all workers busy.
@@ -30,8 +31,8 @@ impl Procspawn {
 
 impl ProcessSubject for Procspawn {
     const NAME: &'static str = "procspawn";
-    const HOW: &'static str = "1.x, `Pool`, with 64 tasks pending at most, since each holds file descriptors; large \
-         data as `Shmem`; recycling with `spawn`, as many at a time as there are workers";
+    const HOW: &'static str = "1.x, `Pool`, with 64 tasks pending at most, since each holds file descriptors; above 1 MB as \
+         `Shmem`; recycling with `spawn`, as many at a time as there are workers";
     type Number = JoinHandle<u64>;
     type Bytes = Shmem;
 
@@ -59,6 +60,9 @@ impl ProcessSubject for Procspawn {
 
     fn touch(&self, bytes: &[u8]) -> anyhow::Result<JoinHandle<u64>> {
         let pool = self.pool()?;
+        if bytes.len() <= inline::MOST {
+            return Ok(pool.spawn(Inline(bytes.to_vec()), touch_inline));
+        }
         let bytes = Shmem::from_bytes(bytes);
         // Without it the pool sends the bytes themselves, and the worker expects a handle: it panics.
         Ok(with_ipc_mode(|| pool.spawn(bytes, touch_shared)))
@@ -80,6 +84,11 @@ fn add_pair((a, b): (u64, u64)) -> u64 {
 #[expect(clippy::needless_pass_by_value, reason = "a task owns its argument")]
 fn touch_shared(bytes: Shmem) -> u64 {
     touch(&bytes)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a task owns its argument")]
+fn touch_inline(bytes: Inline) -> u64 {
+    touch(&bytes.0)
 }
 
 fn make_shared(length: usize) -> Shmem {
