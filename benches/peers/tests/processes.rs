@@ -40,7 +40,7 @@ fn everybody_runs_every_row_or_is_named_with_the_reason() {
         let places = match contestant.name {
             name if name.starts_with("ipc-channel") => 10,
             "procspawn" | "CPython executor" | "CPython mp.Pool" => 10,
-            "pipe" | "socket" => 4,
+            "pipe" | "socket" | "ring" => 4,
             "CPython map" | "memcpy, warm" | "memcpy, fresh" => 3,
             "process" => 2,
             name => panic!("say in how many rows {name} has a place"),

@@ -18,6 +18,7 @@ pub fn init() {
     procspawn::init();
     ipc_channel::init();
     floors::init();
+    // `ring.rs`, once there is the crate `manyhands-shm`: `ring::init()`.
 }
 
 /// All peers and floors.
@@ -30,6 +31,7 @@ pub fn contestants() -> Vec<ProcessContestant> {
     all.extend(python::contestants());
     all.push(ProcessContestant::of::<ipc_bare::IpcBare>(Kind::Floor));
     all.extend(floors::contestants());
+    // And `all.push(ring::contestant())`.
     all
 }
 
