@@ -2,12 +2,15 @@
 //!
 //! One file a peer. Pools that only run closures get the `oneshot` crate for a task's value, and a channel for taking
 //! values as tasks complete ([`carry`]): that is what their users do.
+//!
+//! Pools of worker processes have a binary and peers of their own: [`processes`].
 
 mod async_executor;
 mod carry;
 mod crossbeam;
 mod executors;
 mod futures;
+pub mod processes;
 mod rayon;
 mod rusty_pool;
 mod threadpool;

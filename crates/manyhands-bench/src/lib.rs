@@ -6,12 +6,15 @@
 //!
 //! Two binaries belong to each package. The first calls [`cli::run`] and measures every row. The second, whose name
 //! ends in `-memory`, calls [`memory::main`]: it has a counting allocator, which would slow all other rows.
+//!
+//! Pools of worker processes are another matter, with workloads of their own: [`process`].
 
 pub mod cli;
 mod machine;
 mod measure;
 pub mod memory;
 mod ours;
+pub mod process;
 mod report;
 mod row;
 mod spin;
@@ -20,4 +23,4 @@ mod watchdog;
 mod workload;
 
 pub use ours::Manyhands;
-pub use subject::{Contestant, Subject};
+pub use subject::{Cannot, Contestant, Subject};

@@ -8,9 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::process::getpid;
 
+use crate::process::tree;
 use crate::row::Row;
-use crate::subject::Contestant;
+use crate::subject::Cannot;
 use crate::watchdog;
 
 /// No row of one subject may last longer.
@@ -19,10 +21,19 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// Many pools let their threads end by themselves when dropped; the next subject shall not meet them.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What the rounds of one row say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Results {
+    /// Those that ran.
+    pub(crate) measured: Vec<Measured>,
+    /// Those that could not, and why.
+    pub(crate) absent: Vec<(&'static str, Cannot)>,
+}
+
 /// The figures of one subject in one row.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
-    /// [`Contestant::name`].
+    /// [`Contestant::name`](crate::Contestant::name).
     pub(crate) subject: &'static str,
     /// One for each column of the row.
     pub(crate) figures: Vec<Figure>,
@@ -37,51 +48,57 @@ pub(crate) struct Figure {
     pub(crate) min: f64,
 }
 
-/// Measures one row: all contestants, interleaved.
+/// Measures one row: all subjects, interleaved; `run` makes the one at this place do the row once.
 ///
 /// # Errors
 ///
 /// When a subject did not start or did not deliver its tasks' values.
-pub(crate) fn measure(
-    row: &Row,
-    contestants: &[Contestant],
+pub(crate) fn measure<W>(
+    row: &Row<W>,
+    subjects: &[&'static str],
     rounds: usize,
-    workers: usize,
-) -> anyhow::Result<Vec<Measured>> {
+    run: impl Fn(usize) -> anyhow::Result<Vec<f64>>,
+) -> anyhow::Result<Results> {
     let run = |index: usize| {
         thread::sleep(PAUSE);
-        let contestant = contestants[index];
+        let name = subjects[index];
         let expired = format!(
-            "{}, row {}: not done within {} s, so the run ends here",
-            contestant.name,
+            "{name}, row {}: not done within {} s, so the run ends here",
             row.id,
             LIMIT.as_secs()
         );
         let give_up = move || {
             eprintln!("{expired}");
+            tree::kill_descendants(getpid().as_raw_pid());
             process::exit(1);
         };
-        watchdog::guard(LIMIT, give_up, || (contestant.run)(&row.work, workers))
-            .with_context(|| format!("{}, row {}", contestant.name, row.id))
+        watchdog::guard(LIMIT, give_up, || run(index))
+            .with_context(|| format!("{name}, row {}", row.id))
     };
 
-    for index in 0..contestants.len() {
-        run(index)?;
+    let mut results = Results::default();
+    let mut able = Vec::new();
+    for (index, &name) in subjects.iter().enumerate() {
+        match run(index) {
+            Ok(_) => able.push(index),
+            Err(error) => results.absent.push((name, error.downcast::<Cannot>()?)),
+        }
     }
-    let mut samples = vec![vec![Vec::new(); row.columns.len()]; contestants.len()];
+    let mut samples = vec![vec![Vec::new(); row.columns.len()]; able.len()];
     for round in 0..rounds {
-        for index in order_of(round, contestants.len()) {
-            for (column, value) in run(index)?.into_iter().enumerate() {
-                samples[index][column].push(value);
+        for place in order_of(round, able.len()) {
+            for (column, value) in run(able[place])?.into_iter().enumerate() {
+                samples[place][column].push(value);
             }
         }
     }
 
-    let measured = contestants.iter().zip(samples).map(|(contestant, columns)| Measured {
-        subject: contestant.name,
+    let measured = able.iter().zip(samples).map(|(&index, columns)| Measured {
+        subject: subjects[index],
         figures: columns.into_iter().map(|mut rounds| summed_up(&mut rounds)).collect(),
     });
-    Ok(measured.collect())
+    results.measured.extend(measured);
+    Ok(results)
 }
 
 /// Who runs when in this round.
@@ -102,6 +119,27 @@ pub(crate) fn percentile(values: &mut [f64], percent: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::row;
+
+    #[test]
+    fn who_cannot_do_a_row_is_left_out_with_the_reason() {
+        let row = row::all(1.0).remove(0);
+        let run = |index| match index {
+            0 => Err(Cannot("has no legs".into()).into()),
+            _ => Ok(vec![2.0]),
+        };
+        let results = measure(&row, &["stone", "hare"], 2, run).unwrap();
+        assert_eq!(results.absent, [("stone", Cannot("has no legs".into()))]);
+        let [hare] = &results.measured[..] else { panic!("{results:?}") };
+        assert_eq!((hare.subject, hare.figures[0].median), ("hare", 2.0));
+    }
+
+    #[test]
+    fn any_other_failure_ends_the_run() {
+        let row = row::all(1.0).remove(0);
+        let told = measure(&row, &["hare"], 2, |_| anyhow::bail!("asleep")).unwrap_err();
+        assert_eq!(format!("{told:#}"), "hare, row a: asleep");
+    }
 
     #[test]
     fn each_round_begins_with_another_subject() {

@@ -6,14 +6,25 @@ use crate::row::{Column, Row};
 use crate::subject::Subject;
 
 /// One measured row: a heading and a table, the best subject first.
-pub(crate) fn section(row: &Row, measured: &[Measured]) -> String {
+///
+/// A ratio is taken against the figure that `base` names for its column.
+pub(crate) fn section<W>(
+    row: &Row<W>,
+    measured: &[Measured],
+    base: impl Fn(usize) -> Option<f64>,
+) -> String {
     let mut ranked: Vec<&Measured> = measured.iter().collect();
     ranked.sort_by(|one, other| one.figures[0].median.total_cmp(&other.figures[0].median));
-    let ours = ours_among(measured);
 
     let mut lines = vec![head(row.columns)];
-    lines.extend(ranked.into_iter().map(|subject| line(row.columns, subject, ours)));
+    lines.extend(ranked.into_iter().map(|subject| line(row.columns, subject, &base)));
     format!("## {}: {}\n\n{}", row.id, row.what, table(&lines))
+}
+
+/// What ratios are taken against where manyhands takes part.
+pub(crate) fn ours(measured: &[Measured]) -> impl Fn(usize) -> Option<f64> {
+    let ours = ours_among(measured);
+    move |column| ours.map(|ours| ours.figures[column].median)
 }
 
 /// All rows in one table: ours, the best peer, and how many times ours it needs.
@@ -53,24 +64,28 @@ fn head(columns: &[Column]) -> Vec<String> {
     cells
 }
 
-fn line(columns: &[Column], subject: &Measured, ours: Option<&Measured>) -> Vec<String> {
+fn line(
+    columns: &[Column],
+    subject: &Measured,
+    base: &impl Fn(usize) -> Option<f64>,
+) -> Vec<String> {
     let mut cells = vec![subject.subject.to_owned()];
     for (index, (column, figure)) in columns.iter().zip(&subject.figures).enumerate() {
         cells.push(number(figure.median));
         if column.is_cost {
-            let ratio = ours.map(|ours| ratio(figure.median, ours.figures[index].median));
+            let ratio = base(index).map(|base| ratio(figure.median, base));
             cells.extend([number(figure.min), ratio.unwrap_or_else(|| "-".into())]);
         }
     }
     cells
 }
 
-fn ratio(value: f64, ours: f64) -> String {
-    if ours > 0.0 { format!("{:.2}", value / ours) } else { "-".into() }
+pub(crate) fn ratio(value: f64, base: f64) -> String {
+    if base > 0.0 { format!("{:.2}", value / base) } else { "-".into() }
 }
 
 /// Three digits that count, or more before the point.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let decimals = match value {
         100.0.. => 0,
         10.0.. => 1,
@@ -81,7 +96,7 @@ fn number(value: f64) -> String {
 }
 
 /// Lines of equally many cells as a table whose columns are aligned, the first to the left.
-fn table(lines: &[Vec<String>]) -> String {
+pub(crate) fn table(lines: &[Vec<String>]) -> String {
     let columns = lines[0].len();
     let width =
         |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0).max(3);
@@ -124,14 +139,12 @@ mod tests {
 
     #[test]
     fn a_section_ranks_the_subjects_and_compares_them_with_ours() {
-        let text = section(
-            &row("c10"),
-            &[
-                measured("manyhands", &[0.5, 90.0]),
-                measured("a", &[2.0, 80.0]),
-                measured("b", &[0.25, 99.0]),
-            ],
-        );
+        let subjects = [
+            measured("manyhands", &[0.5, 90.0]),
+            measured("a", &[2.0, 80.0]),
+            measured("b", &[0.25, 99.0]),
+        ];
+        let text = section(&row("c10"), &subjects, ours(&subjects));
         let table = text.split_once("\n\n").unwrap().1;
         assert_eq!(
             table,
@@ -145,7 +158,8 @@ mod tests {
 
     #[test]
     fn without_ours_there_are_no_ratios() {
-        let text = section(&row("a"), &[measured("a", &[2.0])]);
+        let subjects = [measured("a", &[2.0])];
+        let text = section(&row("a"), &subjects, ours(&subjects));
         assert!(text.ends_with("| a       |        2.00 | 1.00 |     - |\n"), "{text}");
     }
 

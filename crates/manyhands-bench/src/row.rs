@@ -8,14 +8,14 @@ use crate::workload::Work;
 
 /// One line of the results.
 #[derive(Clone, Debug)]
-pub(crate) struct Row {
+pub(crate) struct Row<W = Work> {
     /// How `--rows` calls it.
     pub(crate) id: &'static str,
     /// What is done, for the reader of the results.
     pub(crate) what: String,
     /// One for each figure that the workload yields.
     pub(crate) columns: &'static [Column],
-    pub(crate) work: Work,
+    pub(crate) work: W,
 }
 
 /// What one figure of a row is.
@@ -27,14 +27,14 @@ pub(crate) struct Column {
     pub(crate) is_cost: bool,
 }
 
-const fn cost(name: &'static str) -> Column {
+pub(crate) const fn cost(name: &'static str) -> Column {
     Column { name, is_cost: true }
 }
 
-const PER_TASK: &[Column] = &[cost("us per task")];
+pub(crate) const PER_TASK: &[Column] = &[cost("us per task")];
 const PER_ITEM: &[Column] = &[cost("ns per item")];
-const PROCESSOR: &[Column] = &[cost("us")];
-const ROUND_TRIP: &[Column] = &[cost("median us"), cost("p99 us")];
+pub(crate) const PROCESSOR: &[Column] = &[cost("us")];
+pub(crate) const ROUND_TRIP: &[Column] = &[cost("median us"), cost("p99 us")];
 const PRODUCED: &[Column] = &[cost("us per task"), Column { name: "efficiency %", is_cost: false }];
 const MEMORY: &[Column] = &[cost("allocations per task"), cost("bytes per task")];
 
@@ -96,7 +96,7 @@ pub(crate) fn all(scale: f64) -> Vec<Row> {
 /// # Errors
 ///
 /// When a wish fits no row.
-pub(crate) fn select(rows: Vec<Row>, wishes: &[String]) -> anyhow::Result<Vec<Row>> {
+pub(crate) fn select<W>(rows: Vec<Row<W>>, wishes: &[String]) -> anyhow::Result<Vec<Row<W>>> {
     let ids: Vec<&str> = rows.iter().map(|row| row.id).collect();
     let mut chosen = Vec::new();
     for wish in wishes {
@@ -109,7 +109,7 @@ pub(crate) fn select(rows: Vec<Row>, wishes: &[String]) -> anyhow::Result<Vec<Ro
     Ok(rows.into_iter().filter(|row| wishes.is_empty() || chosen.contains(&row.id)).collect())
 }
 
-fn scaled(full: u32, scale: f64) -> u32 {
+pub(crate) fn scaled(full: u32, scale: f64) -> u32 {
     let size = f64::from(full) * scale;
     #[expect(
         clippy::cast_possible_truncation,
@@ -121,7 +121,7 @@ fn scaled(full: u32, scale: f64) -> u32 {
 }
 
 /// 1234567 as 1,234,567.
-fn grouped(number: u32) -> String {
+pub(crate) fn grouped(number: u32) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -72,6 +72,11 @@ pub trait Subject: Sized + Sync {
         F: Fn(u32) -> u64 + Copy + Send + 'static;
 }
 
+/// A subject cannot do a row; the results say why instead of a figure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Cannot(pub String);
+
 /// A [`Subject`] without its type, so that different ones stand in one list.
 #[derive(Clone, Copy, Debug)]
 pub struct Contestant {

@@ -111,7 +111,7 @@ fn round_trips(subject: &impl Subject, trips: u32, at_most: Duration) -> anyhow:
 }
 
 /// Does something while as many other threads as there are cores never rest.
-fn in_a_crowd<R>(work: impl FnOnce() -> R) -> R {
+pub fn in_a_crowd<R>(work: impl FnOnce() -> R) -> R {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..machine::cores() {
@@ -213,7 +213,8 @@ pub(crate) fn check_sum(sum: u64, expected: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn micros(duration: Duration) -> f64 {
+/// As the results show it.
+pub fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 

@@ -17,7 +17,7 @@ fn count(to: usize) -> Buffer<u64> {
 }
 
 fn count_in_place(to: usize) -> Buffer<u64> {
-    let mut numbers = Buffer::zeroed(to);
+    let mut numbers = Buffer::filled(0, to);
     for (at, number) in (0..).zip(numbers.iter_mut()) {
         *number = at;
     }

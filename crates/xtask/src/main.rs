@@ -39,7 +39,7 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
-    /// Our workloads and the peers' side by side
+    /// Our workloads and the peers' side by side; `bench processes` for pools of worker processes
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -90,7 +90,16 @@ fn bench(shell: &Shell, args: &[OsString]) -> Result<()> {
     let peers = ["--release", "--manifest-path", "benches/peers/Cargo.toml"];
     // All of its programs: the one that is run starts another to measure memory.
     step(shell.cargo(["build", "--bins"]).args(peers))?;
-    step(shell.cargo(["run"]).args(peers).arg("--").args(args))
+    let (program, args) = bench_program(args);
+    step(shell.cargo(["run", "--bin", program]).args(peers).arg("--").args(args))
+}
+
+/// Which program measures, and with what arguments: the first may say `processes`.
+fn bench_program(args: &[OsString]) -> (&'static str, &[OsString]) {
+    match args {
+        [first, rest @ ..] if first == "processes" => ("manyhands-bench-processes", rest),
+        _ => ("manyhands-bench-peers", args),
+    }
 }
 
 fn demo(shell: &Shell, args: &[OsString]) -> Result<()> {
@@ -106,11 +115,26 @@ fn demo(shell: &Shell, args: &[OsString]) -> Result<()> {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::Task;
+    use super::{Task, bench_program};
 
     #[test]
     fn the_command_line_is_sound() {
         Task::command().debug_assert();
+    }
+
+    #[test]
+    fn the_bench_of_processes_is_asked_for_by_name() {
+        let program = |args: &[&str]| {
+            let Task::Bench { args } = Task::parse_from(args) else {
+                panic!("{args:?} is a bench task");
+            };
+            let (program, rest) = bench_program(&args);
+            (program, rest.len())
+        };
+        let rows = ["xtask", "bench", "--rows", "a"];
+        assert_eq!(program(&rows), ("manyhands-bench-peers", 2));
+        let rows = ["xtask", "bench", "processes", "--rows", "a"];
+        assert_eq!(program(&rows), ("manyhands-bench-processes", 2));
     }
 
     #[test]

@@ -57,19 +57,33 @@ enum Data<T> {
 }
 
 impl<T: Number> Buffer<T> {
-    /// So many zeros: in a task that a worker process runs, in the memory from which they will be sent
-    /// if the task returns them, so that they are never copied.
-    pub fn zeroed(len: usize) -> Self {
+    /// So many times `value`: in a task that a worker process runs, in the memory from which they will be
+    /// sent if the task returns them, so that they are never copied.
+    pub fn filled(value: T, len: usize) -> Self {
         let bytes = len.saturating_mul(size_of::<T>());
         let block = with_carrier(|carrier| {
             carrier.arena.as_ref().filter(|_| bytes >= SMALL)?.allocate(bytes).ok()
         });
         Self(match block.flatten() {
             Some(mut block) => {
-                block.fill(0);
+                let numbers = as_numbers_mut::<T>(&mut block);
+                numbers.expect("blocks are aligned for all numbers").fill(value);
                 Data::Here(Arc::new(block), PhantomData)
             }
-            None => Data::Own(vec![T::default(); len]),
+            None => Data::Own(vec![value; len]),
+        })
+    }
+
+    /// A copy of `numbers`, in the arena from which they will be sent.
+    pub(super) fn copied(numbers: &[T], arena: Option<&Arena>) -> Self {
+        let bytes = as_bytes(numbers);
+        let arena = arena.filter(|_| bytes.len() >= SMALL);
+        Self(match arena.and_then(|arena| arena.allocate(bytes.len()).ok()) {
+            Some(mut block) => {
+                block.copy_from_slice(bytes);
+                Data::Here(Arc::new(block), PhantomData)
+            }
+            None => Data::Own(numbers.to_vec()),
         })
     }
 
@@ -133,6 +147,12 @@ impl<T: Number> DerefMut for Buffer<T> {
 impl<T: Number> From<Vec<T>> for Buffer<T> {
     fn from(numbers: Vec<T>) -> Self {
         Self(Data::Own(numbers))
+    }
+}
+
+impl<T: Number> From<&[T]> for Buffer<T> {
+    fn from(numbers: &[T]) -> Self {
+        Self(Data::Own(numbers.to_vec()))
     }
 }
 

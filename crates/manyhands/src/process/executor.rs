@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::buffer::Buffer;
 use super::builder::ProcessPoolBuilder;
 use super::lending::{Carrier, carrying};
 use super::options::TaskOptions;
@@ -16,6 +17,7 @@ use crate::crossing::{Body, Registry};
 use crate::errors::{ConfigError, Exception, Reason, Refused};
 use crate::executor::Executor;
 use crate::job::Job;
+use manyhands_shm::Number;
 
 /// Runs tasks on a pool of worker processes.
 ///
@@ -84,6 +86,22 @@ impl ProcessPoolExecutor {
     /// ```
     pub fn with(&self, options: TaskOptions) -> WithOptions<'_> {
         WithOptions { executor: self, options }
+    }
+
+    /// A copy of `numbers` in shared memory, for a task of this pool: the only copy that is made of them
+    /// on their way to it. (A [`Buffer`] that was made otherwise is copied when it is submitted.)
+    ///
+    /// ```no_run
+    /// # use manyhands::{Executor, ProcessPoolExecutor, process::Buffer};
+    /// # fn sum(numbers: Buffer<f64>) -> f64 { numbers.iter().sum() }
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = ProcessPoolExecutor::new(2)?;
+    /// # let measured = vec![1.5; 1_000_000];
+    /// let future = pool.submit(sum, (pool.buffer(&measured),))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn buffer<T: Number>(&self, numbers: &[T]) -> Buffer<T> {
+        Buffer::copied(numbers, self.pool.arena())
     }
 
     /// What goes on in the pool at this moment.
