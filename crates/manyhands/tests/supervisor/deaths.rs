@@ -137,7 +137,8 @@ fn a_worker_that_falls_over_whatever_it_is_sent_is_not_replaced_for_ever() {
         assert_eq!(pool.left(0, Exit::Unknown, 0), ["launch 0"]);
     }
     pool.on(0, Event::Ready);
-    let why = "16 worker processes in a row began no task; the last one has ended";
+    let how = Exit::Unknown;
+    let why = format!("16 worker processes in a row began no task; the last one {how}");
     let orders = pool.left(0, Exit::Unknown, 0);
     assert_eq!(orders, [format!("lose a: {why}"), "done".to_owned()]);
 }

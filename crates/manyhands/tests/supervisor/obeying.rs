@@ -141,13 +141,17 @@ impl World {
         let (is_full, now) = (self.lanes_full > 0, self.now);
         let task = &mut self.tasks[number];
         assert!(!task.ended && !task.in_lane, "sent what need not be sent: {task:?}");
-        let huge = task.huge;
+        let (huge, withdrawn) = (task.huge, task.withdrawn && !task.was_sent);
         task.was_sent = true;
         let process = self.ordered(seat);
         assert!(process.is_healthy(), "sent to one that takes nothing: {process:?}");
         assert!(*disturbed || !process.blocked, "sent to one whose lane has no room: {process:?}");
         assert!(process.frames.len() < capacity.get() as usize, "too many frames: {process:?}");
         assert!(most.is_none_or(|most| process.kept < most.get()), "too many tasks: {process:?}");
+        if withdrawn {
+            *disturbed = true;
+            return Some(Event::Withdrawn(seat, ticket));
+        }
         if huge || (is_full && !process.frames.is_empty()) {
             self.lanes_full = self.lanes_full.saturating_sub(1);
             *disturbed = true;
@@ -220,7 +224,9 @@ impl World {
                 self.dead.contains(&ticket) && *attempts == task.deaths && *attempts == retries + 1
             }
             Loss::TimedOut { ran, .. } => task.rules.timeout.is_some_and(|timeout| *ran >= timeout),
-            Loss::Cancelled => task.cancel || (self.cancelled && !self.is_begun(ticket)),
+            Loss::Cancelled => {
+                task.cancel || task.withdrawn || (self.cancelled && !self.is_begun(ticket))
+            }
             Loss::Broken(_) => self.forced || task.huge || self.torn.contains(&ticket),
         };
         assert!(is_due, "{task:?} ends by {loss:?}");

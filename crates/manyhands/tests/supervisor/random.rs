@@ -21,6 +21,7 @@ enum Op {
     LaunchesFail(u32),
     LanesFull(u32),
     Cancel(usize),
+    Withdraw(usize),
     Advance(u64),
     Close(bool),
     Terminate,
@@ -64,6 +65,7 @@ fn op(deadly: bool) -> BoxedStrategy<Op> {
         1 => (1..3_u32).prop_map(Op::LaunchesFail),
         1 => (1..4_u32).prop_map(Op::LanesFull),
         8 => any::<usize>().prop_map(Op::Cancel),
+        3 => any::<usize>().prop_map(Op::Withdraw),
         10 => (1..150_u64).prop_map(Op::Advance),
     ];
     let end = prop_oneof![
@@ -103,8 +105,12 @@ fn apply(world: &mut World, op: &Op) {
         }
         Op::LaunchesFail(times) => world.launches_fail = *times,
         Op::LanesFull(times) => world.lanes_full = *times,
-        Op::Cancel(_) if world.tasks.is_empty() => (),
+        Op::Cancel(_) | Op::Withdraw(_) if world.tasks.is_empty() => (),
         Op::Cancel(number) => world.cancel(number % world.tasks.len()),
+        Op::Withdraw(number) => {
+            let number = number % world.tasks.len();
+            world.tasks[number].withdrawn = true;
+        }
         Op::Advance(millis) => world.advance(Duration::from_millis(*millis)),
         Op::Close(cancel) => world.close(*cancel),
         Op::Terminate => world.force(Event::Terminate),

@@ -101,6 +101,11 @@ impl Script {
         self.on(at, |seat| Event::NoRoom(seat, ticket))
     }
 
+    pub(crate) fn withdrawn(&mut self, at: usize, task: &str) -> Vec<String> {
+        let ticket = self.tickets[task];
+        self.on(at, |seat| Event::Withdrawn(seat, ticket))
+    }
+
     pub(crate) fn left(&mut self, at: usize, exit: Exit, claimed: u32) -> Vec<String> {
         self.on(at, |seat| Event::Left { seat, exit, claimed })
     }

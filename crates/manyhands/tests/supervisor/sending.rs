@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use manyhands::process::supervisor::Event;
+use manyhands::process::supervisor::{Event, Rules};
 
 use crate::script::{LEFT, NOTHING, Script, options};
 
@@ -109,6 +109,18 @@ fn a_lane_without_room_gets_no_more_before_its_next_answer() {
     assert_eq!(pool.no_room(0, "wide"), NOTHING);
     assert_eq!(pool.submit("c"), NOTHING, "it comes after the wide one");
     assert_eq!(pool.answer(0), ["settle a", "send wide to 0", "send c to 0"]);
+}
+
+#[test]
+fn a_task_that_turns_out_to_be_cancelled_makes_room_for_the_next() {
+    let mut pool = Script::new(options(1));
+    let timeout = Some(Duration::from_secs(3));
+    pool.submit("gone");
+    pool.submit_with("b", Rules { timeout, ..Rules::default() });
+    pool.submit("c");
+    assert_eq!(pool.on(0, Event::Ready), ["send gone to 0", "send b to 0"]);
+    assert_eq!(pool.withdrawn(0, "gone"), ["lose gone: cancelled", "send c to 0"]);
+    assert_eq!(pool.until_tick(), timeout, "b is the oldest now");
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub(crate) struct Task {
     pub(crate) huge: bool,
     pub(crate) ended: bool,
     pub(crate) cancel: bool,
+    /// Its future was cancelled, and the supervisor does not know.
+    pub(crate) withdrawn: bool,
     pub(crate) was_sent: bool,
     pub(crate) in_lane: bool,
     pub(crate) deaths: u32,
@@ -139,6 +141,7 @@ impl World {
             huge,
             ended: false,
             cancel: false,
+            withdrawn: false,
             was_sent: false,
             in_lane: false,
             deaths: 0,

@@ -150,47 +150,57 @@ impl<C> Supervisor<C> {
         now: Instant,
         orders: &mut Vec<Order>,
     ) {
+        if !self.undo_send(seat, ticket, now, orders) || self.tasks.has_ended(ticket) {
+            return;
+        }
         let worker = &mut self.workers[seat.index()];
-        let was_oldest = worker.lane.front() == Some(&ticket);
-        if !worker.remove(ticket) {
-            return;
-        }
-        worker.blocked = true;
-        self.in_lanes -= 1;
-        if let Some(&oldest) = worker.lane.front() {
-            if was_oldest {
-                self.restart_clock(seat, oldest, now);
-            }
-            if !self.tasks.has_ended(ticket) {
-                self.tasks.put_back(ticket);
-            }
-            return;
-        }
-        self.busy -= 1;
-        if worker.phase == Phase::Ready {
-            self.rest(seat, orders);
-        }
-        // No answer will ever make more room than this.
-        if self.tasks.end(ticket) {
+        if worker.lane.is_empty() {
+            // No answer will ever make more room than this.
             let reason = "the task does not fit into the link to a worker, even an empty one";
-            orders.push(Order::Lose(ticket, Loss::Broken(reason.to_owned().into())));
+            self.lose(ticket, Loss::Broken(reason.to_owned().into()), orders);
+        } else {
+            worker.blocked = true;
+            self.tasks.put_back(ticket);
         }
     }
 
-    pub(super) fn withdrawn(&mut self, seat: Seat, ticket: Ticket, orders: &mut Vec<Order>) {
+    pub(super) fn withdrawn(
+        &mut self,
+        seat: Seat,
+        ticket: Ticket,
+        now: Instant,
+        orders: &mut Vec<Order>,
+    ) {
+        self.undo_send(seat, ticket, now, orders);
+        self.lose(ticket, Loss::Cancelled, orders);
+    }
+
+    /// Takes a task out of a lane that did not go in; whether it was there.
+    fn undo_send(
+        &mut self,
+        seat: Seat,
+        ticket: Ticket,
+        now: Instant,
+        orders: &mut Vec<Order>,
+    ) -> bool {
         let worker = &mut self.workers[seat.index()];
-        if worker.remove(ticket) {
-            self.in_lanes -= 1;
-            if worker.lane.is_empty() {
-                self.busy -= 1;
-                if worker.phase == Phase::Ready {
-                    self.rest(seat, orders);
-                }
-            } else {
-                self.full = false;
+        let was_oldest = worker.lane.front() == Some(&ticket);
+        if !worker.remove(ticket) {
+            return false;
+        }
+        self.in_lanes -= 1;
+        if let Some(&oldest) = worker.lane.front() {
+            self.full = false;
+            if was_oldest {
+                self.restart_clock(seat, oldest, now);
+            }
+        } else {
+            self.busy -= 1;
+            if worker.phase == Phase::Ready {
+                self.rest(seat, orders);
             }
         }
-        self.lose(ticket, Loss::Cancelled, orders);
+        true
     }
 
     /// Has half of the fullest lane taken back for a worker that is idle.

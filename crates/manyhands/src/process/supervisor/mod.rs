@@ -186,7 +186,7 @@ impl<C> Supervisor<C> {
                 self.initializer_failed(seat, &reason, orders);
             }
             Event::NoRoom(seat, ticket) => self.no_room(seat, ticket, now, orders),
-            Event::Withdrawn(seat, ticket) => self.withdrawn(seat, ticket, orders),
+            Event::Withdrawn(seat, ticket) => self.withdrawn(seat, ticket, now, orders),
             Event::TakenBack(seat, count) => self.taken_back(seat, count, now, orders),
             Event::Left { seat, exit, claimed } => self.left(seat, exit, claimed, now, orders),
             Event::Cancel(ticket) => self.cancel(ticket, orders),
