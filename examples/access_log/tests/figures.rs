@@ -10,11 +10,14 @@ use common::{ODD_LINES, access_log, gzip, json, real_log, watched};
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-const EXECUTORS: [&[&str]; 4] = [
+const EXECUTORS: [&[&str]; 7] = [
     &["--executor", "inline"],
     &["--executor", "threads", "--workers", "1"],
     &["--executor", "threads", "--workers", "2"],
     &["--executor", "threads", "--workers", "5"],
+    &["--executor", "processes", "--workers", "1"],
+    &["--executor", "processes", "--workers", "2"],
+    &["--executor", "processes", "--workers", "5"],
 ];
 
 #[test]

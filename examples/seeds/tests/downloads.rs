@@ -1,5 +1,5 @@
 //! `downloads` against a server of the test's own: good pages, a missing page, a page that never
-//! comes and a host that does not exist, in both forms and on either executor.
+//! comes and a host that does not exist, in both forms and on every executor.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -75,7 +75,7 @@ fn every_form_and_executor_reports_every_page() {
     let url = |path: &str| format!("{server}{path}");
     let urls = [url("/13"), url("/hang"), NOWHERE.to_owned(), url("/50000"), url("/gone")];
     for form in ["as_completed", "run_to_futures"] {
-        for executor in ["threads", "inline"] {
+        for executor in ["threads", "processes", "inline"] {
             let (said, order) = download(form, executor, &urls);
             assert_eq!(said.len(), urls.len(), "{said:?}");
             assert_eq!(said[&urls[0]], "page is 13 bytes");
