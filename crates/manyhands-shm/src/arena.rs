@@ -3,7 +3,7 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut, Range};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::blocks::{Blocks, Found, PAGE};
@@ -78,6 +78,36 @@ impl Arena {
             Memfd::create("manyhands-arena", usize::try_from(len).map_err(io::Error::other)?)?;
         let map = Map::new(&file, true)?;
         Ok(Self(Arc::new(Inner { map, file, blocks: Mutex::new(Blocks::new(len, KEEP)) })))
+    }
+
+    /// An arena in memory that another process has made for this one: its [`memory`](Self::memory), in
+    /// which it allocates nothing itself.
+    ///
+    /// # Errors
+    /// If it is no arena's memory, or the system has no addresses left.
+    ///
+    /// ```
+    /// use manyhands_shm::{Access, Arena, ArenaView};
+    ///
+    /// let made = Arena::create()?.memory().try_clone_to_owned()?;
+    /// let view = ArenaView::open(made.try_clone()?, Access::ReadWrite)?;
+    /// // Elsewhere this is the other process, which was passed the descriptor.
+    /// let arena = Arena::adopt(made)?;
+    /// let mut block = arena.allocate(5)?;
+    /// block.copy_from_slice(b"hello");
+    /// assert_eq!(&*view.slice(block.place())?, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn adopt(memory: OwnedFd) -> io::Result<Self> {
+        let file = Memfd::open(memory)?;
+        let len = file.len() as u64;
+        let map = Map::new(&file, true)?;
+        Ok(Self(Arc::new(Inner { map, file, blocks: Mutex::new(Blocks::new(len, KEEP)) })))
+    }
+
+    /// Whether a block is one of this arena's.
+    pub fn holds(&self, block: &Block) -> bool {
+        Arc::ptr_eq(&self.0, &block.arena)
     }
 
     /// What other processes are to open.

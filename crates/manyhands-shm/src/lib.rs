@@ -43,6 +43,8 @@ mod blocks;
 mod control;
 mod doorbell;
 mod errors;
+#[cfg(not(loom))]
+mod fork;
 #[cfg(all(test, loom))]
 mod loom_models;
 #[cfg(not(loom))]
@@ -64,8 +66,10 @@ pub use arena::{Arena, Block};
 pub use doorbell::Doorbell;
 pub use errors::{BadPlace, Full, NoSpace, NotNumbers, SendError, Torn};
 pub use memory::Shape;
+#[cfg(not(loom))]
+pub use fork::ForkMark;
 pub use numbers::{Number, as_bytes, as_bytes_mut, as_numbers, as_numbers_mut};
-pub use parent::ParentEnd;
+pub use parent::{Lookout, ParentEnd};
 #[cfg(not(loom))]
 pub use view::{Access, ArenaView, Place, View};
 pub use worker::{StopToken, WorkerEnd};

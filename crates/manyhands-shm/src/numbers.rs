@@ -6,7 +6,7 @@ use std::slice;
 use crate::errors::NotNumbers;
 
 /// A plain number: no padding, no value that its bytes could not have.
-pub trait Number: sealed::Sealed + Copy + Send + Sync + 'static {}
+pub trait Number: sealed::Sealed + Copy + Default + Send + Sync + 'static {}
 
 mod sealed {
     /// # Safety

@@ -2,16 +2,19 @@
 //! and whether the worker sleeps. Pure.
 //!
 //! ```text
-//!  bit 63      62 … 32       31       30 … 0
-//!  unused      claimed     ASLEEP     offered
+//!  bits 63 … 33     32         31       30 … 0
+//!  offered          unused     ASLEEP   claimed
 //! ```
 //!
 //! Both counts grow and wrap at 2^31; a taken-back offer makes `offered` smaller. All transitions are
-//! one atomic change of the whole word, so a frame is claimed or taken back, never both:
+//! one atomic change of the whole word, so a frame is claimed or taken back, never both. `offered` is
+//! at the top, where its wrap touches nothing else: so an offer is a mere addition, and fetches the
+//! word's cache line once.
 //!
 //! | who | what | condition |
 //! |---|---|---|
-//! | parent | offered + 1, ASLEEP off | |
+//! | parent | offered + 1 | |
+//! | parent | ASLEEP off, and the bell is rung | it was on at the offer |
 //! | parent | offered - k | k ≤ offered - claimed |
 //! | worker | claimed + 1 | claimed ≠ offered |
 //! | worker | ASLEEP on | claimed = offered |
@@ -21,7 +24,10 @@
 pub(crate) const START: u32 = MASK - 2;
 
 const MASK: u32 = u32::MAX >> 1;
-const ASLEEP: u64 = 1 << 31;
+/// The worker sleeps, or is about to.
+pub(crate) const ASLEEP: u64 = 1 << 31;
+/// One more is offered.
+pub(crate) const OFFER: u64 = 1 << 33;
 
 /// The word, unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +41,14 @@ impl Offers {
     pub(crate) const NONE: Self = Self { offered: START, claimed: START, asleep: false };
 
     pub(crate) fn unpack(word: u64) -> Self {
-        // Each half is cut to its 31 bits: whatever a worker writes is some pair of counts.
-        let half = |shifted: u64| u32::try_from(shifted & u64::from(MASK)).unwrap_or_default();
-        Self { offered: half(word), claimed: half(word >> 32), asleep: word & ASLEEP != 0 }
+        // Each is cut to its 31 bits: whatever a worker writes is some pair of counts.
+        let count = |shifted: u64| u32::try_from(shifted & u64::from(MASK)).unwrap_or_default();
+        Self { offered: count(word >> 33), claimed: count(word), asleep: word & ASLEEP != 0 }
     }
 
     pub(crate) fn pack(self) -> u64 {
         let asleep = if self.asleep { ASLEEP } else { 0 };
-        u64::from(self.claimed) << 32 | asleep | u64::from(self.offered)
+        u64::from(self.offered) << 33 | asleep | u64::from(self.claimed)
     }
 
     /// Offered and not claimed.
@@ -70,7 +76,7 @@ pub(crate) fn distance(from: u32, to: u32) -> u32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{MASK, Offers, START, after, before, distance};
+    use super::{MASK, OFFER, Offers, START, after, before, distance};
 
     proptest! {
         #[test]
@@ -79,6 +85,8 @@ mod tests {
         ) {
             let offers = Offers { offered, claimed, asleep };
             prop_assert_eq!(Offers::unpack(offers.pack()), offers);
+            let more = Offers { offered: after(offered, 1), ..offers };
+            prop_assert_eq!(Offers::unpack(offers.pack().wrapping_add(OFFER)), more);
         }
 
         #[test]

@@ -16,9 +16,9 @@ use crate::errors::{Full, Torn};
 use crate::memory::Memory;
 #[cfg(not(loom))]
 use crate::memory::Shape;
-use crate::offers::{Offers, START, after, before, distance};
+use crate::offers::{ASLEEP, OFFER, Offers, START, after, before, distance};
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use crate::words::{self, SKIP, WORD, headed, heading, taken};
+use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 
 /// The parent's end: offers requests, takes back what the worker has not begun, receives answers.
 ///
@@ -40,6 +40,21 @@ pub struct ParentEnd {
     /// How far the answers are read, and up to where they are known to be published.
     read: u64,
     published: u64,
+    /// How far the worker may overwrite them.
+    freed: u64,
+}
+
+/// A look at whether a worker has answered, for a thread that spins while others use its
+/// [`ParentEnd`].
+#[derive(Clone, Debug)]
+pub struct Lookout(Arc<Memory>);
+
+impl Lookout {
+    /// Whether there is an answer that has not been received.
+    pub fn has_answer(&self) -> bool {
+        let control = self.0.control();
+        position(control.tail.load(Relaxed)) != position(control.head.load(Relaxed))
+    }
 }
 
 /// A request in the lane.
@@ -79,6 +94,7 @@ impl ParentEnd {
             answered: START,
             read: 0,
             published: 0,
+            freed: 0,
         }
     }
 
@@ -117,14 +133,11 @@ impl ParentEnd {
 
     fn publish_offer(&self) {
         let control = self.memory.control();
-        let offered = self.offered;
-        let publish = |word| {
-            let seen = Offers::unpack(word);
-            Some(Offers { offered, asleep: false, ..seen }.pack())
-        };
         let order = if cfg!(sabotage = "lane_offer_is_not_released") { Relaxed } else { AcqRel };
-        let (Ok(word) | Err(word)) = control.offers.fetch_update(order, Relaxed, publish);
-        if Offers::unpack(word).asleep && cfg!(not(sabotage = "lane_offer_wakes_nobody")) {
+        let word = control.offers.fetch_add(OFFER, order);
+        if word & ASLEEP != 0 && cfg!(not(sabotage = "lane_offer_wakes_nobody")) {
+            // Once is enough, until it says so again.
+            control.offers.fetch_and(!ASLEEP, Relaxed);
             control.bell.ring();
         }
     }
@@ -171,9 +184,8 @@ impl ParentEnd {
     /// If the worker has not sent anything since it claimed the newest of them, so that it may be
     /// reading it still. Who releases a frame for each answer sees this of a torn worker alone.
     pub fn release(&mut self, frames: u32) -> Result<(), Torn> {
-        if frames > distance(self.released, self.answered)
-            && cfg!(not(sabotage = "lane_release_is_rash"))
-        {
+        let answered = distance(self.released, self.answered).min(self.in_flight());
+        if frames > answered && cfg!(not(sabotage = "lane_release_is_rash")) {
             return Err(Torn { what: "it has answered what it has not claimed" });
         }
         self.frames.drain(..frames as usize);
@@ -222,6 +234,8 @@ impl ParentEnd {
     /// later. It remembers one such wish, the last.
     pub fn ask_to_stop(&self, nth: u32) {
         if nth < self.in_flight() {
+            #[cfg(sabotage = "lane_stop_is_for_the_last_claim")]
+            let nth = self.claimed().saturating_sub(1);
             self.memory.control().stop.store(after(self.released, nth + 1), Release);
         }
     }
@@ -267,11 +281,16 @@ impl ParentEnd {
         words::load(ring, first + 1, len as usize, into);
         self.answered = claimed;
         self.read = self.read.wrapping_add(frame);
-        self.publish_room();
+        // Not for each answer: a worker that waits for room is then woken for a good part of it. What
+        // is not published yet has answers behind it, for which the parent comes back.
+        if self.read == self.published || self.read.wrapping_sub(self.freed) >= size / 4 {
+            self.publish_room();
+        }
         Ok(true)
     }
 
-    fn publish_room(&self) {
+    fn publish_room(&mut self) {
+        self.freed = self.read;
         let control = self.memory.control();
         #[cfg(sabotage = "answers_room_is_stored")]
         let word = {
@@ -290,6 +309,11 @@ impl ParentEnd {
     pub fn has_answer(&self) -> bool {
         self.read != self.published
             || position(self.memory.control().tail.load(Acquire)) != self.read
+    }
+
+    /// For a thread that spins and has no part in this end.
+    pub fn lookout(&self) -> Lookout {
+        Lookout(Arc::clone(&self.memory))
     }
 
     /// Says that the parent is about to sleep until the doorbell rings, unless there is an answer
@@ -320,16 +344,10 @@ impl ParentEnd {
     }
 
     fn lane(&self) -> usize {
-        size_of_val(self.memory.lane())
+        bytes_of(self.memory.lane())
     }
 
     fn answers(&self) -> usize {
-        size_of_val(self.memory.answers())
+        bytes_of(self.memory.answers())
     }
-}
-
-/// The index of the word at `position`, in a ring whose length is a power of two.
-pub(crate) fn index<T>(ring: &[T], position: u64) -> usize {
-    let mask = ring.len() as u64 - 1;
-    usize::try_from((position / WORD as u64) & mask).unwrap_or_default()
 }

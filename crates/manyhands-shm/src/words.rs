@@ -26,6 +26,17 @@ pub(crate) fn taken(len: usize) -> usize {
     WORD + len.next_multiple_of(WORD)
 }
 
+/// The index of the word at `position`, in a ring whose length is a power of two.
+pub(crate) fn index(ring: &[Word], position: u64) -> usize {
+    let mask = ring.len() as u64 - 1;
+    usize::try_from((position / WORD as u64) & mask).unwrap_or_default()
+}
+
+/// The bytes of a ring. Not its size: loom's words are larger.
+pub(crate) fn bytes_of(ring: &[Word]) -> usize {
+    ring.len() * WORD
+}
+
 /// How many bytes the parts have together; what no address space holds is the greatest number.
 pub(crate) fn total(parts: &[&[u8]]) -> usize {
     parts.iter().fold(0, |sum, part| sum.saturating_add(part.len()))

@@ -11,11 +11,10 @@ use crate::control::{WAITING, position};
 use crate::doorbell::Doorbell;
 use crate::errors::{SendError, Torn};
 use crate::memory::Memory;
-use crate::offers::{Offers, after};
-use crate::parent::index;
+use crate::offers::{ASLEEP, Offers, after};
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::step;
-use crate::words::{self, SKIP, WORD, headed, heading, taken};
+use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 
 /// The worker's end: claims requests, sends answers.
 #[derive(Debug)]
@@ -87,10 +86,10 @@ impl WorkerEnd {
         let mut first = index(lane, self.read);
         if headed(lane[first].load()).0 == SKIP {
             first = 0;
-            self.read = self.read.next_multiple_of(size_of_val(lane) as u64);
+            self.read = self.read.next_multiple_of(bytes_of(lane) as u64);
         }
         let len = headed(lane[first].load()).0 as usize;
-        if first * WORD + taken(len) > size_of_val(lane) {
+        if first * WORD + taken(len) > bytes_of(lane) {
             return Err(Torn { what: "a request is longer than the lane" });
         }
         self.read += taken(len) as u64;
@@ -102,7 +101,10 @@ impl WorkerEnd {
         let offers = &self.memory.control().offers;
         let claim = |word| {
             let seen = Offers::unpack(word);
+            #[cfg(not(sabotage = "death_claim_takes_all"))]
             let claimed = after(seen.claimed, 1);
+            #[cfg(sabotage = "death_claim_takes_all")]
+            let claimed = seen.offered;
             (seen.unclaimed() > 0).then(|| Offers { claimed, ..seen }.pack())
         };
         #[cfg(sabotage = "lane_claim_looks_first")]
@@ -160,7 +162,7 @@ impl WorkerEnd {
         #[cfg(sabotage = "lane_sleeper_looks_first")]
         let announced = {
             let announced = announce(control.offers.load(Acquire)).ok_or(());
-            announced.map(|_| control.offers.fetch_or(1 << 31, AcqRel))
+            announced.map(|_| control.offers.fetch_or(ASLEEP, AcqRel))
         };
         #[cfg(not(sabotage = "lane_sleeper_looks_first"))]
         let announced = control.offers.fetch_update(AcqRel, Relaxed, announce);
@@ -170,8 +172,7 @@ impl WorkerEnd {
         #[cfg(sabotage = "lane_sleeper_takes_the_bell_late")]
         let seen = control.bell.seen();
         control.bell.wait(seen, timeout);
-        let awake = |word| Some(Offers { asleep: false, ..Offers::unpack(word) }.pack());
-        let _ = control.offers.fetch_update(Relaxed, Relaxed, awake);
+        control.offers.fetch_and(!ASLEEP, Relaxed);
     }
 
     /// For whoever works on what was claimed last, in any thread.
@@ -191,13 +192,16 @@ impl WorkerEnd {
         let memory = Arc::clone(&self.memory);
         let ring = memory.answers();
         let len = words::total(parts);
-        let most = size_of_val(ring) - WORD;
+        let most = bytes_of(ring) - WORD;
         let heading_len = match u32::try_from(len) {
             Ok(heading_len) if len <= most => heading_len,
             _ => return Err(SendError::TooLong { len, most }),
         };
         let frame = taken(len) as u64;
-        self.wait_for_room(frame, size_of_val(ring) as u64)?;
+        self.wait_for_room(frame, bytes_of(ring) as u64)?;
+        step();
+        #[cfg(sabotage = "death_answer_is_published_first")]
+        self.memory.control().tail.swap(self.write + frame, AcqRel);
         step();
         let first = index(ring, self.write);
         ring[first].store(heading(heading_len, self.claimed));

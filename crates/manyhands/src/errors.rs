@@ -323,6 +323,10 @@ pub enum Reason {
     /// It is broken.
     #[error(transparent)]
     Broken(#[from] BrokenExecutor),
+    /// It belongs to the process that this one was forked from: its workers and its manager are not
+    /// here.
+    #[error("this pool belongs to the process that this one was forked from; make one here")]
+    Forked,
     /// It runs tasks in other processes, and this function was not declared there.
     #[error(
         "`{function}` cannot be called in another process: it is not among the functions that \

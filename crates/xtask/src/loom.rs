@@ -1,8 +1,8 @@
 //! `loom`: every schedule of the concurrent parts, and the proof that the models would notice.
 //!
-//! A model that passes says little until it has been seen to fail. So the source of manyhands
-//! holds named faults, each behind `cfg(sabotage = "name")`; every fault is compiled in once, and
-//! a model must then fail. A fault that no model notices fails this task.
+//! A model that passes says little until it has been seen to fail. So the sources hold named faults,
+//! each behind `cfg(sabotage = "name")`; every fault is compiled in once, and a model of the same
+//! crate must then fail. A fault that no model notices fails this task.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,29 +15,101 @@ use crate::guard;
 use crate::sabotage::{self, Verdict};
 use crate::shell::{Shell, seconds, step};
 
+/// The crates that have models, each in `src/loom_models`.
+const PACKAGES: [&str; 2] = ["manyhands", "manyhands-shm"];
+
+/// Where the models are in a library.
+const ALL: &str = "loom_models::";
+
 /// Runs the models as they are and then against every fault; or, where `sabotaged` is given,
 /// against the faults it names alone (all of them if it names none).
 pub(crate) fn run(shell: &Shell, sabotaged: Option<&[String]>) -> Result<()> {
-    let all = all_models(shell)?;
-    if sabotaged.is_none() {
-        step(&mut models(shell, ALL, &[]))?;
-    }
-    let mut names = sabotages(shell)?;
+    let suites: Vec<Suite> =
+        PACKAGES.iter().map(|package| Suite::find(shell, package)).collect::<Result<_>>()?;
     let wanted = sabotaged.unwrap_or_default();
-    if let Some(unknown) = wanted.iter().find(|name| !names.contains(*name)) {
+    let names: Vec<&String> = suites.iter().flat_map(|suite| &suite.sabotages).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !names.contains(name)) {
         bail!("there is no sabotage {unknown:?}; there are {names:?}");
     }
-    names.retain(|name| wanted.is_empty() || wanted.contains(name));
-    names.iter().try_for_each(|name| is_caught(shell, name, &all))
+    if sabotaged.is_none() {
+        for suite in &suites {
+            step(&mut models(shell, suite.package, ALL, &[]))?;
+        }
+    }
+    for suite in &suites {
+        for name in &suite.sabotages {
+            if wanted.is_empty() || wanted.contains(name) {
+                suite.catches(shell, name)?;
+            }
+        }
+    }
+    Ok(())
 }
 
-/// Where the models are in the library.
-const ALL: &str = "loom_models::";
+/// One crate's models, and the faults in its source, which are theirs to notice.
+struct Suite {
+    package: &'static str,
+    /// Their paths.
+    models: Vec<String>,
+    sabotages: BTreeSet<String>,
+}
 
-/// Runs the models whose path holds `filter`.
-fn models(shell: &Shell, filter: &str, libtest: &[&str]) -> Command {
+impl Suite {
+    /// None at all means that something was renamed, not that all is well.
+    fn find(shell: &Shell, package: &'static str) -> Result<Self> {
+        let sources = shell.sources(&format!("crates/{package}"))?;
+        let sabotages: BTreeSet<String> =
+            sources.iter().flat_map(|source| sabotage::names(&source.text)).collect();
+        if sabotages.is_empty() {
+            bail!(
+                "no `sabotage = \"...\"` in crates/{package}: nothing shows that the models can fail"
+            );
+        }
+        let output =
+            models(shell, package, ALL, &["--list"]).output().context("could not start cargo")?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("the loom models of {package} do not build:\n{said}");
+        }
+        let models = listed(&String::from_utf8_lossy(&output.stdout));
+        if models.is_empty() {
+            bail!("no loom models found: they belong in crates/{package}/src/loom_models");
+        }
+        println!("loom: {} models of {package}", models.len());
+        Ok(Self { package, models, sabotages })
+    }
+
+    /// Builds with the fault in and runs the models, one of which has to notice.
+    fn catches(&self, shell: &Shell, name: &str) -> Result<()> {
+        let start = Instant::now();
+        let compiler = sabotage::compiler(&shell.this, &target(shell), name)?;
+        let output = models(shell, self.package, &concerned(name, &self.models), &[])
+            .env("RUSTC_WORKSPACE_WRAPPER", &compiler)
+            .output()
+            .context("could not start cargo")?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        match sabotage::verdict(output.status.success(), &said) {
+            Verdict::Caught(by) => {
+                println!("sabotage {name}: caught by {by} ({})", seconds(start.elapsed()));
+                Ok(())
+            }
+            Verdict::Missed => {
+                bail!(
+                    "sabotage {name} was not noticed: every model passed with the fault compiled in"
+                )
+            }
+            Verdict::Unproved => {
+                bail!("sabotage {name}: the models neither passed nor failed:\n{said}")
+            }
+        }
+    }
+}
+
+/// Runs the models of a crate whose path holds `filter`.
+fn models(shell: &Shell, package: &str, filter: &str, libtest: &[&str]) -> Command {
     let mut command = guard::cargo_test(shell);
-    command.args(["--release", "-p", "manyhands", "--lib", "--", filter]).args(libtest);
+    command.args(["--release", "-p", package, "--lib", "--", filter]).args(libtest);
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     command.env("RUSTFLAGS", format!("{flags} --cfg loom").trim_start());
     command.env("CARGO_TARGET_DIR", target(shell));
@@ -47,20 +119,6 @@ fn models(shell: &Shell, filter: &str, libtest: &[&str]) -> Command {
 /// A folder of its own: with other flags cargo would otherwise build everything again and again.
 fn target(shell: &Shell) -> PathBuf {
     shell.target.join("loom")
-}
-
-/// The models' paths. None at all means that something was renamed, not that all is well.
-fn all_models(shell: &Shell) -> Result<Vec<String>> {
-    let output = models(shell, ALL, &["--list"]).output().context("could not start cargo")?;
-    if !output.status.success() {
-        bail!("the loom models do not build:\n{}", String::from_utf8_lossy(&output.stderr));
-    }
-    let models = listed(&String::from_utf8_lossy(&output.stdout));
-    if models.is_empty() {
-        bail!("no loom models found: they belong in crates/manyhands/src/loom_models");
-    }
-    println!("loom: {} models", models.len());
-    Ok(models)
 }
 
 /// The models that have to notice a fault: those of the part that its name begins with, or all.
@@ -73,41 +131,6 @@ fn concerned(name: &str, models: &[String]) -> String {
 /// The tests that libtest's `--list` names.
 fn listed(list: &str) -> Vec<String> {
     list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect()
-}
-
-fn sabotages(shell: &Shell) -> Result<BTreeSet<String>> {
-    let sources = shell.sources("crates/manyhands")?;
-    let names: BTreeSet<String> = sources.iter().flat_map(|s| sabotage::names(&s.text)).collect();
-    if names.is_empty() {
-        bail!(
-            "no `sabotage = \"...\"` in crates/manyhands: nothing shows that the models can fail"
-        );
-    }
-    Ok(names)
-}
-
-/// Builds with the fault in and runs the models, one of which has to notice.
-fn is_caught(shell: &Shell, name: &str, all: &[String]) -> Result<()> {
-    let start = Instant::now();
-    let compiler = sabotage::compiler(&shell.this, &target(shell), name)?;
-    let output = models(shell, &concerned(name, all), &[])
-        .env("RUSTC_WORKSPACE_WRAPPER", &compiler)
-        .output()
-        .context("could not start cargo")?;
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    match sabotage::verdict(output.status.success(), &said) {
-        Verdict::Caught(by) => {
-            println!("sabotage {name}: caught by {by} ({})", seconds(start.elapsed()));
-            Ok(())
-        }
-        Verdict::Missed => {
-            bail!("sabotage {name} was not noticed: every model passed with the fault compiled in")
-        }
-        Verdict::Unproved => {
-            bail!("sabotage {name}: the models neither passed nor failed:\n{said}")
-        }
-    }
 }
 
 #[cfg(test)]

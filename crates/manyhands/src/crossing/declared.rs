@@ -1,11 +1,11 @@
 //! Declared functions: those that a worker process can be asked to call.
 
 use std::any::{Any, TypeId};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,9 +25,9 @@ use crate::function::Function;
 /// let tasks = tasks![is_even, u64::pow];
 /// assert_eq!(tasks.names().count(), 2);
 /// ```
-#[derive(Clone, Default)]
+#[derive(Default)]
 #[must_use = "tasks are declared by `process::init`"]
-pub struct Tasks(Vec<Arc<dyn Declared>>);
+pub struct Tasks(Vec<Box<dyn Declared>>);
 
 impl Tasks {
     /// None yet.
@@ -50,7 +50,7 @@ impl Tasks {
         A: Serialize + DeserializeOwned + 'static,
         F::Output: Serialize + DeserializeOwned + 'static,
     {
-        self.0.push(Arc::new(Of { function, arguments: PhantomData }));
+        self.0.push(Box::new(Of { function, arguments: PhantomData }));
         self
     }
 
@@ -204,7 +204,31 @@ fn short(value: &impl Serialize) -> String {
     short.text
 }
 
+thread_local! {
+    static CROSSING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether what this thread serialises or deserialises at this moment is on its way to or from
+/// another process.
+pub(crate) fn is_crossing() -> bool {
+    CROSSING.get()
+}
+
+struct CrossesUntilDropped;
+
+fn crosses() -> CrossesUntilDropped {
+    CROSSING.set(true);
+    CrossesUntilDropped
+}
+
+impl Drop for CrossesUntilDropped {
+    fn drop(&mut self) {
+        CROSSING.set(false);
+    }
+}
+
 pub(super) fn encode<T: Serialize>(value: &T, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let _crosses = crosses();
     let start = into.len();
     postcard::serialize_with_flavor(value, Into(into)).map_err(|error| {
         into.truncate(start);
@@ -213,6 +237,7 @@ pub(super) fn encode<T: Serialize>(value: &T, into: &mut Vec<u8>) -> Result<(), 
 }
 
 pub(super) fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, DecodeError> {
+    let _crosses = crosses();
     let (value, rest) =
         postcard::take_from_bytes(from).map_err(|error| DecodeError(error.to_string()))?;
     *from = rest;
@@ -243,24 +268,28 @@ impl postcard::ser_flavors::Flavor for Into<'_> {
 /// The declared functions of a process, found by their types and by what they are called in frames.
 #[derive(Clone, Default)]
 pub(crate) struct Registry {
-    by_type: HashMap<TypeId, Arc<dyn Declared>, BuildHasherDefault<Spread>>,
-    by_id: HashMap<u64, Arc<dyn Declared>, BuildHasherDefault<Spread>>,
+    by_type: HashMap<TypeId, &'static dyn Declared, BuildHasherDefault<Spread>>,
+    by_id: HashMap<u64, &'static dyn Declared, BuildHasherDefault<Spread>>,
 }
 
 impl Registry {
-    pub(crate) fn add(&mut self, tasks: &Tasks) {
-        for declared in &tasks.0 {
-            self.by_type.insert(declared.function().id, Arc::clone(declared));
-            self.by_id.insert(declared.id(), Arc::clone(declared));
+    /// What is declared stays so for the life of the program: tasks refer to it without counting.
+    pub(crate) fn add(&mut self, tasks: Tasks) {
+        for declared in tasks.0 {
+            if self.of_type(declared.function()).is_none() {
+                let declared: &'static dyn Declared = Box::leak(declared);
+                self.by_type.insert(declared.function().id, declared);
+                self.by_id.insert(declared.id(), declared);
+            }
         }
     }
 
-    pub(crate) fn of_type(&self, function: FunctionType) -> Option<&Arc<dyn Declared>> {
-        self.by_type.get(&function.id)
+    pub(crate) fn of_type(&self, function: FunctionType) -> Option<&'static dyn Declared> {
+        self.by_type.get(&function.id).copied()
     }
 
-    pub(crate) fn of_id(&self, id: u64) -> Option<&Arc<dyn Declared>> {
-        self.by_id.get(&id)
+    pub(crate) fn of_id(&self, id: u64) -> Option<&'static dyn Declared> {
+        self.by_id.get(&id).copied()
     }
 
     /// What two runs of the same program agree on, and two programs do not.

@@ -1,8 +1,8 @@
 //! Frames: what stands before the bytes of a call and of its outcome.
 //!
 //! ```text
-//! request   function u64 · kind u8 · body u8      then the body
-//! answer    nanoseconds u64 · kind u8 · body u8   then the body
+//! request   function u64    · kind u8 · flags u8   [returned]          body
+//! answer    nanoseconds u64 · kind u8 · flags u8   [lent] [returned]   body
 //! ```
 //!
 //! No frame says which task it belongs to: a worker answers in the order in which it is asked.
@@ -10,7 +10,10 @@
 //! A request's body is the arguments, or for several calls at once (a chunk of a `map`) their number
 //! and the arguments of each. An answer's body is what the function returned; for a chunk the number
 //! of results, the results up to the first failure, and that failure; or the failure alone. A body that
-//! is too large for the transport lies in shared memory, and the frame says where.
+//! is too large for the transport lies in shared memory, and its place stands for it.
+//!
+//! The lists, of numbers, are there if the flags say so: which blocks of shared memory the sender lends
+//! with this frame, and which of those lent to it before it has done with.
 //!
 //! A parent reads answers that it does not trust: every length is held against what is there.
 
@@ -46,12 +49,64 @@ impl Kind {
     }
 }
 
-/// Where a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Lies {
-    InTheFrame = 0,
-    InSharedMemory = 1,
+/// What else there is to know about a frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags(u8);
+
+impl Flags {
+    /// The body is the place of a block in the sender's arena.
+    pub(crate) const SPILLED: Self = Self(1);
+    /// A list of the blocks that the sender lends comes along.
+    pub(crate) const LENDS: Self = Self(2);
+    /// The worker still looks at the blocks that came with the request.
+    pub(crate) const KEEPS: Self = Self(4);
+    /// A list of what the sender has done with comes along.
+    pub(crate) const RETURNS: Self = Self(8);
+
+    pub(crate) fn has(self, flag: Self) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    pub(crate) fn set(&mut self, flag: Self, on: bool) {
+        if on {
+            self.0 |= flag.0;
+        }
+    }
+}
+
+/// Writes a list of numbers; nothing at all for an empty one, which the flags tell.
+pub(crate) fn write_list(list: &[u64], into: &mut Vec<u8>) {
+    if !list.is_empty() {
+        into.extend((list.len() as u64).to_le_bytes());
+        into.extend(list.iter().flat_map(|number| number.to_le_bytes()));
+    }
+}
+
+/// Reads a list of numbers, if `there` is one.
+pub(crate) fn read_list(there: bool, from: &mut &[u8]) -> Option<Vec<u64>> {
+    if !there {
+        return Some(Vec::new());
+    }
+    let (count, rest) = from.split_first_chunk()?;
+    let bytes = usize::try_from(u64::from_le_bytes(*count)).ok()?.checked_mul(8)?;
+    let (list, rest) = rest.split_at_checked(bytes)?;
+    *from = rest;
+    let (numbers, _) = list.as_chunks();
+    Some(numbers.iter().map(|number| u64::from_le_bytes(*number)).collect())
+}
+
+/// The bytes of a place in shared memory: its offset and its length.
+pub(crate) fn place_to_bytes(offset: u64, len: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&offset.to_le_bytes());
+    bytes[8..].copy_from_slice(&len.to_le_bytes());
+    bytes
+}
+
+pub(crate) fn parse_place(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (offset, rest) = bytes.split_first_chunk()?;
+    let len = rest.first_chunk()?;
+    Some((u64::from_le_bytes(*offset), u64::from_le_bytes(*len)))
 }
 
 const HEAD: usize = 10;
@@ -61,17 +116,17 @@ const HEAD: usize = 10;
 pub(crate) struct RequestHead {
     pub(crate) function: u64,
     pub(crate) kind: Kind,
-    pub(crate) body: Lies,
+    pub(crate) flags: Flags,
 }
 
 impl RequestHead {
     pub(crate) fn to_bytes(self) -> [u8; HEAD] {
-        head_to_bytes(self.function, self.kind, self.body)
+        head_to_bytes(self.function, self.kind, self.flags)
     }
 
     pub(crate) fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
-        let (function, kind, body, rest) = parse_head(frame)?;
-        Some((Self { function, kind, body }, rest))
+        let (function, kind, flags, rest) = parse_head(frame)?;
+        Some((Self { function, kind, flags }, rest))
     }
 }
 
@@ -81,37 +136,32 @@ pub(crate) struct AnswerHead {
     /// How long the call took.
     pub(crate) nanos: u64,
     pub(crate) kind: Kind,
-    pub(crate) body: Lies,
+    pub(crate) flags: Flags,
 }
 
 impl AnswerHead {
     pub(crate) fn to_bytes(self) -> [u8; HEAD] {
-        head_to_bytes(self.nanos, self.kind, self.body)
+        head_to_bytes(self.nanos, self.kind, self.flags)
     }
 
     pub(crate) fn parse(frame: &[u8]) -> Option<(Self, &[u8])> {
-        let (nanos, kind, body, rest) = parse_head(frame)?;
-        Some((Self { nanos, kind, body }, rest))
+        let (nanos, kind, flags, rest) = parse_head(frame)?;
+        Some((Self { nanos, kind, flags }, rest))
     }
 }
 
-fn head_to_bytes(number: u64, kind: Kind, body: Lies) -> [u8; HEAD] {
+fn head_to_bytes(number: u64, kind: Kind, flags: Flags) -> [u8; HEAD] {
     let mut bytes = [0; HEAD];
     bytes[..8].copy_from_slice(&number.to_le_bytes());
     bytes[8] = kind as u8;
-    bytes[9] = body as u8;
+    bytes[9] = flags.0;
     bytes
 }
 
-fn parse_head(frame: &[u8]) -> Option<(u64, Kind, Lies, &[u8])> {
+fn parse_head(frame: &[u8]) -> Option<(u64, Kind, Flags, &[u8])> {
     let (number, rest) = frame.split_first_chunk()?;
-    let ([kind, body], rest) = rest.split_first_chunk()?;
-    let body = match body {
-        0 => Lies::InTheFrame,
-        1 => Lies::InSharedMemory,
-        _ => return None,
-    };
-    Some((u64::from_le_bytes(*number), Kind::from_u8(*kind)?, body, rest))
+    let ([kind, flags], rest) = rest.split_first_chunk()?;
+    Some((u64::from_le_bytes(*number), Kind::from_u8(*kind)?, Flags(*flags), rest))
 }
 
 /// A request's body, being written.
@@ -223,27 +273,49 @@ mod tests {
     #[test]
     fn heads_come_back_as_they_were_written() {
         let request =
-            RequestHead { function: u64::MAX, kind: Kind::Chunk, body: Lies::InTheFrame };
+            RequestHead { function: u64::MAX, kind: Kind::Chunk, flags: Flags::default() };
         let frame = [&request.to_bytes()[..], b"body"].concat();
         assert_eq!(RequestHead::parse(&frame), Some((request, &b"body"[..])));
         let answer =
-            AnswerHead { nanos: 5, kind: Kind::Failed, body: Lies::InSharedMemory };
+            AnswerHead { nanos: 5, kind: Kind::Failed, flags: Flags::SPILLED };
         assert_eq!(AnswerHead::parse(&answer.to_bytes()), Some((answer, &b""[..])));
     }
 
     #[test]
     fn a_torn_head_is_none() {
         let whole =
-            RequestHead { function: 2, kind: Kind::One, body: Lies::InTheFrame }.to_bytes();
+            RequestHead { function: 2, kind: Kind::One, flags: Flags::default() }.to_bytes();
         for length in 0..whole.len() {
             assert_eq!(RequestHead::parse(&whole[..length]), None, "{length} bytes");
         }
     }
 
+    #[test]
+    fn lists_come_back_as_they_were_written() {
+        for list in [vec![], vec![7], vec![1, u64::MAX, 3]] {
+            let mut bytes = Vec::new();
+            write_list(&list, &mut bytes);
+            bytes.extend(b"body");
+            let mut rest = &bytes[..];
+            assert_eq!(read_list(!list.is_empty(), &mut rest), Some(list));
+            assert_eq!(rest, b"body");
+        }
+    }
+
+    #[test]
+    fn a_list_longer_than_the_frame_is_none() {
+        let mut bytes = Vec::new();
+        write_list(&[1, 2, 3], &mut bytes);
+        assert_eq!(read_list(true, &mut &bytes[..bytes.len() - 1]), None);
+        assert_eq!(read_list(true, &mut &u64::MAX.to_le_bytes()[..]), None);
+    }
+
     proptest! {
         #[test]
         fn hostile_answers_are_errors(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Some((head, body)) = AnswerHead::parse(&bytes) {
+            if let Some((head, mut body)) = AnswerHead::parse(&bytes) {
+                let _ = read_list(head.flags.has(Flags::LENDS), &mut body);
+                let _ = parse_place(body);
                 let mut answer = Answer { kind: head.kind, bytes: body };
                 let _ = answer.chunk();
                 let _ = answer.failure::<()>();

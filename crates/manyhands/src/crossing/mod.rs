@@ -19,8 +19,10 @@ use std::any::TypeId;
 pub use declared::{Declared, Tasks};
 pub use frame::{Answer, Body};
 
-pub(crate) use declared::Registry;
-pub(crate) use frame::{AnswerHead, Failure, Kind, Lies, RequestHead};
+pub(crate) use declared::{Registry, is_crossing};
+pub(crate) use frame::{
+    AnswerHead, Failure, Flags, Kind, RequestHead, parse_place, place_to_bytes, read_list, write_list,
+};
 pub(crate) use perform::{fail, perform};
 pub(crate) use remote::Remote;
 

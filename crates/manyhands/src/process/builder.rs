@@ -153,7 +153,7 @@ impl ProcessPoolBuilder {
                 .of_type(function)
                 .ok_or(ConfigError::InitializerNotDeclared { function: function.name })?;
             let mut body = Body::after(declared.id().to_le_bytes().to_vec());
-            body.arguments(&**declared, args)
+            body.arguments(declared, args)
                 .map_err(|_| ConfigError::InitializerArguments { function: function.name })?;
             Ok(body.bytes)
         })));

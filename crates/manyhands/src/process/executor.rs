@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::builder::ProcessPoolBuilder;
+use super::lending::{Carrier, carrying};
 use super::options::TaskOptions;
-use super::pool::{Pool, Request};
+use super::pool::Pool;
+use super::request::Request;
 use super::stop::{self, Stops};
 use super::supervisor::{Event, Rules, Stats};
 use super::task::RustTask;
@@ -134,17 +136,24 @@ impl ProcessPoolExecutor {
         };
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(Vec::new());
-        match task.pack(&**declared, &mut body) {
+        let carrier = Carrier { arena: self.pool.arena().cloned(), ..Carrier::default() };
+        let (packed, Carrier { lent, .. }) =
+            carrying(carrier, || task.pack(declared, &mut body));
+        let request = match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
-            Some(Err(error)) => {
-                task.lose(Exception::not_crossed("the arguments", error.0));
+            Some(packed) => packed.map_err(|error| error.0).and_then(|()| {
+                Request::new(declared.id(), body.kind, body.bytes, lent, self.pool.arena())
+            }),
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(why) => {
+                task.lose(Exception::not_crossed("the arguments", why));
                 return Ok(());
             }
-            Some(Ok(())) => (),
-        }
-        let request = Request { function: declared.id(), kind: body.kind, body: body.bytes };
+        };
         let rules = Rules { timeout: options.timeout, retries: options.retries };
-        let task = RustTask::new(task, Arc::clone(declared), place);
+        let task = RustTask::new(task, declared, place);
         match self.pool.submit(task, request, rules) {
             Ok(()) => Ok(()),
             // Closed since it was asked.

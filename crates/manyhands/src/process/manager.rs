@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use manyhands_shm::ParentEnd;
+use manyhands_shm::{Access, Arena, ArenaView, Lookout, ParentEnd};
 use rustix::event::PollFlags;
 use rustix::process::Signal;
 
@@ -81,10 +81,12 @@ struct Charge {
     seat: Seat,
     child: Box<dyn Child>,
     /// Until it is born.
-    birth: Option<(Birth, Option<ParentEnd>)>,
+    birth: Option<(Birth, Option<(ParentEnd, ArenaView)>)>,
     last_lines: Option<LastLines>,
     /// Its link's, where the link has one: to poll for without the pool's lock.
     socket: Option<OwnedFd>,
+    /// Shows whether it has answered, without the pool's lock.
+    lookout: Option<Lookout>,
     /// Nothing will come for it: it is to leave as soon as it is born.
     leaves: bool,
     /// Why it was not born.
@@ -121,7 +123,9 @@ impl<T: Task> Manager<T> {
                 continue;
             }
             let pool = &self.pool;
-            if !turn.waits || !self.spin.until(|| pool.is_called() || pool.has_answer()) {
+            let lookouts = self.charges.iter().flatten().filter_map(|of| of.lookout.as_ref());
+            let has_answer = || pool.is_called() || lookouts.clone().any(Lookout::has_answer);
+            if !self.spin.until(has_answer) {
                 self.sleep();
             }
         }
@@ -188,11 +192,15 @@ impl<T: Task> Manager<T> {
 
     fn launch(&mut self, seat: Seat) -> io::Result<()> {
         let setting = self.pool.setting();
-        let (end, fds) = match setting.transport {
-            Transport::Socket => (None, Vec::new()),
-            Transport::SharedMemory => {
-                let (end, fds) = ring::prepare(self.pool.doorbell())?;
-                (Some(end), fds)
+        let (memory, fds) = match self.pool.arena() {
+            None => (None, Vec::new()),
+            Some(arena) => {
+                let (end, mut fds) = ring::prepare(self.pool.doorbell())?;
+                fds.push(arena.memory().try_clone_to_owned()?);
+                // Made here, and the worker's from then on.
+                let its = Arena::create()?.memory().try_clone_to_owned()?;
+                fds.push(its.try_clone()?);
+                (Some((end, ArenaView::open(its, Access::ReadWrite)?)), fds)
             }
         };
         let number = u32::try_from(seat.index()).unwrap_or(u32::MAX);
@@ -215,9 +223,10 @@ impl<T: Task> Manager<T> {
         self.charges[seat.index()] = Some(Charge {
             seat,
             child,
-            birth: Some((birth, end)),
+            birth: Some((birth, memory)),
             last_lines,
             socket: None,
+            lookout: None,
             leaves: false,
             failed: None,
             refused: false,
@@ -241,10 +250,10 @@ impl<T: Task> Manager<T> {
         let error = match birth.advance() {
             Ok(Progress::Waiting) => return,
             Ok(Progress::Ready { .. }) => match charge.take_link() {
-                Ok(link) => {
+                Ok((link, arena)) => {
                     let (seat, leaves) = (charge.seat, charge.leaves);
                     self.pool.with(|state, now, pool| {
-                        state.seat_taken(seat, link, now, pool);
+                        state.seat_taken(seat, link, arena, now, pool);
                         if leaves {
                             state.retire(seat);
                         }
@@ -332,14 +341,17 @@ impl Charge {
     }
 
     /// The link to a worker that has just been born.
-    fn take_link(&mut self) -> Result<Box<dyn Link>, BirthError> {
-        let Some((birth, end)) = self.birth.take() else { return Err(BirthError::Closed) };
+    fn take_link(&mut self) -> Result<(Box<dyn Link>, Option<ArenaView>), BirthError> {
+        let Some((birth, memory)) = self.birth.take() else { return Err(BirthError::Closed) };
         let socket = birth.into_socket()?;
-        Ok(match end {
-            Some(end) => Box::new(RingLink::new(end, socket)),
+        Ok(match memory {
+            Some((end, arena)) => {
+                self.lookout = Some(end.lookout());
+                (Box::new(RingLink::new(end, socket)), Some(arena))
+            }
             None => {
                 self.socket = Some(socket.try_clone()?);
-                Box::new(SocketLink::new(socket, MOST_BYTES))
+                (Box::new(SocketLink::new(socket, MOST_BYTES)), None)
             }
         })
     }

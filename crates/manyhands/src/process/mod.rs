@@ -39,16 +39,19 @@
 //! | the worker's loop | `worker.rs` |
 
 pub mod birth;
+mod buffer;
 mod builder;
 pub mod child;
 mod executor;
 pub mod last_lines;
 pub mod launch;
+mod lending;
 pub mod link;
 mod manager;
 mod options;
 mod pool;
 mod program;
+mod request;
 mod stop;
 mod stream;
 pub mod supervisor;
@@ -57,8 +60,10 @@ pub mod watch;
 mod worker;
 
 pub use crate::crossing::Tasks;
+pub use buffer::Buffer;
 pub use builder::{Output, ProcessPoolBuilder, Transport};
 pub use executor::{ProcessPoolExecutor, WithOptions};
+pub use manyhands_shm::Number;
 pub use options::TaskOptions;
 pub use program::{init, init_test};
 pub use supervisor::{OnCrash, Stats};

@@ -5,6 +5,7 @@
 //! left over: *chores* for the manager's thread, *endings* for whoever holds the lock at that moment,
 //! to be seen to once it is let go.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,14 +14,17 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use manyhands_shm::Doorbell;
+use manyhands_shm::{Arena, ArenaView, Block, Doorbell, ForkMark};
 use rustix::event::PollFlags;
 
+use super::birth::Transport;
+use super::lending::{Carrier, Lease, Returned, carrying};
 use super::link::{Link, LinkError, OfferError};
 use super::manager::{self, Setting};
+use super::request::Request;
 use super::supervisor::{self, Event, Order, Rules, Seat, Stats, Supervisor, Ticket};
 use super::task::{Loss, Task};
-use crate::crossing::{AnswerHead, Kind, Lies, RequestHead};
+use crate::crossing::{AnswerHead, Flags, Kind, RequestHead, parse_place, read_list};
 use crate::errors::{BrokenProcessPool, Exit, Reason};
 use crate::future::deadline;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -36,14 +40,9 @@ pub(super) struct Pool<T: Task> {
     /// A look at whether there are chores, for a manager that spins.
     called: AtomicBool,
     gone: Condvar,
-}
-
-/// What is to be called, as bytes.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub(super) function: u64,
-    pub(super) kind: Kind,
-    pub(super) body: Vec<u8>,
+    /// Where large arguments go, if there is shared memory.
+    arena: Option<Arena>,
+    mark: ForkMark,
 }
 
 struct Entry<T> {
@@ -51,6 +50,8 @@ struct Entry<T> {
     request: Request,
     timeout: Option<Duration>,
     begun: bool,
+    /// Where it was sent last.
+    sent: Option<Seat>,
 }
 
 pub(super) struct State<T: Task> {
@@ -59,9 +60,11 @@ pub(super) struct State<T: Task> {
     /// Scratch.
     orders: Vec<Order>,
     /// The answer that the supervisor has just been told of.
-    answer: Option<(Kind, Vec<u8>)>,
+    answer: Option<Answered>,
     endings: Vec<Ending<T>>,
     chores: Vec<Chore>,
+    /// A link has more to send than the system took.
+    flushes: bool,
     /// Emptied, for the next answers.
     spare: Vec<Vec<u8>>,
     /// The manager sleeps, until then at the latest.
@@ -76,6 +79,30 @@ pub(super) struct State<T: Task> {
 struct Place {
     link: Option<Box<dyn Link>>,
     pid: u32,
+    /// Its arena, if there is shared memory.
+    arena: Option<ArenaView>,
+    /// What it lent to this process that is done with.
+    returned: Arc<Returned>,
+    /// How many requests it has answered, by which it knows what was lent to it.
+    answered: u64,
+    /// What it was lent with which request, and still looks at.
+    kept: HashMap<u64, Vec<Arc<Block>>>,
+    /// What it was lent with the request that it may be working on, though its task has ended.
+    doomed: Vec<Arc<Block>>,
+}
+
+/// An answer, received and looked at so far.
+pub(super) struct Answered {
+    kind: Kind,
+    flags: Flags,
+    bytes: Vec<u8>,
+    /// Where its body begins.
+    body: usize,
+    /// What it refers to.
+    arena: Option<ArenaView>,
+    lease: Option<Arc<Lease>>,
+    /// Who still looks at what it was lent, and with which request.
+    keeps: Option<(Seat, u64)>,
 }
 
 /// What only the manager's thread does.
@@ -90,28 +117,27 @@ pub(super) enum Chore {
 
 /// A task that has ended, whose future does not know yet.
 pub(super) enum Ending<T> {
-    Answered { task: T, kind: Kind, bytes: Vec<u8> },
-    Lost { task: T, loss: Loss, request: Vec<u8> },
+    Answered { task: T, answer: Answered },
+    Lost { task: T, loss: Loss, request: Request },
 }
 
 /// What a turn of the manager's has come to.
 pub(super) struct Turn {
     /// There was something.
     pub(super) worked: bool,
-    /// Some task is with a worker, and may be answered soon.
-    pub(super) waits: bool,
     /// The pool is closed and empty.
     pub(super) done: bool,
 }
-
-/// How long a head is that stands before an answer's body.
-const HEAD: usize = 10;
 
 impl<T: Task> Pool<T> {
     pub(super) fn new(
         options: supervisor::Options,
         setting: Setting,
     ) -> std::io::Result<Arc<Self>> {
+        let arena = match setting.transport {
+            Transport::Socket => None,
+            Transport::SharedMemory => Some(Arena::create()?),
+        };
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         Ok(Arc::new(Self {
@@ -124,6 +150,7 @@ impl<T: Task> Pool<T> {
                 answer: None,
                 endings: Vec::new(),
                 chores: Vec::new(),
+                flushes: false,
                 spare: Vec::new(),
                 asleep: None,
                 manager: None,
@@ -133,6 +160,8 @@ impl<T: Task> Pool<T> {
             doorbell: Doorbell::create()?,
             called: AtomicBool::new(false),
             gone: Condvar::new(),
+            arena,
+            mark: ForkMark::of_this_process(),
         }))
     }
 
@@ -142,6 +171,10 @@ impl<T: Task> Pool<T> {
 
     pub(super) fn setting(&self) -> &Setting {
         &self.setting
+    }
+
+    pub(super) fn arena(&self) -> Option<&Arena> {
+        self.arena.as_ref()
     }
 
     pub(super) fn doorbell(&self) -> &Doorbell {
@@ -155,6 +188,9 @@ impl<T: Task> Pool<T> {
 
     /// Whether it takes no more tasks, and why.
     pub(super) fn refusal(&self) -> Option<Reason> {
+        if self.mark.is_in_a_fork() {
+            return Some(Reason::Forked);
+        }
         self.state.lock().refusal()
     }
 
@@ -168,7 +204,7 @@ impl<T: Task> Pool<T> {
         request: Request,
         rules: Rules,
     ) -> Result<(), (T, Reason)> {
-        let entry = Entry { task, request, timeout: rules.timeout, begun: false };
+        let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
         let now = Instant::now();
         let mut state = self.state.lock();
         if let Some(reason) = state.refusal() {
@@ -189,8 +225,12 @@ impl<T: Task> Pool<T> {
         Ok(())
     }
 
-    /// Tells the supervisor of something.
+    /// Tells the supervisor of something. In a forked copy of the process it does nothing: the lock may
+    /// be held by a thread that is not there, and the workers are not this process's.
     pub(super) fn tell(&self, event: Event) {
+        if self.mark.is_in_a_fork() {
+            return;
+        }
         let mut state = self.state.lock();
         state.on(event, Instant::now(), self.number);
         self.let_go(state);
@@ -199,7 +239,7 @@ impl<T: Task> Pool<T> {
     /// Unlocks, wakes the manager if there is something for it, and ends the tasks that have ended.
     fn let_go(&self, mut state: MutexGuard<'_, State<T>>) {
         let endings = std::mem::take(&mut state.endings);
-        let called = !state.chores.is_empty();
+        let called = !state.chores.is_empty() || state.flushes;
         let rings = match state.asleep {
             Some(until) => {
                 let due = state.supervisor.next_deadline();
@@ -225,6 +265,9 @@ impl<T: Task> Pool<T> {
 
     /// Stops the task at this address, which was cancelled while it ran.
     pub(super) fn stop(&self, address: usize) {
+        if self.mark.is_in_a_fork() {
+            return;
+        }
         let mut state = self.state.lock();
         let ticket = state.supervisor.sent().find(|ticket| {
             let entry = state.supervisor.payload(*ticket);
@@ -243,6 +286,9 @@ impl<T: Task> Pool<T> {
 
     /// Waits until all workers have left; whether they have.
     pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
+        if self.mark.is_in_a_fork() {
+            return false;
+        }
         let end = deadline(timeout);
         let mut state = self.state.lock();
         if state.manager_id == Some(std::thread::current().id()) {
@@ -283,6 +329,7 @@ impl<T: Task> Pool<T> {
         let now = Instant::now();
         let mut state = self.state.lock();
         self.called.store(false, Ordering::Relaxed);
+        state.flushes = false;
         let mut answers = false;
         for seat in 0..state.seats.len() {
             answers |= state.receive(seat, now, self.number);
@@ -297,15 +344,8 @@ impl<T: Task> Pool<T> {
         }
         Turn {
             worked: answers || !chores.is_empty() || !endings.is_empty(),
-            waits: state.supervisor.is_waiting(),
             done: state.done,
         }
-    }
-
-    /// Whether any worker has answered.
-    pub(super) fn has_answer(&self) -> bool {
-        let state = self.state.lock();
-        state.links().any(|link| link.has_answer())
     }
 
     /// The manager is about to sleep: from now on an answer rings. Until when it may sleep, and what
@@ -413,7 +453,7 @@ impl<T: Task> State<T> {
                     None
                 }
                 Order::Discard => {
-                    self.spare.extend(self.answer.take().map(|(_, bytes)| bytes));
+                    self.spare.extend(self.answer.take().map(|answer| answer.bytes));
                     None
                 }
                 Order::Lose(ticket, loss) => {
@@ -423,6 +463,7 @@ impl<T: Task> State<T> {
                 Order::AskToStop(seat) => {
                     if let Some(link) = self.link(seat) {
                         link.ask_to_stop();
+                        self.note_flush(seat);
                     }
                     None
                 }
@@ -445,6 +486,14 @@ impl<T: Task> State<T> {
         self.orders.clear();
     }
 
+    /// After something was put into a link.
+    fn note_flush(&mut self, seat: Seat) {
+        let wants = |link: &Box<dyn Link>| {
+            link.interest().is_some_and(|(_, flags)| flags.contains(PollFlags::OUT))
+        };
+        self.flushes |= self.link(seat).is_some_and(|link| wants(link));
+    }
+
     fn leave(&mut self, chore: Chore) -> Option<Event> {
         self.chores.push(chore);
         None
@@ -460,29 +509,40 @@ impl<T: Task> State<T> {
             return Some(Event::Withdrawn(seat, ticket));
         }
         entry.begun = true;
-        let Request { function, kind, body } = &entry.request;
-        let head = RequestHead { function: *function, kind: *kind, body: Lies::InTheFrame };
-        let link = self.seats.get_mut(seat.index())?.link.as_mut()?;
-        match link.offer(&[&head.to_bytes(), body]) {
-            Ok(()) => None,
-            Err(OfferError::Full | OfferError::TooLarge { .. }) => {
-                Some(Event::NoRoom(seat, ticket))
-            }
-            Err(OfferError::Broken(error)) => Some(Event::LinkBroken(seat, error.to_string())),
-        }
+        entry.sent = Some(seat);
+        let place = self.seats.get_mut(seat.index())?;
+        let returned = place.returned.take();
+        let link = place.link.as_mut()?;
+        let Err(error) = entry.request.with_parts(&returned, |parts| link.offer(parts)) else {
+            self.note_flush(seat);
+            return None;
+        };
+        place.returned.push(&returned);
+        Some(match error {
+            OfferError::Full | OfferError::TooLarge { .. } => Event::NoRoom(seat, ticket),
+            OfferError::Broken(error) => Event::LinkBroken(seat, error.to_string()),
+        })
     }
 
     fn settle(&mut self, ticket: Ticket) {
-        let Some((kind, bytes)) = self.answer.take() else { return };
-        if let Some(Entry { task, .. }) = self.supervisor.take(ticket) {
-            self.endings.push(Ending::Answered { task, kind, bytes });
+        let Some(answer) = self.answer.take() else { return };
+        if let Some(Entry { task, request, .. }) = self.supervisor.take(ticket) {
+            if let Some((seat, number)) = answer.keeps
+                && let Some(place) = self.seats.get_mut(seat.index())
+            {
+                place.kept.entry(number).or_default().extend(request.blocks().cloned());
+            }
+            self.endings.push(Ending::Answered { task, answer });
         }
     }
 
     fn lose(&mut self, ticket: Ticket, loss: supervisor::Loss) {
-        let Some(Entry { task, request, timeout, .. }) = self.supervisor.take(ticket) else {
+        let Some(Entry { task, request, timeout, sent, .. }) = self.supervisor.take(ticket) else {
             return;
         };
+        if let Some(place) = sent.and_then(|seat| self.seats.get_mut(seat.index())) {
+            place.doomed.extend(request.blocks().cloned());
+        }
         let worker = |seat: Seat| u32::try_from(seat.index()).unwrap_or(u32::MAX);
         let loss = match loss {
             supervisor::Loss::Crashed { seat, exit, ran, attempts } => {
@@ -496,17 +556,18 @@ impl<T: Task> State<T> {
             supervisor::Loss::Cancelled => Loss::Cancelled,
             supervisor::Loss::Broken(reason) => Loss::Broken(reason),
         };
-        self.endings.push(Ending::Lost { task, loss, request: request.body });
+        self.endings.push(Ending::Lost { task, loss, request });
     }
 
     pub(super) fn retire(&mut self, seat: Seat) {
-        let head = RequestHead { function: 0, kind: Kind::Leave, body: Lies::InTheFrame };
+        let head = RequestHead { function: 0, kind: Kind::Leave, flags: Flags::default() };
         match self.link(seat) {
             // It has answered all it was asked, so there is room; if its link is broken, it leaves.
             Some(link) => {
                 if let Err(error) = link.offer(&[&head.to_bytes()]) {
                     log::debug!("a worker that is to leave could not be told: {error}");
                 }
+                self.note_flush(seat);
             }
             None => self.chores.push(Chore::Retire(seat)),
         }
@@ -514,7 +575,7 @@ impl<T: Task> State<T> {
 
     /// Receives what a worker has answered, so much of it; whether there was anything.
     fn receive(&mut self, seat: usize, now: Instant, pool: NonZeroU32) -> bool {
-        const MOST: usize = 128;
+        const MOST: usize = 32;
         (0..MOST).take_while(|_| self.receive_one(seat, now, pool)).count() > 0
     }
 
@@ -525,14 +586,14 @@ impl<T: Task> State<T> {
         let seat = self.supervisor.seat(seat);
         match received {
             Ok(true) => {
-                let Some(head) = AnswerHead::parse(&bytes).map(|(head, _)| head) else {
-                    let why = "its answer has no beginning".to_owned();
+                link.release(1);
+                let Some((answer, took)) = self.seats[seat.index()].understand(seat, bytes) else {
+                    let why = "its answer is none".to_owned();
                     self.on(Event::LinkBroken(seat, why), now, pool);
                     return false;
                 };
-                link.release(1);
-                self.answer = Some((head.kind, bytes));
-                self.on(Event::Answered(seat, Duration::from_nanos(head.nanos)), now, pool);
+                self.answer = Some(answer);
+                self.on(Event::Answered(seat, took), now, pool);
                 true
             }
             Ok(false) => {
@@ -553,10 +614,13 @@ impl<T: Task> State<T> {
         &mut self,
         seat: Seat,
         link: Box<dyn Link>,
+        arena: Option<ArenaView>,
         now: Instant,
         pool: NonZeroU32,
     ) {
-        self.place(seat).link = Some(link);
+        let place = self.place(seat);
+        place.link = Some(link);
+        place.arena = arena;
         self.on(Event::Ready(seat), now, pool);
     }
 
@@ -584,10 +648,6 @@ impl<T: Task> State<T> {
         self.links_mut().for_each(|link| link.set_awake());
     }
 
-    fn links(&self) -> impl Iterator<Item = &dyn Link> {
-        self.seats.iter().filter_map(|place| place.link.as_deref())
-    }
-
     fn links_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Link>> {
         self.seats.iter_mut().filter_map(|place| place.link.as_mut())
     }
@@ -602,17 +662,58 @@ impl<T: Task> State<T> {
     }
 }
 
+impl Place {
+    /// Reads what stands before the body of an answer, and does as it says. `None`: it is none.
+    fn understand(&mut self, seat: Seat, bytes: Vec<u8>) -> Option<(Answered, Duration)> {
+        let (AnswerHead { nanos, kind, flags }, mut rest) = AnswerHead::parse(&bytes)?;
+        let lent = read_list(flags.has(Flags::LENDS), &mut rest)?;
+        let returned = read_list(flags.has(Flags::RETURNS), &mut rest)?;
+        let body = bytes.len() - rest.len();
+        let number = self.answered;
+        self.answered += 1;
+        let keeps = flags.has(Flags::KEEPS).then_some((seat, number));
+        let doomed = std::mem::take(&mut self.doomed);
+        if keeps.is_some() {
+            self.kept.insert(number, doomed);
+        }
+        for number in returned {
+            self.kept.remove(&number);
+        }
+        let lease = (!lent.is_empty()).then(|| Arc::new(Lease::new(lent, &self.returned)));
+        let arena = lease.as_ref().and_then(|_| self.arena.clone());
+        let answer = Answered { kind, flags, bytes, body, arena, lease, keeps };
+        Some((answer, Duration::from_nanos(nanos)))
+    }
+}
+
+impl Answered {
+    /// Ends a task with it; gives back its memory.
+    fn end(self, task: impl Task) -> Vec<u8> {
+        let Self { kind, flags, mut bytes, body, arena, lease, .. } = self;
+        let body = &bytes[body..];
+        let spilled = flags.has(Flags::SPILLED).then(|| {
+            let (offset, len) = parse_place(body)?;
+            arena.as_ref()?.slice(manyhands_shm::Place { offset, len }).ok()
+        });
+        let carrier = Carrier { source: arena.clone(), lease, ..Carrier::default() };
+        carrying(carrier, || match spilled {
+            None => task.answer(kind, body),
+            Some(Some(view)) => task.answer(kind, &view),
+            Some(None) => task.answer(kind, &[]), // Which is no answer, and said so.
+        });
+        bytes.clear();
+        bytes
+    }
+}
+
 impl<T: Task> Ending<T> {
     /// Ends the task; what it does not need of it any more.
     fn end(self) -> Option<Vec<u8>> {
         match self {
-            Self::Answered { task, kind, mut bytes } => {
-                task.answer(kind, &bytes[HEAD..]);
-                bytes.clear();
-                Some(bytes)
-            }
+            Self::Answered { task, answer } => Some(answer.end(task)),
             Self::Lost { task, loss, request } => {
-                task.lose(loss, &request);
+                let for_show = Carrier { for_show: true, ..Carrier::default() };
+                carrying(for_show, || task.lose(loss, request.body()));
                 None
             }
         }

@@ -46,24 +46,22 @@ pub(super) fn declared() -> Option<Program> {
 ///
 /// # Panics
 /// If this process was started as a worker and its parent does not speak to it as one.
-#[allow(clippy::needless_pass_by_value, reason = "a list made for this call alone")]
 pub fn init(tasks: Tasks) {
-    init_with(&tasks, Vec::new());
+    init_with(tasks, Vec::new());
 }
 
 /// For [`test_worker!`](crate::test_worker): as [`init`], where libtest has to be told the way.
 #[doc(hidden)]
-#[allow(clippy::needless_pass_by_value, reason = "a list made for this call alone")]
 pub fn init_test(tasks: Tasks, module: &str) {
     // libtest names tests by their path below the crate.
     let path = module.split_once("::").map_or("manyhands_worker".to_owned(), |(_, module)| {
         format!("{module}::manyhands_worker")
     });
     let options = ["--exact", "--nocapture", "--test-threads=1"].map(OsString::from);
-    init_with(&tasks, [OsString::from(path)].into_iter().chain(options).collect());
+    init_with(tasks, [OsString::from(path)].into_iter().chain(options).collect());
 }
 
-fn init_with(tasks: &Tasks, arguments: Vec<OsString>) {
+fn init_with(tasks: Tasks, arguments: Vec<OsString>) {
     let mut declared = DECLARED.lock().unwrap_or_else(PoisonError::into_inner);
     let before = declared.take();
     let mut registry = before.map_or_else(Registry::default, |before| (*before.registry).clone());

@@ -58,7 +58,7 @@ pub(super) enum Loss {
 /// A task of the Rust face.
 pub(super) struct RustTask {
     task: Option<Arc<dyn Remote>>,
-    declared: Arc<dyn Declared>,
+    declared: &'static dyn Declared,
     /// Where it was submitted.
     place: &'static Location<'static>,
 }
@@ -66,7 +66,7 @@ pub(super) struct RustTask {
 impl RustTask {
     pub(super) fn new(
         task: Arc<dyn Remote>,
-        declared: Arc<dyn Declared>,
+        declared: &'static dyn Declared,
         place: &'static Location<'static>,
     ) -> Self {
         Self { task: Some(task), declared, place }
@@ -94,7 +94,7 @@ impl Task for RustTask {
 
     fn answer(mut self, kind: Kind, body: &[u8]) {
         let Some(task) = self.task.take() else { return };
-        if let Err(error) = task.answer(&*self.declared, kind, body) {
+        if let Err(error) = task.answer(self.declared, kind, body) {
             let name = self.declared.function().name;
             log::error!("the answer of a worker process to {name} could not be read: {}", error.0);
         }

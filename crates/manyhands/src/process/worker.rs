@@ -1,15 +1,24 @@
 //! What a worker process does, from its first moment to its last.
 
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::process::exit;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use manyhands_shm::{Access, Arena, ArenaView, Block, Place};
+
 use super::birth::{self, Arrival, Transport};
+use super::lending::{self, Carrier, Lease, Returned};
 use super::link::ring::RingWorkerLink;
 use super::link::socket::SocketWorkerLink;
 use super::link::{LinkError, StopToken, WorkerLink};
 use super::program::Program;
-use crate::crossing::{AnswerHead, Failure, Kind, Lies, Registry, RequestHead, fail, perform};
+use super::request::{MOST_IN_FRAME, spill};
+use crate::crossing::{
+    AnswerHead, Failure, Flags, Kind, Registry, RequestHead, fail, parse_place, perform,
+    place_to_bytes, read_list, write_list,
+};
 use crate::panic;
 
 /// How long a newborn waits for its parent's first words.
@@ -67,7 +76,15 @@ fn work(arrival: Arrival, registry: &Registry) -> Result<(), LinkError> {
             serve(&mut SocketWorkerLink::new(socket)?, registry)
         }
         Transport::SharedMemory => {
-            let mut link = RingWorkerLink::open(fds)?;
+            let Ok([memory, doorbell, parents, own]) = <[OwnedFd; 4]>::try_from(fds) else {
+                return Err(LinkError::Torn { why: "descriptors are missing".to_owned() });
+            };
+            let mut link = RingWorkerLink::open(memory, doorbell)?;
+            lending::install(Carrier {
+                arena: Some(Arena::adopt(own)?),
+                source: Some(ArenaView::open(parents, Access::ReadOnly)?),
+                ..Carrier::default()
+            });
             let _lifeline = reply.ready()?;
             serve(&mut link, registry)
         }
@@ -81,7 +98,7 @@ fn initialise(registry: &Registry, initializer: &[u8]) -> Result<(), String> {
         .of_id(u64::from_le_bytes(*function))
         .ok_or("the initializer is not among the declared functions")?;
     let mut answer = Vec::new();
-    match perform(&**function, Kind::One, arguments, &mut answer) {
+    match perform(function, Kind::One, arguments, &mut answer) {
         Kind::Failed => Err(match Failure::read(&answer) {
             Ok(Some(failure)) => failure.into_exception::<String>().to_string(),
             _ => "it does not say how".to_owned(),
@@ -92,28 +109,131 @@ fn initialise(registry: &Registry, initializer: &[u8]) -> Result<(), String> {
 
 /// THE WORKER LOOP.
 fn serve(link: &mut dyn WorkerLink, registry: &Registry) -> Result<(), LinkError> {
-    let (mut request, mut answer) = (Vec::new(), Vec::new());
+    let mut frame = Vec::new();
+    let mut desk = Desk::default();
     loop {
-        request.clear();
+        frame.clear();
         match link.claim(None)? {
-            Some(frame) => request.extend_from_slice(frame),
+            Some(request) => frame.extend_from_slice(request),
             None => continue,
         }
-        let Some((head, body)) = RequestHead::parse(&request) else {
-            return Err(LinkError::Torn { why: "a request has no beginning".to_owned() });
-        };
+        let torn = || LinkError::Torn { why: "a request is none".to_owned() };
+        let (head, mut rest) = RequestHead::parse(&frame).ok_or_else(torn)?;
         if head.kind == Kind::Leave {
             return Ok(());
         }
         *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.stop_token());
-        answer.clear();
+        desk.take_back(&read_list(head.flags.has(Flags::RETURNS), &mut rest).ok_or_else(torn)?);
+        let lease = desk.borrow(head.flags);
         let begun = Instant::now();
-        let kind = match registry.of_id(head.function) {
-            Some(function) => perform(&**function, head.kind, body, &mut answer),
-            None => fail(&Failure::Arguments("the function is not declared".to_owned()), &mut answer),
-        };
+        let kind = desk.answer(registry, head, rest).ok_or_else(torn)?;
         let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let head = AnswerHead { nanos, kind, body: Lies::InTheFrame };
-        link.answer(&[&head.to_bytes(), &answer])?;
+        let (kind, flags) = desk.finish(kind, lease);
+        let head = AnswerHead { nanos, kind, flags }.to_bytes();
+        link.answer(&[&head, &desk.lists, desk.body()])?;
+    }
+}
+
+/// What a worker has before it while it works: the answer it is writing, and what has been lent.
+#[derive(Default)]
+struct Desk {
+    answer: Vec<u8>,
+    /// The place of the answer, if it was too long for a frame.
+    place: Option<[u8; 16]>,
+    lists: Vec<u8>,
+    /// How many requests were answered before, by which the parent knows what it has lent.
+    answered: u64,
+    returned: Arc<Returned>,
+    /// What the parent looks at.
+    lent: HashMap<u64, Arc<Block>>,
+}
+
+impl Desk {
+    /// The parent has done with these.
+    fn take_back(&mut self, blocks: &[u64]) {
+        for block in blocks {
+            self.lent.remove(block);
+        }
+    }
+
+    /// What comes with a request, if something does.
+    fn borrow(&mut self, flags: Flags) -> Option<Arc<Lease>> {
+        let number = self.answered;
+        self.answered += 1;
+        if !flags.has(Flags::LENDS) {
+            return None;
+        }
+        let lease = Arc::new(Lease::new(vec![number], &self.returned));
+        lending::with_carrier(|carrier| carrier.lease = Some(Arc::clone(&lease)));
+        Some(lease)
+    }
+
+    /// Writes the answer. `None`: the request is none.
+    fn answer(&mut self, registry: &Registry, head: RequestHead, body: &[u8]) -> Option<Kind> {
+        self.answer.clear();
+        self.place = None;
+        let view = if head.flags.has(Flags::SPILLED) {
+            let (offset, len) = parse_place(body)?;
+            Some(lending::with_carrier(|carrier| carrier.view(Place { offset, len }))?.ok()?)
+        } else {
+            None
+        };
+        let body = view.as_ref().map_or(body, |borrowed| &borrowed.view);
+        Some(match registry.of_id(head.function) {
+            Some(function) => perform(function, head.kind, body, &mut self.answer),
+            None => {
+                let why = "the function is not declared".to_owned();
+                fail(&Failure::Arguments(why), &mut self.answer)
+            }
+        })
+    }
+
+    /// Settles what was borrowed and what is lent; what the answer has to say of it.
+    fn finish(&mut self, mut kind: Kind, lease: Option<Arc<Lease>>) -> (Kind, Flags) {
+        let mut flags = Flags::default();
+        let lent = lending::with_carrier(|carrier| {
+            carrier.lease = None;
+            let arena = carrier.arena.as_ref().filter(|_| self.answer.len() > MOST_IN_FRAME);
+            match arena.map(|arena| spill(&self.answer, arena)) {
+                None => (),
+                Some(Ok(block)) => {
+                    let Place { offset, len } = block.place();
+                    self.place = Some(place_to_bytes(offset, len));
+                    carrier.lent.push(block);
+                }
+                Some(Err(why)) => {
+                    carrier.lent.clear();
+                    self.answer.clear();
+                    kind = fail(&Failure::Result(why), &mut self.answer);
+                }
+            }
+            std::mem::take(&mut carrier.lent)
+        });
+        let lent = lent.unwrap_or_default();
+        if let Some(lease) = lease {
+            match Arc::try_unwrap(lease) {
+                Ok(lease) => lease.end_quietly(),
+                // Told when the last who looks at it has gone.
+                Err(shared) => {
+                    drop(shared);
+                    flags.set(Flags::KEEPS, true);
+                }
+            }
+        }
+        let ids: Vec<u64> = lent.iter().map(|block| block.place().offset).collect();
+        let returned = self.returned.take();
+        self.lists.clear();
+        write_list(&ids, &mut self.lists);
+        write_list(&returned, &mut self.lists);
+        flags.set(Flags::LENDS, !ids.is_empty());
+        flags.set(Flags::RETURNS, !returned.is_empty());
+        flags.set(Flags::SPILLED, self.place.is_some());
+        self.lent.extend(ids.into_iter().zip(lent));
+        (kind, flags)
+    }
+
+    /// What the frame ends with.
+    fn body(&self) -> &[u8] {
+        self.place.as_ref().map_or(&self.answer, |place| place)
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -150,11 +150,8 @@ impl RingWorkerLink {
     ///
     /// # Errors
     /// If these are not the descriptors that [`prepare`] gave.
-    pub fn open(fds: Vec<OwnedFd>) -> io::Result<Self> {
-        let Ok([memory, doorbell]) = <[OwnedFd; 2]>::try_from(fds) else {
-            return Err(io::Error::other("a ring takes two descriptors"));
-        };
-        let end = WorkerEnd::open(memory.as_fd().try_clone_to_owned()?, doorbell)?;
+    pub fn open(memory: OwnedFd, doorbell: OwnedFd) -> io::Result<Self> {
+        let end = WorkerEnd::open(memory, doorbell)?;
         let stops = Arc::new(Stops(end.stop_token()));
         Ok(Self { end, spin: Spin::new(), stops })
     }

@@ -195,11 +195,6 @@ impl<C> Supervisor<C> {
         Seat(u32::try_from(number).unwrap_or(u32::MAX))
     }
 
-    /// Whether some task is with a worker.
-    pub fn is_waiting(&self) -> bool {
-        self.in_lanes > 0
-    }
-
     /// Whether it takes no more tasks.
     pub fn is_closed(&self) -> bool {
         self.closed

@@ -1,0 +1,131 @@
+//! Lending: blocks of shared memory that go along with a frame, and come back.
+//!
+//! Parent and worker have an arena each, in which they alone allocate. What lies in a block is written
+//! once by its owner, and looked at by the other side where it lies. The owner keeps the block until
+//! the other side says that it has done with it, in the next frame that it sends anyway. A parent takes
+//! a worker's answer for that, unless the answer says that the worker still looks at something.
+//!
+//! While arguments or results are written or read, the thread has a [`Carrier`], from which a
+//! [`Buffer`](super::Buffer) in them learns where to put itself, and where it comes from.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use manyhands_shm::{Arena, ArenaView, Block, Place, View};
+
+thread_local! {
+    static CARRIER: RefCell<Option<Carrier>> = const { RefCell::new(None) };
+}
+
+/// What goes along while something is written or read.
+#[derive(Default)]
+pub(super) struct Carrier {
+    /// Where large data is put; with none, it goes into the frame.
+    pub(super) arena: Option<Arena>,
+    /// What was put there, or lay there already.
+    pub(super) lent: Vec<Arc<Block>>,
+    /// Where large data comes from.
+    pub(super) source: Option<ArenaView>,
+    /// What the data that is read belongs to.
+    pub(super) lease: Option<Arc<Lease>>,
+    /// Only its looks are wanted.
+    pub(super) for_show: bool,
+}
+
+/// Calls `f` with a carrier for this thread; gives it back as `f` has left it.
+pub(super) fn carrying<R>(carrier: Carrier, f: impl FnOnce() -> R) -> (R, Carrier) {
+    /// Also if `f` panics.
+    struct Restore(Option<Carrier>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CARRIER.with(|at| *at.borrow_mut() = self.0.take());
+        }
+    }
+
+    let restore = Restore(CARRIER.with(|at| at.borrow_mut().replace(carrier)));
+    let result = f();
+    let carrier = CARRIER.with(|at| at.borrow_mut().take()).unwrap_or_default();
+    drop(restore);
+    (result, carrier)
+}
+
+/// Gives this thread a carrier for good.
+pub(super) fn install(carrier: Carrier) {
+    CARRIER.with(|at| *at.borrow_mut() = Some(carrier));
+}
+
+/// Looks at this thread's carrier; `None` if nothing is being written or read.
+pub(super) fn with_carrier<R>(look: impl FnOnce(&mut Carrier) -> R) -> Option<R> {
+    CARRIER.with(|carrier| carrier.try_borrow_mut().ok()?.as_mut().map(look))
+}
+
+impl Carrier {
+    /// A view of what was lent with what is being read.
+    pub(super) fn view(&self, place: Place) -> Result<Borrowed, String> {
+        let source = self.source.as_ref().ok_or("there is no shared memory")?;
+        let view = source.slice(place).map_err(|error| error.to_string())?;
+        Ok(Borrowed { view, _lease: self.lease.clone() })
+    }
+}
+
+/// Data of the other side's, looked at where it lies.
+#[derive(Debug)]
+pub(super) struct Borrowed {
+    // Before the lease: once that is over, others may lie here.
+    pub(super) view: View,
+    _lease: Option<Arc<Lease>>,
+}
+
+/// What was lent with one frame. When the last who looks at it has gone, the owner is told.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// By what the owner knows it.
+    ids: Vec<u64>,
+    returned: Arc<Returned>,
+}
+
+impl Lease {
+    pub(super) fn new(ids: Vec<u64>, returned: &Arc<Returned>) -> Self {
+        Self { ids, returned: Arc::clone(returned) }
+    }
+
+    /// Ends it without telling the owner, who will learn of it otherwise.
+    pub(super) fn end_quietly(mut self) {
+        self.ids.clear();
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.returned.push(&self.ids);
+    }
+}
+
+/// What is done with, and whose owner has not been told yet.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    ids: Mutex<Vec<u64>>,
+    /// A look that costs nothing. Who comes too early for it tells the owner with the next frame.
+    any: AtomicBool,
+}
+
+impl Returned {
+    pub(super) fn push(&self, ids: &[u64]) {
+        if !ids.is_empty() {
+            let mut all = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(ids);
+            self.any.store(true, Ordering::Release);
+        }
+    }
+
+    pub(super) fn take(&self) -> Vec<u64> {
+        if !self.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        let mut all = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *all)
+    }
+}
