@@ -15,7 +15,9 @@ use access_log::tally::parse_block;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use manyhands::{Executor, InlineExecutor, ProcessPoolExecutor, ThreadPoolExecutor, process, tasks};
+use manyhands::{
+    Executor, InlineExecutor, ProcessPoolExecutor, ThreadPoolExecutor, process, tasks,
+};
 
 /// Reports on Apache and Nginx access logs in the combined or the common format.
 ///
