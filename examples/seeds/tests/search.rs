@@ -81,6 +81,27 @@ fn forms_that_take_what_is_done() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_file_whose_name_is_not_text_is_searched_all_the_same() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut files = Files::new();
+    let path = files.folder.path().join(OsStr::from_bytes(b"\xff.txt"));
+    fs::write(&path, "Synergy\n").expect("the folder can be written");
+    files.paths = vec![path];
+    for form in ["submit", "map"] {
+        for executor in ["threads", "processes", "inline"] {
+            let said = files.search(form, executor);
+            assert!(
+                said[0].ends_with(": found at line 1, column 1"),
+                "{form} {executor}: {said:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn all_forms_report_a_failure_in_the_same_words() {
     let files = Files::new();
     let said = |form| {

@@ -37,7 +37,7 @@ struct Args {
 enum Form {
     /// Each page as soon as it is there
     AsCompleted,
-    /// All pages, in the order given, once the last is there
+    /// All pages, in the order given, once the last is there (not on processes: its calls are closures)
     RunToFutures,
 }
 
