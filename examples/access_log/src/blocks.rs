@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use manyhands::process::Buffer;
 use memchr::{memchr, memchr_iter, memrchr};
 use serde::{Deserialize, Serialize};
 
@@ -30,8 +31,9 @@ pub struct Block {
 /// What a block holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Text {
-    /// Whole lines; only the input's last one may lack its end.
-    Lines(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// Whole lines; only the input's last one may lack its end. A worker process reads them where they
+    /// lie, in shared memory.
+    Lines(Buffer<u8>),
     /// The beginning of one line that is longer than any line of a log.
     TooLong(#[serde(with = "serde_bytes")] Vec<u8>),
 }
@@ -117,7 +119,7 @@ impl<R: Read> Cutter<R> {
     fn lines(&mut self, text: Vec<u8>) -> (u64, Text) {
         let first_line = self.next_line;
         self.next_line += memchr_iter(b'\n', &text).count() as u64;
-        (first_line, Text::Lines(text))
+        (first_line, Text::Lines(text.into()))
     }
 
     /// Drop the rest of a line that is too long, keeping its head.

@@ -11,10 +11,13 @@ use access_log::input::Input;
 use access_log::job::{self, Options};
 use access_log::report::Report;
 use access_log::table::Table;
+use access_log::tally::parse_block;
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use manyhands::{Executor, InlineExecutor, ThreadPoolExecutor};
+use manyhands::{
+    Executor, InlineExecutor, ProcessPoolExecutor, ThreadPoolExecutor, process, tasks,
+};
 
 /// Reports on Apache and Nginx access logs in the combined or the common format.
 ///
@@ -56,6 +59,8 @@ enum ExecutorKind {
     Inline,
     /// In a pool of threads.
     Threads,
+    /// In a pool of worker processes.
+    Processes,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -67,6 +72,7 @@ enum Format {
 }
 
 fn main() -> ExitCode {
+    process::init(tasks![parse_block]); // a worker process becomes one here
     match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -95,6 +101,7 @@ fn executor(kind: ExecutorKind, workers: usize) -> anyhow::Result<Box<dyn Execut
     Ok(match kind {
         ExecutorKind::Inline => Box::new(InlineExecutor::new()),
         ExecutorKind::Threads => Box::new(ThreadPoolExecutor::new(workers)?),
+        ExecutorKind::Processes => Box::new(ProcessPoolExecutor::new(workers)?),
     })
 }
 

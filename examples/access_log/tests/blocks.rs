@@ -102,7 +102,7 @@ fn what_is_to_cross_to_another_process_survives_the_crossing() {
         postcard::from_bytes(&postcard::to_stdvec(&parse_block(block)).unwrap()).unwrap()
     };
     let (mut near, mut far) = (Tally::new(5), Tally::new(5));
-    for text in [Text::Lines(ODD_LINES.join(&b'\n')), Text::TooLong(b"\xff".to_vec())] {
+    for text in [Text::Lines(ODD_LINES.join(&b'\n').into()), Text::TooLong(b"\xff".to_vec())] {
         let block = Block { file: 0, first_line: 1, top: 5, text };
         far.merge(there_and_back(&block));
         near.merge(parse_block(block));
@@ -151,7 +151,8 @@ proptest! {
             let first_line = index as u64 + 1;
             lines.merge(parse_block(Block { file: 0, first_line, top: 3, text }));
         }
-        let text = Text::Lines(ODD_LINES.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect());
+        let text = ODD_LINES.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();
+        let text = Text::Lines(text);
         let whole = parse_block(Block { file: 0, first_line: 1, top: 3, text });
         let report = |tally| Report::new(vec!["log".to_owned()], tally, 3);
         prop_assert_eq!(report(lines.finish()), report(whole));
@@ -170,7 +171,8 @@ fn cut(input: impl Read, limits: Limits) -> Vec<(u64, Text)> {
 
 fn bytes(text: &Text) -> &[u8] {
     match text {
-        Text::Lines(bytes) | Text::TooLong(bytes) => bytes,
+        Text::Lines(bytes) => bytes,
+        Text::TooLong(bytes) => bytes,
     }
 }
 

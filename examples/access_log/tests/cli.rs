@@ -108,7 +108,7 @@ fn an_input_that_cannot_be_read_is_named_and_nothing_is_reported() {
     ]);
     let (good, bad) = paths.split_first().unwrap();
     for path in bad {
-        for executor in ["inline", "threads"] {
+        for executor in ["inline", "threads", "processes"] {
             let mut command = access_log();
             command.args(["--executor", executor]).arg(good).arg(path);
             fails(command, &["cannot unpack", path.to_str().unwrap()]);
@@ -166,7 +166,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 fn memory_does_not_grow_with_the_log() {
     // The log is twice as large as all the memory that the program may take.
     let (_directory, paths) = files(&[("large.log", LINE.repeat(1_000_000).as_bytes())]);
-    for executor in ["inline", "threads"] {
+    for executor in ["inline", "threads", "processes"] {
         let mut shell = watched(Command::new("sh"));
         shell.args(["-c", r#"ulimit -d 49152; exec "$0" "$@""#]);
         shell.arg(access_log().get_program());

@@ -1,5 +1,5 @@
 //! `downloads` against a server of the test's own: good pages, a missing page, a page that never
-//! comes and a host that does not exist, in both forms and on either executor.
+//! comes and a host that does not exist, in both forms and on every executor that can run them.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -7,6 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
+use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin_cmd;
 
 const NOWHERE: &str = "http://some-made-up-domain.invalid/";
@@ -49,18 +50,7 @@ fn download(
     executor: &str,
     urls: &[String],
 ) -> (BTreeMap<String, String>, Vec<String>) {
-    let mut command = cargo_bin_cmd!("downloads");
-    for proxy in
-        ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY"]
-    {
-        command.env_remove(proxy);
-    }
-    let run = command
-        .timeout(Duration::from_secs(100))
-        .args(["--form", form, "--executor", executor, "--timeout", "3"])
-        .args(urls)
-        .assert()
-        .success();
+    let run = downloads(form, executor, urls).assert().success();
     let output = String::from_utf8(run.get_output().stdout.clone()).expect("the output is text");
     let said = output.lines().map(|line| {
         let (url, rest) = line[1..].split_once("' ").expect("each line opens with a URL");
@@ -69,13 +59,31 @@ fn download(
     (said.clone().collect(), said.map(|(url, _)| url).collect())
 }
 
+/// The program, which is killed if it hangs.
+fn downloads(form: &str, executor: &str, urls: &[String]) -> Command {
+    let mut command = cargo_bin_cmd!("downloads");
+    for proxy in
+        ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "https_proxy", "HTTPS_PROXY"]
+    {
+        command.env_remove(proxy);
+    }
+    command
+        .timeout(Duration::from_secs(100))
+        .args(["--form", form, "--executor", executor, "--timeout", "3"])
+        .args(urls);
+    command
+}
+
 #[test]
 fn every_form_and_executor_reports_every_page() {
     let server = serve();
     let url = |path: &str| format!("{server}{path}");
     let urls = [url("/13"), url("/hang"), NOWHERE.to_owned(), url("/50000"), url("/gone")];
-    for form in ["as_completed", "run_to_futures"] {
-        for executor in ["threads", "inline"] {
+    let everywhere = ["threads", "inline", "processes"];
+    for (form, executors) in
+        [("as_completed", &everywhere[..]), ("run_to_futures", &everywhere[..2])]
+    {
+        for executor in executors {
             let (said, order) = download(form, executor, &urls);
             assert_eq!(said.len(), urls.len(), "{said:?}");
             assert_eq!(said[&urls[0]], "page is 13 bytes");
@@ -96,8 +104,17 @@ fn every_form_and_executor_reports_every_page() {
 fn a_page_that_never_comes_holds_up_no_other() {
     let server = serve();
     let urls = [format!("{server}/hang"), format!("{server}/1")];
-    let (_, order) = download("as_completed", "threads", &urls);
-    assert_eq!(order, [urls[1].clone(), urls[0].clone()]);
+    for executor in ["threads", "processes"] {
+        let (_, order) = download("as_completed", executor, &urls);
+        assert_eq!(order, [urls[1].clone(), urls[0].clone()], "{executor}");
+    }
+}
+
+#[test]
+fn closures_are_refused_by_processes_with_a_reason() {
+    let run = downloads("run_to_futures", "processes", &[NOWHERE.to_owned()]).assert().code(1);
+    let message = String::from_utf8_lossy(&run.get_output().stderr).into_owned();
+    assert!(message.contains("a closure cannot cross"), "{message}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `primes` says of the documentation's numbers what the documentation says, on either executor.
+//! `primes` says of the documentation's numbers what the documentation says, on every executor.
 
 use std::time::Duration;
 
@@ -18,14 +18,15 @@ fn the_documentations_numbers() {
                     115280095190773 is prime: true\n\
                     115797848077099 is prime: true\n\
                     1099726899285419 is prime: false\n";
-    assert_eq!(primes(&["--executor", "threads"]), expected);
-    assert_eq!(primes(&["--executor", "inline"]), expected);
+    for executor in ["threads", "processes", "inline"] {
+        assert_eq!(primes(&["--executor", executor]), expected, "{executor}");
+    }
 }
 
 #[test]
 fn numbers_of_ones_own() {
     let expected = "0 is prime: false\n2 is prime: true\n9 is prime: false\n";
-    for executor in ["threads", "inline"] {
+    for executor in ["threads", "processes", "inline"] {
         assert_eq!(primes(&["--executor", executor, "0", "2", "9"]), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! `search` finds the same in all five forms and on either executor, and a missing file spoils
+//! `search` finds the same in all five forms and on every executor, and a missing file spoils
 //! nothing but itself.
 
 use std::fs;
@@ -62,7 +62,7 @@ fn assert_found(said: &[String]) {
 fn forms_that_keep_the_order_of_the_files() {
     let files = Files::new();
     for form in ["submit", "map"] {
-        for executor in ["threads", "inline"] {
+        for executor in ["threads", "processes", "inline"] {
             assert_found(&files.search(form, executor));
         }
     }
@@ -72,10 +72,31 @@ fn forms_that_keep_the_order_of_the_files() {
 fn forms_that_take_what_is_done() {
     let files = Files::new();
     for form in ["callbacks", "wait", "as_completed"] {
-        for executor in ["threads", "inline"] {
+        for executor in ["threads", "processes", "inline"] {
             let mut said = files.search(form, executor);
             said.sort();
             assert_found(&said);
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_whose_name_is_not_text_is_searched_all_the_same() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut files = Files::new();
+    let path = files.folder.path().join(OsStr::from_bytes(b"\xff.txt"));
+    fs::write(&path, "Synergy\n").expect("the folder can be written");
+    files.paths = vec![path];
+    for form in ["submit", "map"] {
+        for executor in ["threads", "processes", "inline"] {
+            let said = files.search(form, executor);
+            assert!(
+                said[0].ends_with(": found at line 1, column 1"),
+                "{form} {executor}: {said:?}"
+            );
         }
     }
 }

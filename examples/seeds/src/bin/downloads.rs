@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use manyhands::{Executor, ReturnWhen, as_completed};
+use manyhands::{Executor, ReturnWhen, as_completed, process, tasks};
 use seeds::Workers;
+use serde_bytes::ByteBuf;
 
 /// Downloads pages over plain HTTP and says how long each is.
 #[derive(Parser)]
@@ -36,11 +37,12 @@ struct Args {
 enum Form {
     /// Each page as soon as it is there
     AsCompleted,
-    /// All pages, in the order given, once the last is there
+    /// All pages, in the order given, once the last is there (not on processes: its calls are closures)
     RunToFutures,
 }
 
 fn main() -> Result<()> {
+    process::init(tasks![load_url]);
     let Args { form, executor, timeout, urls } = Args::parse();
     let executor = executor.executor()?;
     match form {
@@ -78,11 +80,12 @@ fn with_run_to_futures(executor: &impl Executor, urls: &[String], timeout: Durat
     Ok(())
 }
 
-/// Retrieves one page.
+/// Retrieves one page; an error as its words, which can leave a worker process.
 #[expect(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
-fn load_url(url: String, timeout: Duration) -> Result<Vec<u8>, ureq::Error> {
+fn load_url(url: String, timeout: Duration) -> Result<ByteBuf, String> {
     let request = ureq::get(&url).config().timeout_global(Some(timeout)).build();
-    request.call()?.body_mut().read_to_vec()
+    let page = request.call().and_then(|mut response| response.body_mut().read_to_vec());
+    page.map(ByteBuf::from).map_err(|error| error.to_string())
 }
 
 fn seconds(text: &str) -> Result<Duration> {

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use manyhands::Executor;
+use manyhands::{Executor, process, tasks};
 use seeds::Workers;
 
 const PRIMES: [u64; 6] = [
@@ -27,6 +27,7 @@ struct Args {
 }
 
 fn main() -> Result<()> {
+    process::init(tasks![is_prime]);
     let args = Args::parse();
     let executor = args.executor.executor()?;
     report(&executor, &args.numbers)

@@ -7,15 +7,18 @@
 )]
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
-use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use manyhands::{Exception, Executor, Future, FutureError, ReturnWhen, as_completed, wait};
+use manyhands::{Exception, Executor, Future, FutureError, ReturnWhen, as_completed};
+use manyhands::{process, tasks, wait};
 use seeds::Workers;
+use serde::{Deserialize, Serialize};
 
 /// Says where a word first stands in each of several files.
 #[derive(Parser)]
@@ -49,12 +52,13 @@ enum Form {
 }
 
 fn main() -> Result<()> {
+    process::init(tasks![search]);
     let Args { form, executor, word, files } = Args::parse();
     let executor = executor.executor()?;
     match form {
         Form::Submit => with_submit(&executor, &word, files),
         Form::Callbacks => with_callbacks(&executor, &word, files),
-        Form::Map => with_map(&executor, word, &files),
+        Form::Map => with_map(&executor, &word, &files),
         Form::Wait => with_wait(&executor, &word, files),
         Form::AsCompleted => with_as_completed(&executor, &word, files),
     }
@@ -75,9 +79,10 @@ fn with_callbacks(executor: &impl Executor, word: &str, files: Vec<PathBuf>) -> 
     Ok(())
 }
 
-fn with_map(executor: &impl Executor, word: String, files: &[PathBuf]) -> Result<()> {
-    // `try_map` would end at the first file that cannot be read, as Python's `map` does.
-    let searched = executor.map(move |file| search(file, word.clone()), files.to_vec());
+fn with_map(executor: &impl Executor, word: &str, files: &[PathBuf]) -> Result<()> {
+    // `try_starmap` would end at the first file that cannot be read, as Python's `map` does.
+    let calls = files.iter().cloned().map(OsString::from).zip(iter::repeat(word.to_owned()));
+    let searched = executor.starmap(search, calls);
     for (file, found) in files.iter().zip(searched) {
         report(file, found?);
     }
@@ -102,7 +107,7 @@ fn with_as_completed(executor: &impl Executor, word: &str, files: Vec<PathBuf>) 
     Ok(())
 }
 
-type Searching = Future<Option<Place>, io::Error>;
+type Searching = Future<Option<Place>, String>;
 
 fn submit_all(
     executor: &impl Executor,
@@ -110,7 +115,7 @@ fn submit_all(
     files: Vec<PathBuf>,
 ) -> Result<Vec<(Searching, PathBuf)>> {
     let submit = |file: PathBuf| {
-        let future = executor.try_submit(search, (file.clone(), word.to_owned()))?;
+        let future = executor.try_submit(search, (file.clone().into(), word.to_owned()))?;
         Ok((future, file))
     };
     files.into_iter().map(submit).collect()
@@ -134,7 +139,7 @@ fn report(file: &Path, outcome: Result<Option<Place>, impl fmt::Display>) {
 }
 
 /// Where a word stands, both counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
     line: usize,
     column: usize,
@@ -146,10 +151,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where `word` first stands in `file`.
+/// Where `word` first stands in `file`; an error as its words, which can leave a worker process.
+///
+/// The file is an `OsString`, for serde refuses a `PathBuf` whose name is not UTF-8.
 #[expect(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
-fn search(file: PathBuf, word: String) -> io::Result<Option<Place>> {
-    let text = fs::read(file)?;
+fn search(file: OsString, word: String) -> Result<Option<Place>, String> {
+    let text = fs::read(file).map_err(|error| error.to_string())?;
     Ok(first(&String::from_utf8_lossy(&text), &word))
 }
 
