@@ -70,7 +70,8 @@ pub enum ArrivalError {
     Io(#[from] io::Error),
 }
 
-/// Whether this process was started as a worker and has not [arrived](arrive) yet.
+/// Whether this process was started as a worker and has not [arrived](arrive) yet. A pool must not be
+/// made in one that has not: its workers would make pools too, and theirs again.
 pub fn is_worker() -> bool {
     mark().is_some()
 }
