@@ -10,6 +10,9 @@
 //! | what both sides say before the first task | [`birth`] |
 //! | what a newborn prints while it is being born | [`last_lines`] |
 //! | what the parent's manager thread sleeps on | [`watch`] |
+//!
+//! Linux's own are the pidfd (`child.rs`), the link to the running file (`launch.rs`), dying with the
+//! parent (`birth/worker.rs`), and some flags of `send` and `recvmsg`; the rest is what Unix has.
 
 pub mod birth;
 pub mod child;

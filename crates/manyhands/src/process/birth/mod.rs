@@ -48,7 +48,7 @@ mod parent;
 mod worker;
 
 pub use parent::{Birth, BirthError, Progress};
-pub use worker::{Arrival, ArrivalError, Reply, arrive, is_worker};
+pub use worker::{Arrival, ArrivalError, Reply, arrive, arrive_on, is_worker};
 
 /// Both sides must speak the same one. It counts up with every change of what is said here and on
 /// the links.

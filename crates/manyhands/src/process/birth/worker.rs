@@ -98,6 +98,16 @@ pub fn arrive(build_id: u64, limit: Duration) -> Result<Option<Arrival>, Arrival
     // Before anything is started that could inherit it.
     let socket = fcntl_dupfd_cloexec(stdin(), 3).map_err(io::Error::from)?;
     let () = null().and_then(dup2_stdin).map_err(io::Error::from)?;
+    arrive_on(socket, build_id, limit).map(Some)
+}
+
+/// The part of [`arrive`] that needs no process: hears the hello on `socket`. For tests whose workers
+/// are threads; their [`Reply::ready`] must have nothing handed over, or the process prints elsewhere.
+///
+/// # Errors
+///
+/// As for [`arrive`].
+pub fn arrive_on(socket: OwnedFd, build_id: u64, limit: Duration) -> Result<Arrival, ArrivalError> {
     let (hello, fds) = hear(&socket, limit)?;
     let (opening, hello) = understand(hello)?;
     let sent = usize::from(opening.stdout) + usize::from(opening.stderr) + opening.link as usize;
@@ -111,11 +121,14 @@ pub fn arrive(build_id: u64, limit: Duration) -> Result<Option<Arrival>, Arrival
         stderr: opening.stderr.then(|| fds.next()).flatten(),
     };
     let reply = Reply { socket, handover };
+    if opening.protocol != PROTOCOL {
+        return Err(ArrivalError::Protocol(opening.protocol));
+    }
     if hello.build_id != build_id {
         reply.refuse(&ArrivalError::Build.to_string())?;
         return Err(ArrivalError::Build);
     }
-    Ok(Some(Arrival { hello, fds: fds.collect(), reply }))
+    Ok(Arrival { hello, fds: fds.collect(), reply })
 }
 
 impl Reply {
