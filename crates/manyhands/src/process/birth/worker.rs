@@ -78,8 +78,8 @@ pub fn is_worker() -> bool {
 
 /// In a process that was started as a worker: learns who it is to be. `None` in any other process.
 ///
-/// To be called first of all, for a process is a worker by its standard input, which is taken away
-/// here: nothing empty stays in its place. From here on the process dies with its parent.
+/// To be called first of all: a worker is known by its standard input, in whose place `/dev/null` is put
+/// here. From here on, and as long as the calling thread lives, the process dies with its parent.
 ///
 /// # Errors
 ///
