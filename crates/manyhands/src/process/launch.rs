@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,8 +17,6 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, ioctl_fionbio};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::birth::{Handover, MARK, Mark};
 use super::child::{Child, ChildProcess};
@@ -84,9 +83,8 @@ pub struct ProcessLauncher {
 
 impl Launcher for ProcessLauncher {
     fn launch(&mut self, _seat: u32) -> io::Result<Newborn> {
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        let (stderr, stderr_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (ours, theirs) = UnixStream::pair()?;
+        let (stderr, stderr_end) = io::pipe()?;
         // The pipe's ends have flags of their own: the worker's blocks.
         ioctl_fionbio(&stderr, true)?;
         let mark = Mark::of(theirs.as_fd())?;
@@ -94,7 +92,11 @@ impl Launcher for ProcessLauncher {
         let mut handover =
             Handover { stdout: None, stderr: Some(self.stderr.open(rustix::stdio::stderr())?) };
         let mut command = self.command();
-        command.env(MARK, mark.to_string()).stdin(theirs).stderr(stderr_end).process_group(0);
+        command
+            .env(MARK, mark.to_string())
+            .stdin(OwnedFd::from(theirs))
+            .stderr(stderr_end)
+            .process_group(0);
         if self.quiet_birth {
             command.stdout(Stdio::null());
             handover.stdout = Some(stdout);
@@ -102,7 +104,12 @@ impl Launcher for ProcessLauncher {
             command.stdout(stdout);
         }
         let child = ChildProcess::new(command.spawn()?)?;
-        Ok(Newborn { child: Box::new(child), socket: ours, stderr: Some(stderr), handover })
+        Ok(Newborn {
+            child: Box::new(child),
+            socket: ours.into(),
+            stderr: Some(stderr.into()),
+            handover,
+        })
     }
 }
 

@@ -37,6 +37,9 @@
 //! | what a newborn prints while it is being born | [`last_lines`] |
 //! | what the manager sleeps on | [`watch`] |
 //! | the worker's loop | `worker.rs` |
+//!
+//! Linux's own are the pidfd (`child.rs`), the link to the running file (`launch.rs`), dying with the
+//! parent (`birth/worker.rs`), and some flags of `send` and `recvmsg`; the rest is what Unix has.
 
 pub mod birth;
 mod buffer;

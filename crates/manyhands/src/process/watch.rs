@@ -40,6 +40,24 @@ pub struct Watched<'fd> {
 }
 
 /// Looks and sleeps. It keeps its lists from call to call.
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::fd::AsFd;
+///
+/// use manyhands::process::watch::{Seen, Watch, Watched};
+/// use rustix::event::PollFlags;
+///
+/// let (doorbell, mut ringer) = std::io::pipe()?;
+/// ringer.write_all(b"!")?;
+///
+/// let doorbell =
+///     Watched { seen: Seen::Doorbell, fd: doorbell.as_fd(), flags: PollFlags::IN };
+/// let mut seen = Vec::new();
+/// Watch::new().look([doorbell], None, &mut seen)?;
+/// assert_eq!(seen, [Seen::Doorbell]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default)]
 pub struct Watch {
     fds: Vec<PollFd<'static>>,

@@ -2,9 +2,10 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use manyhands::Exit;
-use manyhands::process::birth::{Birth, BirthError, Handover, Progress};
+use manyhands::process::birth::{ArrivalError, Birth, BirthError, Handover, Progress, arrive_on};
 use manyhands::process::launch::{Launcher, ProcessLauncher};
 use manyhands::process::link::Link;
 use manyhands::process::link::frames::{Kind, frame, header};
@@ -23,6 +24,7 @@ tests![
     what_is_no_worker_is_an_error,
     nonsense_is_an_error_of_that_worker,
     a_large_hello_comes_with_its_descriptors,
+    a_parent_that_talks_nonsense_is_an_error,
     a_program_that_is_not_there_is_an_error,
 ];
 
@@ -144,6 +146,35 @@ fn a_large_hello_comes_with_its_descriptors() {
         assert_eq!(read_now(pipe), format!("{number}: {} bytes", large.len()));
     }
     assert_eq!(worker.link().in_flight(), 0);
+}
+
+fn a_parent_that_talks_nonsense_is_an_error() {
+    let cases = [
+        frame(Kind::Request, &[]),
+        frame(Kind::Hello, &[]),
+        frame(Kind::Hello, &[&[255; 20]]),
+        // All right, but for a descriptor that did not come along.
+        frame(Kind::Hello, &[&[1, 7, 0, 0, 0, 1, 0]]),
+        vec![0; 64],
+    ];
+    let hear = |bytes: &[u8]| {
+        let (mut parent, ours) = UnixStream::pair().unwrap();
+        parent.write_all(bytes).unwrap();
+        drop(parent);
+        arrive_on(ours.into(), 7, Duration::from_secs(50))
+    };
+    for bytes in cases {
+        let error = hear(&bytes).unwrap_err();
+        assert!(matches!(error, ArrivalError::Nonsense(_)), "{bytes:?}: {error}");
+    }
+    let hello = frame(Kind::Hello, &[&[1, 7, 0, 0, 0, 0, 0], b"go"]);
+    assert_eq!(hear(&hello).unwrap().hello.initializer, b"go");
+    for cut in 0..hello.len() {
+        let error = hear(&hello[..cut]).unwrap_err();
+        assert!(matches!(error, ArrivalError::Orphan), "{cut}: {error}");
+    }
+    let newer = frame(Kind::Hello, &[&[2, 7, 0, 0, 0, 0, 0]]);
+    assert!(matches!(hear(&newer), Err(ArrivalError::Protocol(2))));
 }
 
 fn a_program_that_is_not_there_is_an_error() {

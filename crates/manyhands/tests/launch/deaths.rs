@@ -68,8 +68,8 @@ fn a_worker_that_others_have_reaped_ended_somehow() {
 
 /// The program whose workers must not outlive it: names them, and waits for its end.
 pub(crate) fn program() -> ExitCode {
-    let mut workers: Vec<_> = (0..3).map(|_| bear("serve", b"").unwrap()).collect();
-    // One at rest, one at work, one at work that will not hear of a closed link.
+    let mut workers = ["serve", "serve", "serve-in-a-thread"].map(|how| bear(how, b"").unwrap());
+    // One at rest, two at work, which will not hear of a closed link.
     workers[1].link().offer(&[b"sleep"]).unwrap();
     workers[2].link().offer(&[b"sleep"]).unwrap();
     let mut late = ProcessLauncher { quiet_birth: false, ..launcher("late") };

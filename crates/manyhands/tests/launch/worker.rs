@@ -19,6 +19,10 @@ const LIMIT: Duration = Duration::from_secs(50);
 pub(crate) fn run() -> ! {
     match std::env::args().nth(1).as_deref() {
         Some("serve") => be_born(BUILD, LIMIT),
+        Some("serve-in-a-thread") => {
+            let served = thread::spawn(|| be_born(BUILD, LIMIT)).join();
+            unreachable!("{served:?}")
+        }
         Some("another-build") => be_born(BUILD + 1, LIMIT),
         Some("impatient") => be_born(BUILD, Duration::from_millis(20)),
         Some("dies-early") => {

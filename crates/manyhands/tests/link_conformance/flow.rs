@@ -1,5 +1,6 @@
 //! Frames go there, answers come back: order, lengths, fullness, taking back, stopping, sleeping.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -283,6 +284,31 @@ pub(crate) fn many_threads_can_look_at_a_token(make: fn() -> Pair) {
             looker.join().unwrap();
         }
     }
+}
+
+pub(crate) fn a_token_that_outlives_its_frame_does_no_harm(make: fn() -> Pair) {
+    let mut pair = make();
+    pair.offer(b"first");
+    pair.claim();
+    let token = pair.worker.stop_token();
+    pair.worker.answer(&[]).unwrap();
+    pair.wait_for_answer().unwrap();
+    pair.link.release(1);
+    let (mut link, doorbell, _echo) = pair.echo();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let _ = token.is_set();
+                }
+            });
+        }
+        // What the lookers took from the link, the worker would wait for.
+        let frames: Vec<_> = (0..3_000_u32).map(|number| number.to_le_bytes().to_vec()).collect();
+        assert_eq!(send_all(&mut *link, doorbell.as_ref(), &frames, |_| ()), frames);
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 pub(crate) fn nobody_oversleeps(make: fn() -> Pair) {

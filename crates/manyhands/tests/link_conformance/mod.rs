@@ -42,6 +42,7 @@ macro_rules! link_conformance {
             a_stop_that_is_late_reaches_nobody,
             a_stop_for_what_is_taken_back_reaches_nobody,
             many_threads_can_look_at_a_token,
+            a_token_that_outlives_its_frame_does_no_harm,
             nobody_oversleeps,
             a_claim_can_be_given_up,
             what_was_answered_before_death_is_received,

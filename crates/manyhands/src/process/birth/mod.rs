@@ -10,6 +10,31 @@
 //! ```
 //!
 //! The socket is the worker's lifeline from then on, and the link if there is no other.
+//!
+//! What a worker's `main` begins with:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use manyhands::process::birth::arrive;
+//! use manyhands::process::link::WorkerLink;
+//! use manyhands::process::link::socket::SocketWorkerLink;
+//!
+//! # let build_id = 1;
+//! if let Some(arrival) = arrive(build_id, Duration::from_secs(30))? {
+//!     let mut link = match std::str::from_utf8(&arrival.hello.initializer) {
+//!         Ok(_) => SocketWorkerLink::new(arrival.reply.ready()?),
+//!         Err(error) => return Ok(arrival.reply.refuse(&error.to_string())?),
+//!     };
+//!     while let Ok(Some(request)) = link.claim(None) {
+//!         let answer = request.to_ascii_uppercase();
+//!         link.answer(&[&answer])?;
+//!     }
+//!     return Ok(());
+//! }
+//! // Any other process is the program.
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::io;
@@ -23,7 +48,7 @@ mod parent;
 mod worker;
 
 pub use parent::{Birth, BirthError, Progress};
-pub use worker::{Arrival, ArrivalError, Reply, arrive, is_worker};
+pub use worker::{Arrival, ArrivalError, Reply, arrive, arrive_on, is_worker};
 
 /// Both sides must speak the same one. It counts up with every change of what is said here and on
 /// the links.

@@ -17,6 +17,34 @@ use crate::process::stream::{Filled, Inbox, retry, send_now};
 const REPLY_LIMIT: usize = 64 << 10;
 
 /// A birth under way.
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use std::thread;
+/// use std::time::Duration;
+///
+/// use manyhands::process::birth::{Birth, Handover, Hello, Progress, Transport, arrive_on};
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// let worker = thread::spawn(move || {
+///     let arrival = arrive_on(theirs.into(), 7, Duration::from_secs(30)).unwrap();
+///     assert_eq!(arrival.hello.initializer, b"load the model");
+///     arrival.reply.ready().unwrap()
+/// });
+///
+/// let hello = Hello {
+///     build_id: 7,
+///     seat: 0,
+///     transport: Transport::Socket,
+///     initializer: b"load the model".to_vec(),
+/// };
+/// let mut birth = Birth::new(ours.into(), &hello, Handover::default(), Vec::new());
+/// // A manager sleeps until `birth.interest()` is ready, or the worker is dead.
+/// while birth.advance()? == Progress::Waiting {}
+/// let link = birth.into_socket()?;
+/// # let _ = (link, worker.join());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Birth {
     socket: OwnedFd,

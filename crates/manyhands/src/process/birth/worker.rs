@@ -70,15 +70,16 @@ pub enum ArrivalError {
     Io(#[from] io::Error),
 }
 
-/// Whether this process was started as a worker and has not [arrived](arrive) yet.
+/// Whether this process was started as a worker and has not [arrived](arrive) yet. A pool must not be
+/// made in one that has not: its workers would make pools too, and theirs again.
 pub fn is_worker() -> bool {
     mark().is_some()
 }
 
 /// In a process that was started as a worker: learns who it is to be. `None` in any other process.
 ///
-/// To be called first of all, for a process is a worker by its standard input, which is taken away
-/// here: nothing empty stays in its place. From here on the process dies with its parent.
+/// To be called first of all: a worker is known by its standard input, in whose place `/dev/null` is put
+/// here. From here on, and as long as the calling thread lives, the process dies with its parent.
 ///
 /// # Errors
 ///
@@ -97,6 +98,16 @@ pub fn arrive(build_id: u64, limit: Duration) -> Result<Option<Arrival>, Arrival
     // Before anything is started that could inherit it.
     let socket = fcntl_dupfd_cloexec(stdin(), 3).map_err(io::Error::from)?;
     let () = null().and_then(dup2_stdin).map_err(io::Error::from)?;
+    arrive_on(socket, build_id, limit).map(Some)
+}
+
+/// The part of [`arrive`] that needs no process: hears the hello on `socket`. For tests whose workers
+/// are threads; their [`Reply::ready`] must have nothing handed over, or the process prints elsewhere.
+///
+/// # Errors
+///
+/// As for [`arrive`].
+pub fn arrive_on(socket: OwnedFd, build_id: u64, limit: Duration) -> Result<Arrival, ArrivalError> {
     let (hello, fds) = hear(&socket, limit)?;
     let (opening, hello) = understand(hello)?;
     let sent = usize::from(opening.stdout) + usize::from(opening.stderr) + opening.link as usize;
@@ -110,11 +121,14 @@ pub fn arrive(build_id: u64, limit: Duration) -> Result<Option<Arrival>, Arrival
         stderr: opening.stderr.then(|| fds.next()).flatten(),
     };
     let reply = Reply { socket, handover };
+    if opening.protocol != PROTOCOL {
+        return Err(ArrivalError::Protocol(opening.protocol));
+    }
     if hello.build_id != build_id {
         reply.refuse(&ArrivalError::Build.to_string())?;
         return Err(ArrivalError::Build);
     }
-    Ok(Some(Arrival { hello, fds: fds.collect(), reply }))
+    Ok(Arrival { hello, fds: fds.collect(), reply })
 }
 
 impl Reply {

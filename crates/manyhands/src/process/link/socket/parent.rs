@@ -14,7 +14,7 @@ use crate::process::stream::{Filled, Inbox, send_now, wait_for};
 
 /// How much one call of `receive` takes in, so that an endless answer does not keep the manager from
 /// the other workers.
-const PIECES_AT_ONCE: usize = 16;
+const PIECES_AT_ONCE: usize = 2;
 
 /// The same for a worker that is dead, of which all comes that the system still holds. Only a child
 /// that it has left behind could send more.
