@@ -4,6 +4,7 @@
 use std::io;
 use std::ops::{Deref, DerefMut, Range};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::blocks::{Blocks, Found, PAGE};
@@ -46,6 +47,9 @@ struct Inner {
     map: Map,
     file: Memfd,
     blocks: Mutex<Blocks>,
+    /// The process in which the list of blocks is true. Its forks have a copy of the list but the
+    /// same memory.
+    creator: u32,
 }
 
 impl Arena {
@@ -77,7 +81,8 @@ impl Arena {
         let file =
             Memfd::create("manyhands-arena", usize::try_from(len).map_err(io::Error::other)?)?;
         let map = Map::new(&file, true)?;
-        Ok(Self(Arc::new(Inner { map, file, blocks: Mutex::new(Blocks::new(len, KEEP)) })))
+        let blocks = Mutex::new(Blocks::new(len, KEEP));
+        Ok(Self(Arc::new(Inner { map, file, blocks, creator: process::id() })))
     }
 
     /// What other processes are to open.
@@ -88,7 +93,8 @@ impl Arena {
     /// A block of `len` bytes. They are whatever was there before.
     ///
     /// # Errors
-    /// If no free stretch is so long, or the system has no memory left.
+    /// If no free stretch is so long, or the system has no memory left; in a fork of the process that
+    /// created the arena.
     pub fn allocate(&self, len: usize) -> Result<Block, NoSpace> {
         let range = self.0.allocate(len as u64, len)?;
         Ok(Block { arena: Arc::clone(&self.0), range, len })
@@ -97,6 +103,9 @@ impl Arena {
 
 impl Inner {
     fn allocate(&self, wanted: u64, len: usize) -> Result<Range<u64>, NoSpace> {
+        if self.is_a_forks() {
+            return Err(NoSpace::Forked);
+        }
         let size = Blocks::size(wanted).ok_or(NoSpace::Full { len })?;
         let mut found = self.blocks().allocate(size);
         if found.is_none() {
@@ -119,6 +128,10 @@ impl Inner {
     }
 
     fn free(&self, range: Range<u64>) {
+        // It is the creator's block too, who may use it still.
+        if self.is_a_forks() {
+            return;
+        }
         let cooling = self.blocks().free(range);
         self.cool(cooling);
     }
@@ -130,6 +143,10 @@ impl Inner {
             let _ = self.file.give_back(stretch.start, stretch.end - stretch.start);
             self.blocks().cooled(stretch);
         }
+    }
+
+    fn is_a_forks(&self) -> bool {
+        process::id() != self.creator
     }
 
     fn blocks(&self) -> MutexGuard<'_, Blocks> {
@@ -182,5 +199,24 @@ impl DerefMut for Block {
 impl Drop for Block {
     fn drop(&mut self) {
         self.arena.free(self.range.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Arena, Block, PAGE};
+    use crate::blocks::Found;
+    use crate::errors::NoSpace;
+
+    #[test]
+    fn a_fork_allocates_and_frees_nothing() {
+        let mut arena = Arena::with_limit(PAGE).unwrap();
+        Arc::get_mut(&mut arena.0).unwrap().creator ^= 1;
+        assert!(matches!(arena.allocate(1), Err(NoSpace::Forked)));
+        drop(Block { arena: Arc::clone(&arena.0), range: 0..PAGE, len: 1 });
+        // Had it been freed, it would be warm.
+        assert_eq!(arena.0.blocks().allocate(PAGE), Some(Found::Cold(0..PAGE)));
     }
 }
