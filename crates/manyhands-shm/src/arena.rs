@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::blocks::{Blocks, Found, PAGE};
 use crate::errors::NoSpace;
+use crate::fork::ForkMark;
 use crate::map::Map;
 use crate::memfd::Memfd;
 use crate::view::Place;
@@ -46,6 +47,9 @@ struct Inner {
     map: Map,
     file: Memfd,
     blocks: Mutex<Blocks>,
+    /// Of the process in which the list of blocks is true. Its forks have a copy of the list but the
+    /// same memory.
+    mark: ForkMark,
 }
 
 impl Arena {
@@ -77,7 +81,7 @@ impl Arena {
         let file =
             Memfd::create("manyhands-arena", usize::try_from(len).map_err(io::Error::other)?)?;
         let map = Map::new(&file, true)?;
-        Ok(Self(Arc::new(Inner { map, file, blocks: Mutex::new(Blocks::new(len, KEEP)) })))
+        Ok(Self::over(map, file))
     }
 
     /// An arena in memory that another process has made for this one: its [`memory`](Self::memory), in
@@ -100,9 +104,13 @@ impl Arena {
     /// ```
     pub fn adopt(memory: OwnedFd) -> io::Result<Self> {
         let file = Memfd::open(memory)?;
-        let len = file.len() as u64;
         let map = Map::new(&file, true)?;
-        Ok(Self(Arc::new(Inner { map, file, blocks: Mutex::new(Blocks::new(len, KEEP)) })))
+        Ok(Self::over(map, file))
+    }
+
+    fn over(map: Map, file: Memfd) -> Self {
+        let blocks = Mutex::new(Blocks::new(file.len() as u64, KEEP));
+        Self(Arc::new(Inner { map, file, blocks, mark: ForkMark::of_this_process() }))
     }
 
     /// Whether a block is one of this arena's.
@@ -118,7 +126,8 @@ impl Arena {
     /// A block of `len` bytes. They are whatever was there before.
     ///
     /// # Errors
-    /// If no free stretch is so long, or the system has no memory left.
+    /// If no free stretch is so long, or the system has no memory left; in a fork of the process that
+    /// created the arena.
     pub fn allocate(&self, len: usize) -> Result<Block, NoSpace> {
         let range = self.0.allocate(len as u64, len)?;
         Ok(Block { arena: Arc::clone(&self.0), range, len })
@@ -127,6 +136,9 @@ impl Arena {
 
 impl Inner {
     fn allocate(&self, wanted: u64, len: usize) -> Result<Range<u64>, NoSpace> {
+        if self.mark.is_in_a_fork() {
+            return Err(NoSpace::Forked);
+        }
         let size = Blocks::size(wanted).ok_or(NoSpace::Full { len })?;
         let mut found = self.blocks().allocate(size);
         if found.is_none() {
@@ -149,6 +161,10 @@ impl Inner {
     }
 
     fn free(&self, range: Range<u64>) {
+        // It is the creator's block too, who may use it still.
+        if self.mark.is_in_a_fork() {
+            return;
+        }
         let cooling = self.blocks().free(range);
         self.cool(cooling);
     }

@@ -51,6 +51,9 @@ pub enum NoSpace {
         /// How long the block was to be.
         len: usize,
     },
+    /// The arena is its creator's, and this process is a fork of that one.
+    #[error("the arena belongs to the process that this one was forked from: create another")]
+    Forked,
     /// The system has no memory for it.
     #[error("the system gave no memory for a block of {len} bytes: {source}")]
     Memory {

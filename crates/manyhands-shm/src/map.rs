@@ -105,7 +105,7 @@ impl Map {
 impl Drop for Map {
     fn drop(&mut self) {
         // SAFETY: mapped by `new` with this length, unmapped nowhere else, and all that was lent out
-        // of it borrows `self`. Covered by `tests/arena.rs`, which counts mappings.
+        // of it borrows `self`. Covered by `tests/leaks.rs`, which counts mappings.
         // It cannot fail for a whole mapping.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
     }

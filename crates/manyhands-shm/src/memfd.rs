@@ -8,6 +8,7 @@ use rustix::fs::{
     ftruncate, memfd_create,
 };
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 /// A memfd sealed against shrinking: what is mapped of it stays there, or a look at it would end the
 /// process (SIGBUS).
@@ -20,6 +21,10 @@ pub(crate) struct Memfd {
 impl Memfd {
     /// `len` bytes, all zero; none of them takes memory yet.
     pub(crate) fn create(name: &str, len: usize) -> io::Result<Self> {
+        // To try would be answered with a signal, which ends the process.
+        if getrlimit(Resource::Fsize).current.is_some_and(|most| len as u64 > most) {
+            return Err(Errno::FBIG.into());
+        }
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let fd = match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
             // Unknown before Linux 6.3.

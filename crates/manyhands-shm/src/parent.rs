@@ -25,7 +25,8 @@ use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 /// A frame in flight is *offered* first, then *claimed* by the worker, and stays where it is until
 /// the parent [`release`](Self::release)s it. The worker claims one at a time, in the order in which
 /// they were offered. So when a worker has died, of the frames that it has not answered, the oldest
-/// one may have been begun, if it is claimed; no other.
+/// one may have been begun, if it is claimed; no other. It may have left answers without ringing the
+/// doorbell: they are to be received first.
 #[derive(Debug)]
 pub struct ParentEnd {
     memory: Arc<Memory>,

@@ -1,4 +1,5 @@
 //! Arenas: blocks, and views of them.
+#![cfg(target_os = "linux")]
 
 use std::ops::Range;
 use std::os::fd::AsFd;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use manyhands::{Executor, ProcessPoolExecutor, Reason, ThreadPoolExecutor};
-use manyhands_shm::ForkMark;
+use manyhands_shm::{Arena, ForkMark};
 
 fn add(a: u64, b: u64) -> u64 {
     a + b
@@ -48,6 +48,44 @@ fn a_fork_is_seen() {
     assert!(!mark.is_in_a_fork());
     assert!(in_a_fork(|| mark.is_in_a_fork()));
     assert!(!mark.is_in_a_fork());
+}
+
+#[test]
+fn a_fork_has_a_mark_of_its_own() {
+    let parents = ForkMark::of_this_process();
+    assert!(in_a_fork(|| {
+        let own = ForkMark::of_this_process();
+        parents.is_in_a_fork() && !own.is_in_a_fork() && in_a_fork(|| own.is_in_a_fork())
+    }));
+    assert!(!ForkMark::of_this_process().is_in_a_fork());
+}
+
+#[test]
+fn a_fork_neither_allocates_in_an_arena_nor_frees_its_blocks() {
+    let arena = Arena::create().unwrap();
+    let mut block = arena.allocate(10_000).unwrap();
+    block.fill(7);
+    let place = block.place();
+    let mut carried = Some(block);
+    assert!(in_a_fork(|| {
+        drop(carried.take());
+        arena.allocate(10).is_err()
+    }));
+    let again = arena.allocate(10_000).unwrap();
+    assert_ne!(again.place(), place, "it is still in use");
+    assert!(carried.is_some_and(|block| block.iter().all(|byte| *byte == 7)));
+}
+
+#[test]
+fn a_pool_can_be_made_in_a_fork() {
+    init_worker();
+    let carried = ProcessPoolExecutor::new(1).unwrap();
+    assert!(in_a_fork(|| {
+        let pool = ProcessPoolExecutor::new(1).unwrap();
+        let sum = pool.submit(add, (1, 2)).unwrap().result(Duration::from_secs(20));
+        sum.is_ok_and(|sum| sum == 3)
+    }));
+    drop(carried);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Nothing is left of what was dropped: alone in its process, for it counts what the process has.
+#![cfg(target_os = "linux")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Both ends step by step beside a model that is two queues.
+#![cfg(target_os = "linux")]
 
 mod common;
 
@@ -38,7 +39,7 @@ fn taken(len: usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn both_ends_agree_with_two_queues(steps in vec(step(), 1..200)) {

@@ -1,4 +1,5 @@
 //! What a worker opens: only the memory that a parent of its version made for it.
+#![cfg(target_os = "linux")]
 
 mod common;
 
@@ -7,7 +8,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use common::page;
-use manyhands_shm::{Access, ArenaView, Doorbell, ParentEnd, Shape, WorkerEnd};
+use manyhands_shm::{
+    Access, Arena, ArenaView, Block, Doorbell, ParentEnd, Shape, StopToken, View, WorkerEnd,
+};
 use rustix::fs::{
     MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create,
 };
@@ -87,4 +90,18 @@ fn memory_is_opened_by_one_worker() {
     assert!(open(memory_of(&parent)).is_err());
     drop(worker);
     assert!(open(memory_of(&parent)).is_err());
+}
+
+/// It compiles, and that is the test.
+#[test]
+fn ends_move_between_threads() {
+    fn is_send<T: Send>() {}
+    fn is_shared<T: Send + Sync + Clone>() {}
+    is_send::<ParentEnd>();
+    is_send::<WorkerEnd>();
+    is_send::<Block>();
+    is_send::<View>();
+    is_shared::<StopToken>();
+    is_shared::<Arena>();
+    is_shared::<ArenaView>();
 }

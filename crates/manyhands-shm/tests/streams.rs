@@ -1,4 +1,5 @@
 //! Both ends in one process, a thread each: what is offered, claimed, answered and taken back.
+#![cfg(target_os = "linux")]
 
 mod common;
 
