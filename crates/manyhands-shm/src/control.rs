@@ -5,7 +5,7 @@
 //! | `offers` | offers, takes back | claims, says that it sleeps |
 //! | `bell` | rings it for a worker that sleeps | sleeps on it |
 //! | `stop` | the count of the request that is to stop | reads |
-//! | `tail` | says that it sleeps (bit 0) | publishes an answer, takes the bit off |
+//! | `tail` | says which of its threads sleeps (bits 0 and 1) | publishes an answer, takes the bits off |
 //! | `head` | frees room, takes the bit off | says that it waits for room (bit 0) |
 //! | `room` | rings it for a worker that waits for room | sleeps on it |
 //!
@@ -18,7 +18,18 @@ use crate::bell::Bell;
 use crate::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Positions in the answers ring are multiples of eight, so `tail` and `head` have bits to spare.
+const BITS: u64 = 0b111;
+
+/// In `head`: the worker waits for room.
 pub(crate) const WAITING: u64 = 1;
+
+/// In `tail`: the thread of the parent that listens to this doorbell waits for an answer.
+pub(crate) fn waiting_at(doorbell: usize) -> u64 {
+    1 << doorbell
+}
+
+/// In `tail`: any thread of the parent.
+pub(crate) const ANYBODY: u64 = 0b11;
 
 /// What is in `stop` when nothing is to stop: no count is so large.
 pub(crate) const NO_STOP: u32 = u32::MAX;
@@ -61,7 +72,7 @@ impl<T> Deref for Apart<T> {
     }
 }
 
-/// The position in a `tail` or a `head`, without its bit.
+/// The position in a `tail` or a `head`, without its bits.
 pub(crate) fn position(word: u64) -> u64 {
-    word & !WAITING
+    word & !BITS
 }

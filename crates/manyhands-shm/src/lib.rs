@@ -16,7 +16,7 @@
 //! let mut parent = ParentEnd::create(Shape::default())?;
 //! // Elsewhere these two arrive in another process.
 //! let memory = parent.memory().try_clone_to_owned()?;
-//! let mut worker = WorkerEnd::open(memory, doorbell.fd().try_clone_to_owned()?)?;
+//! let mut worker = WorkerEnd::open(memory, [(); 2].map(|()| doorbell.fd().try_clone_to_owned().unwrap()))?;
 //!
 //! parent.offer(&[b"6 ", b"* 7"])?;
 //! assert_eq!(worker.claim()?, Some(b"6 * 7".as_slice()));

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use crate::control::{NO_STOP, WAITING, position};
+use crate::control::{ANYBODY, NO_STOP, WAITING, position, waiting_at};
 use crate::errors::{Full, Torn};
 use crate::memory::Memory;
 #[cfg(not(loom))]
@@ -317,21 +317,23 @@ impl ParentEnd {
         Lookout(Arc::clone(&self.memory))
     }
 
-    /// Says that the parent is about to sleep until the doorbell rings, unless there is an answer
-    /// after all: then it says nothing and returns `true`.
-    pub fn set_asleep(&self) -> bool {
+    /// Says that a thread of the parent is about to sleep until this doorbell rings (the first or the
+    /// second of the two that the worker was given), unless there is an answer after all: then it says
+    /// nothing and returns `true`.
+    pub fn set_asleep(&self, doorbell: usize) -> bool {
         if self.read != self.published {
             return true;
         }
         let tail = &self.memory.control().tail;
+        let bit = waiting_at(doorbell);
         #[cfg(sabotage = "answers_parent_looks_before_it_sleeps")]
         let word = {
             let word = tail.load(Acquire);
-            tail.fetch_or(WAITING, AcqRel);
+            tail.fetch_or(bit, AcqRel);
             word
         };
         #[cfg(not(sabotage = "answers_parent_looks_before_it_sleeps"))]
-        let word = tail.fetch_or(WAITING, AcqRel);
+        let word = tail.fetch_or(bit, AcqRel);
         let arrived = position(word) != self.read;
         if arrived {
             self.set_awake();
@@ -341,7 +343,7 @@ impl ParentEnd {
 
     /// Says that the parent looks for answers by itself again.
     pub fn set_awake(&self) {
-        self.memory.control().tail.fetch_and(!WAITING, Relaxed);
+        self.memory.control().tail.fetch_and(!ANYBODY, Relaxed);
     }
 
     fn lane(&self) -> usize {

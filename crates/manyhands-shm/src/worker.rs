@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::{WAITING, position};
+use crate::control::{WAITING, position, waiting_at};
 use crate::doorbell::Doorbell;
 use crate::errors::{SendError, Torn};
 use crate::memory::Memory;
@@ -20,7 +20,7 @@ use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 #[derive(Debug)]
 pub struct WorkerEnd {
     memory: Arc<Memory>,
-    doorbell: Doorbell,
+    doorbells: [Doorbell; 2],
     /// Where the next frame to be claimed begins.
     read: u64,
     claimed: u32,
@@ -46,20 +46,21 @@ impl StopToken {
 
 #[cfg(not(loom))]
 impl WorkerEnd {
-    /// Opens the memory that a parent made for this worker, and the doorbell of the parent's pool.
+    /// Opens the memory that a parent made for this worker, and the doorbells of the parent's pool: two of
+    /// its threads can sleep, each on its own.
     ///
     /// # Errors
     /// If the memory is not what a parent of this version makes, or was opened before.
-    pub fn open(memory: OwnedFd, doorbell: OwnedFd) -> io::Result<Self> {
-        Ok(Self::new(Arc::new(Memory::open(memory)?), Doorbell::from(doorbell)))
+    pub fn open(memory: OwnedFd, doorbells: [OwnedFd; 2]) -> io::Result<Self> {
+        Ok(Self::new(Arc::new(Memory::open(memory)?), doorbells.map(Doorbell::from)))
     }
 }
 
 impl WorkerEnd {
-    pub(crate) fn new(memory: Arc<Memory>, doorbell: Doorbell) -> Self {
+    pub(crate) fn new(memory: Arc<Memory>, doorbells: [Doorbell; 2]) -> Self {
         Self {
             memory,
-            doorbell,
+            doorbells,
             read: 0,
             claimed: Offers::NONE.claimed,
             write: 0,
@@ -228,8 +229,10 @@ impl WorkerEnd {
             tail.swap(self.write, order)
         };
         step();
-        if word & WAITING != 0 && cfg!(not(sabotage = "answers_send_wakes_nobody")) {
-            self.doorbell.ring();
+        for (at, doorbell) in self.doorbells.iter().enumerate() {
+            if word & waiting_at(at) != 0 && cfg!(not(sabotage = "answers_send_wakes_nobody")) {
+                doorbell.ring();
+            }
         }
     }
 

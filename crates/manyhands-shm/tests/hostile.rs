@@ -101,7 +101,7 @@ proptest! {
                     Err(_) => prop_assert!(scribbled, "torn by a worker that is sound"),
                 },
                 Step::Sleep => {
-                    parent.set_asleep();
+                    parent.set_asleep(0);
                     prop_assert!(scribbled || parent.has_answer() == (answers > 0));
                 }
                 // It would wait for room that nobody makes.
@@ -153,7 +153,7 @@ fn a_parent_survives_a_worker_that_writes_while_it_reads() {
         assert!(answer.len() <= parent.max_answer());
         let _ = parent.release(round % 3);
         parent.take_back(round % 2);
-        parent.set_asleep();
+        parent.set_asleep(0);
         assert!(parent.claimed() <= parent.in_flight());
     }
     enough.store(true, Ordering::Relaxed);

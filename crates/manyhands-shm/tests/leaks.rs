@@ -31,7 +31,7 @@ fn what_is_dropped_is_gone() {
     assert!(
         WorkerEnd::open(
             parent.memory().try_clone_to_owned().unwrap(),
-            doorbell.fd().try_clone_to_owned().unwrap()
+            [(); 2].map(|()| doorbell.fd().try_clone_to_owned().unwrap())
         )
         .is_err()
     );

@@ -17,7 +17,9 @@ use rustix::fs::{
 use rustix::io::pwrite;
 
 fn open(memory: OwnedFd) -> io::Result<WorkerEnd> {
-    WorkerEnd::open(memory, Doorbell::create()?.fd().try_clone_to_owned()?)
+    let doorbell = Doorbell::create()?;
+    let fd = || doorbell.fd().try_clone_to_owned();
+    WorkerEnd::open(memory, [fd()?, fd()?])
 }
 
 fn memory_of(parent: &ParentEnd) -> OwnedFd {

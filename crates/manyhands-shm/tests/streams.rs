@@ -8,8 +8,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use common::{claim_or_sleep, ends, page, receive_or_sleep};
-use manyhands_shm::{Full, SendError, Shape};
+use common::{claim_or_sleep, ends, fd, page, receive_or_sleep};
+use manyhands_shm::{Doorbell, Full, ParentEnd, SendError, Shape, WorkerEnd};
 
 /// A frame of its own for each number: its length and its bytes tell which.
 fn frame(number: u64) -> Vec<u8> {
@@ -234,13 +234,13 @@ fn a_doorbell_is_rung_for_a_sleeper_alone() {
     let (mut parent, mut worker, doorbell) = ends(Shape::default());
     worker.send(&[b"1"]).unwrap();
     assert!(!doorbell.clear());
-    assert!(parent.set_asleep(), "there is an answer");
+    assert!(parent.set_asleep(0), "there is an answer");
     worker.send(&[b"2"]).unwrap();
     assert!(!doorbell.clear());
     for _ in 0..2 {
         assert!(parent.receive(&mut Vec::new()).unwrap());
     }
-    assert!(!parent.set_asleep());
+    assert!(!parent.set_asleep(0));
     worker.send(&[b"3"]).unwrap();
     assert!(doorbell.clear());
     worker.send(&[b"4"]).unwrap();
@@ -248,10 +248,28 @@ fn a_doorbell_is_rung_for_a_sleeper_alone() {
     for _ in 0..2 {
         assert!(parent.receive(&mut Vec::new()).unwrap());
     }
-    assert!(!parent.set_asleep());
+    assert!(!parent.set_asleep(0));
     parent.set_awake();
     worker.send(&[b"5"]).unwrap();
     assert!(!doorbell.clear());
     doorbell.ring();
     assert!(doorbell.clear() && !doorbell.clear());
+}
+
+#[test]
+fn each_sleeper_has_a_doorbell_of_its_own() {
+    let bells = [(); 2].map(|()| Doorbell::create().unwrap());
+    let mut parent = ParentEnd::create(Shape::default()).unwrap();
+    let memory = parent.memory().try_clone_to_owned().unwrap();
+    let mut worker = WorkerEnd::open(memory, bells.each_ref().map(fd)).unwrap();
+    for who in [0, 1, 1, 0] {
+        assert!(!parent.set_asleep(who));
+        worker.send(&[b"1"]).unwrap();
+        assert!(bells[who].clear() && !bells[1 - who].clear());
+        assert!(parent.receive(&mut Vec::new()).unwrap());
+    }
+    assert!(!parent.set_asleep(0) && !parent.set_asleep(1));
+    parent.set_awake();
+    worker.send(&[b"2"]).unwrap();
+    assert!(!bells[0].clear() && !bells[1].clear());
 }

@@ -255,8 +255,8 @@ struct Body<J, T, E, W> {
 enum Slot<J, T, E> {
     Bare,
     Pending(J),
-    /// Pending, and its job is on its way to another process.
-    Away,
+    /// Pending, and its job is on its way to another process, with this executor.
+    Away(Option<NonZeroU32>),
     /// With the number of the executor that can stop it, if there is one.
     Running(Option<NonZeroU32>),
     Cancelled,
@@ -320,50 +320,69 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         }
     }
 
-    /// Hands the job to one who sends it to another process; the task stays PENDING. `None`: the
-    /// task was cancelled or ended in another way, and there is nothing to send.
+    /// Hands the job to one who sends it to another process; the task stays PENDING. `executor` is the
+    /// number of the one who can stop it once it runs, if there is one. `None`: the task was cancelled or
+    /// ended in another way, and there is nothing to send.
     ///
     /// ```
     /// # use manyhands::promise::{Promise, State, Watch};
     /// # #[derive(Debug, PartialEq)] struct Tell(u8);
     /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
     /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
-    /// assert_eq!((task.send_away(), task.send_away()), (Some("job"), None));
+    /// assert_eq!((task.send_away(None), task.send_away(None)), (Some("job"), None));
     /// assert_eq!((task.state(), task.claim()), (State::Pending, None));
     /// ```
-    pub fn send_away(&self) -> Option<J> {
+    pub fn send_away(&self, executor: Option<NonZeroU32>) -> Option<J> {
         let mut body = self.body.lock();
         if !matches!(body.slot, Slot::Pending(_)) {
             return None;
         }
-        match std::mem::replace(&mut body.slot, Slot::Away) {
+        match std::mem::replace(&mut body.slot, Slot::Away(executor)) {
             Slot::Pending(job) => Some(job),
             _ => None,
         }
     }
 
-    /// PENDING to RUNNING for a task that was sent away, by the executor of this number, which can
-    /// stop it (`None`: it cannot). `false`: the task was cancelled, and must not run.
+    /// PENDING to RUNNING for a task that was sent away. `false`: the task was cancelled, and must not
+    /// run.
     ///
     /// ```
     /// # use manyhands::promise::{Promise, State, Watch};
     /// # #[derive(Debug, PartialEq)] struct Tell(u8);
     /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
     /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
-    /// task.send_away();
-    /// assert!(task.begin(None));
-    /// assert_eq!((task.state(), task.begin(None)), (State::Running, false));
+    /// task.send_away(None);
+    /// assert!(task.begin());
+    /// assert_eq!((task.state(), task.begin()), (State::Running, false));
     /// ```
-    pub fn begin(&self, executor: Option<NonZeroU32>) -> bool {
+    pub fn begin(&self) -> bool {
         let mut body = self.body.lock();
-        let away = matches!(body.slot, Slot::Away);
+        let Slot::Away(executor) = body.slot else { return false };
         #[cfg(sabotage = "promise_begin_lets_go")]
         let mut body = body.let_go();
-        if away {
-            body.slot = Slot::Running(executor);
-            self.set(State::Running);
+        body.slot = Slot::Running(executor);
+        self.set(State::Running);
+        true
+    }
+
+    /// The number of the executor that it was sent away by; `None` for any other task, and when it has
+    /// ended.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # use std::num::NonZeroU32;
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
+    /// assert_eq!(task.executor(), None);
+    /// task.send_away(NonZeroU32::new(7));
+    /// assert_eq!(task.executor(), NonZeroU32::new(7));
+    /// ```
+    pub fn executor(&self) -> Option<NonZeroU32> {
+        match self.body.lock().slot {
+            Slot::Away(executor) | Slot::Running(executor) => executor,
+            _ => None,
         }
-        away
     }
 
     /// PENDING to RUNNING, or CANCELLED to CANCELLED_AND_NOTIFIED.
@@ -382,7 +401,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn set_running_or_notify_cancel(&self) -> Result<Turn<W>, State> {
         let mut body = self.body.lock();
         match (&body.slot, self.state()) {
-            (Slot::Bare | Slot::Pending(_) | Slot::Away, _) => {
+            (Slot::Bare | Slot::Pending(_) | Slot::Away(_), _) => {
                 let pending = std::mem::replace(&mut body.slot, Slot::Running(None));
                 self.set(State::Running);
                 drop(body);
@@ -456,7 +475,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     }
 
     /// As [`cancel`](Self::cancel), and a task that is running on an executor that can stop it (one
-    /// that has said so by [`begin`](Self::begin)) is cancelled too: then the number of that executor
+    /// that has said so in [`send_away`](Self::send_away)) is cancelled too: then the number of that executor
     /// comes with it, which has to be told.
     ///
     /// ```
@@ -465,8 +484,8 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// # #[derive(Debug, PartialEq)] struct Tell(u8);
     /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
     /// let task: Promise<&str, i32, String, Tell> = Promise::new(Some("job"));
-    /// task.send_away();
-    /// assert!(task.begin(NonZeroU32::new(7)));
+    /// task.send_away(NonZeroU32::new(7));
+    /// assert!(task.begin());
     /// assert!(matches!(task.cancel(), Cancel::TooLate(State::Running)));
     /// let (cancelled, executor) = task.cancel_running();
     /// assert!(matches!(cancelled, Cancel::Now(None, _)) && executor == NonZeroU32::new(7));
@@ -484,7 +503,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             Slot::Cancelled => return (Cancel::Already, None),
             Slot::Ended(_) | Slot::Taken => return (Cancel::TooLate(self.state()), None),
             slot if too_late(slot) => return (Cancel::TooLate(self.state()), None),
-            Slot::Bare | Slot::Pending(_) | Slot::Away | Slot::Running(_) => (),
+            Slot::Bare | Slot::Pending(_) | Slot::Away(_) | Slot::Running(_) => (),
         }
         let before = std::mem::replace(&mut body.slot, Slot::Cancelled);
         let wake = if matches!(before, Slot::Bare) {
@@ -560,7 +579,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         let (job, outcome) = match slot {
             Slot::Pending(job) => (Some(job), None),
             Slot::Ended(outcome) => (None, Some(outcome)),
-            Slot::Bare | Slot::Away | Slot::Running(_) | Slot::Cancelled | Slot::Taken => {
+            Slot::Bare | Slot::Away(_) | Slot::Running(_) | Slot::Cancelled | Slot::Taken => {
                 (None, None)
             }
         };
@@ -601,7 +620,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             Slot::Pending(job) => visit(Held::Job(job))?,
             Slot::Ended(Ok(value)) => visit(Held::Done(value))?,
             Slot::Ended(Err(error)) => visit(Held::Failed(error))?,
-            Slot::Bare | Slot::Away | Slot::Running(_) | Slot::Cancelled | Slot::Taken => (),
+            Slot::Bare | Slot::Away(_) | Slot::Running(_) | Slot::Cancelled | Slot::Taken => (),
         }
         body.watchers.iter().try_for_each(|watcher| visit(Held::Watcher(watcher)))
     }
@@ -664,7 +683,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn look<R>(&self, look: impl FnOnce(View<'_, T, E>) -> R) -> R {
         let body = self.body.lock();
         look(match &body.slot {
-            Slot::Bare | Slot::Pending(_) | Slot::Away | Slot::Running(_) => {
+            Slot::Bare | Slot::Pending(_) | Slot::Away(_) | Slot::Running(_) => {
                 View::Unfinished(self.state())
             }
             Slot::Cancelled => View::Cancelled,

@@ -68,7 +68,7 @@ fn what_no_worker_sends_is_an_error_of_that_worker() {
                 other => panic!("{expected}: {other:?}"),
             }
         }
-        assert!(link.interest().is_none() && !link.has_answer() && !link.set_asleep());
+        assert!(link.interest().is_none() && !link.has_answer() && !link.set_asleep(0));
         assert!(matches!(link.offer(&[]), Err(OfferError::Full)));
         link.release(link.claimed());
         assert!(link.in_flight() == 0 || link.take_back(1) == [b"work"]);

@@ -48,7 +48,7 @@ pub(super) fn init() {
 fn work() -> anyhow::Result<()> {
     let memory = io::stdin().as_fd().try_clone_to_owned()?;
     let doorbell = io::stdout().as_fd().try_clone_to_owned()?;
-    let mut end = WorkerEnd::open(memory, doorbell)?;
+    let mut end = WorkerEnd::open(memory, [doorbell.try_clone()?, doorbell])?;
     loop {
         if let Some(frame) = end.claim()? {
             let sum = add(u64::from_ne_bytes(frame[..8].try_into()?), 1);
@@ -146,7 +146,7 @@ impl Rings {
     fn number(&mut self, worker: usize) -> anyhow::Result<u64> {
         let end = &mut self.workers[worker].end;
         while !end.receive(&mut self.answer)? {
-            if seen_soon(|| end.has_answer()) || end.set_asleep() {
+            if seen_soon(|| end.has_answer()) || end.set_asleep(0) {
                 continue;
             }
             poll(&mut [PollFd::new(&self.doorbell.fd(), PollFlags::IN)], None)?;

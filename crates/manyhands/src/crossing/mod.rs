@@ -11,6 +11,7 @@
 
 mod declared;
 mod frame;
+mod later;
 mod perform;
 mod remote;
 
@@ -24,6 +25,7 @@ pub(crate) use frame::{
     AnswerHead, Failure, Flags, Kind, RequestHead, parse_place, place_to_bytes, read_list,
     write_list,
 };
+pub(crate) use later::{Telling, tellings_of};
 pub(crate) use perform::{fail, perform};
 pub(crate) use remote::Remote;
 

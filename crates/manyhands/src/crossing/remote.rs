@@ -3,20 +3,26 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::{Answer, Body, Cross, Declared, DecodeError, EncodeError, Failure, Kind};
+use super::{Answer, Body, Cross, Declared, DecodeError, EncodeError, Failure, Kind, later};
 use crate::errors::Exception;
 use crate::future::{Core, Future, tell};
-use crate::job::{Run, end};
+use crate::job::Run;
 use crate::panic;
 use crate::promise::Cancel;
 
 /// A task that can be sent away.
 pub(crate) trait Remote: Run {
-    /// Writes the arguments and lets go of them. `None`: the task was cancelled or has ended.
-    fn pack(&self, declared: &dyn Declared, body: &mut Body) -> Option<Result<(), EncodeError>>;
+    /// Writes the arguments and lets go of them, for the executor of this number. `None`: the task was
+    /// cancelled or has ended.
+    fn pack(
+        &self,
+        executor: NonZeroU32,
+        declared: &dyn Declared,
+        body: &mut Body,
+    ) -> Option<Result<(), EncodeError>>;
 
-    /// Its turn has come, on the executor of this number. `false`: it was cancelled, and must not run.
-    fn begin(&self, executor: NonZeroU32) -> bool;
+    /// Its turn has come. `false`: it was cancelled, and must not run.
+    fn begin(&self) -> bool;
 
     /// Ends it with what the other process answered.
     ///
@@ -42,16 +48,21 @@ where
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
-    fn pack(&self, declared: &dyn Declared, body: &mut Body) -> Option<Result<(), EncodeError>> {
-        let call = self.send_away()?;
+    fn pack(
+        &self,
+        executor: NonZeroU32,
+        declared: &dyn Declared,
+        body: &mut Body,
+    ) -> Option<Result<(), EncodeError>> {
+        let call = self.send_away(Some(executor))?;
         Some(match panic::catch(|| call.pack(declared, body)) {
             Ok(packed) => packed,
             Err(panic) => Err(EncodeError(panic.to_string())),
         })
     }
 
-    fn begin(&self, executor: NonZeroU32) -> bool {
-        Self::begin(self, Some(executor))
+    fn begin(&self) -> bool {
+        Self::begin(self)
     }
 
     fn answer(
@@ -80,12 +91,12 @@ where
             Ok(outcome) => (outcome, Ok(())),
             Err(error) => (Err(Exception::not_crossed("the result", error.0.clone())), Err(error)),
         };
-        end(&self, outcome, |_| (), || Future::task(Arc::clone(&self) as _));
+        finish(&self, outcome);
         read
     }
 
     fn lose(self: Arc<Self>, why: Exception<std::convert::Infallible>) {
-        end(&self, Err(why.widen()), |_| (), || Future::task(Arc::clone(&self) as _));
+        finish(&self, Err(why.widen()));
     }
 
     fn stop(self: Arc<Self>) {
@@ -93,5 +104,24 @@ where
             panic::drop_caught(call);
             tell(wake, || Future::task(Arc::clone(&self) as _));
         }
+    }
+}
+
+/// Ends it. Those who wait for it are told here and now, or later by somebody else, where this thread
+/// only waits for a task of its own: it may hold what their callbacks ask for.
+fn finish<C, T, E>(core: &Arc<Core<C, T, E>>, outcome: Result<T, Exception<E>>)
+where
+    C: Cross<Value = T, Error = E>,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    match Core::finish(core, outcome, |_| ()) {
+        Ok(wake) if wake.is_empty() => (),
+        Ok(wake) => {
+            let core = Arc::clone(core);
+            later::tell(move || tell(wake, || Future::task(Arc::clone(&core) as _)));
+        }
+        // Ended from outside: that counts, and this is for nobody.
+        Err((outcome, _)) => panic::drop_caught(outcome),
     }
 }

@@ -58,6 +58,12 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
     }
 
     fn wait(&self, deadline: Option<Instant>) -> bool {
+        #[cfg(all(target_os = "linux", not(loom)))]
+        if !Promise::state(self).is_done()
+            && let Some(executor) = self.executor()
+        {
+            process::attend(executor, self, deadline);
+        }
         Promise::wait(self, deadline)
     }
 
@@ -111,6 +117,26 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
         Promise::finish(self, outcome, |_| ()).map_err(|(_, state)| state)
     }
 }
+
+#[cfg(all(target_os = "linux", not(loom)))]
+impl<J: Send, T: Send, E: Send + Sync> process::Awaited for Core<J, T, E> {
+    fn is_done(&self) -> bool {
+        Promise::state(self).is_done()
+    }
+
+    fn watch(&self, waker: &Waker) -> bool {
+        Promise::watch(self, Watcher::Waker(ATTENDS, waker.clone())).is_ok()
+    }
+
+    fn unwatch(&self) {
+        let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Waker(ATTENDS, _));
+        drop(Promise::unwatch(self, is_it));
+    }
+}
+
+/// The party of a thread that attends to a pool of processes: no handle has this address.
+#[cfg(all(target_os = "linux", not(loom)))]
+const ATTENDS: usize = 0;
 
 /// Tells all in `wake` that the task has ended; `future` makes a handle for the callbacks.
 pub(crate) fn tell<T: Send, E: Send + Sync>(

@@ -209,12 +209,12 @@ fn a_watcher_that_replaces_itself_is_told_once_and_its_neighbour_too() {
 fn a_job_that_was_sent_away_is_begun_or_cancelled() {
     exhaustive(|| {
         let task = Arc::new(Task::new(Some("job")));
-        assert_eq!(task.send_away(), Some("job"));
+        assert_eq!(task.send_away(None), Some("job"));
         let (waiter, told) = Watcher::new(true);
         watch(&task, waiter);
         let beginner = Arc::clone(&task);
         let beginning = thread::spawn(move || {
-            let begun = beginner.begin(None);
+            let begun = beginner.begin();
             if begun {
                 let _ = beginner.finish(Ok(7), |_| ()).map(tell);
             }
@@ -240,8 +240,8 @@ fn a_running_task_is_finished_or_cancelled() {
     exhaustive(|| {
         let executor = NonZeroU32::new(3);
         let task = Arc::new(Task::new(Some("job")));
-        let _ = task.send_away();
-        assert!(task.begin(executor));
+        let _ = task.send_away(executor);
+        assert!(task.begin());
         let (waiter, told) = Watcher::new(true);
         watch(&task, waiter);
         let finishing = finish_elsewhere(&task);

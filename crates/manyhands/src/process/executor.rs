@@ -2,15 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::buffer::Buffer;
 use super::builder::ProcessPoolBuilder;
+use super::by_number::{self, Awaited, Known};
 use super::lending::{Carrier, carrying};
 use super::options::TaskOptions;
 use super::pool::Pool;
 use super::request::Request;
-use super::stop::{self, Stops};
 use super::supervisor::{Event, Rules, Stats};
 use super::task::RustTask;
 use crate::crossing::{Body, Registry};
@@ -68,7 +68,7 @@ impl ProcessPoolExecutor {
         registry: Arc<Registry>,
         max_workers: usize,
     ) -> Self {
-        stop::know(pool.number(), &(Arc::clone(&pool) as Arc<dyn Stops>));
+        by_number::know(pool.number(), &(Arc::clone(&pool) as Arc<dyn Known>));
         Self { pool, registry, max_workers }
     }
 
@@ -151,7 +151,8 @@ impl ProcessPoolExecutor {
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(Vec::new());
         let carrier = Carrier { arena: self.pool.arena().cloned(), ..Carrier::default() };
-        let (packed, Carrier { lent, .. }) = carrying(carrier, || task.pack(declared, &mut body));
+        let (packed, Carrier { lent, .. }) =
+            carrying(carrier, || task.pack(self.pool.number(), declared, &mut body));
         let request = match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
             Some(packed) => packed.map_err(|error| error.0).and_then(|()| {
@@ -175,9 +176,13 @@ impl ProcessPoolExecutor {
     }
 }
 
-impl Stops for Pool<RustTask> {
+impl Known for Pool<RustTask> {
     fn stop(&self, address: usize) {
         Pool::stop(self, address);
+    }
+
+    fn attend(&self, task: &dyn Awaited, deadline: Option<Instant>) {
+        self.attend_to(task, deadline);
     }
 }
 

@@ -27,7 +27,7 @@ use super::launch::{Launcher, Newborn, ProcessLauncher};
 use super::link::Link;
 use super::link::ring::{self, RingLink};
 use super::link::socket::SocketLink;
-use super::pool::{Chore, Pool, State};
+use super::pool::{Chore, MANAGERS, Pool, State};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
 use super::watch::{Seen, Watch, Watched};
@@ -85,14 +85,15 @@ struct Charge {
     last_lines: Option<LastLines>,
     /// Its link's, where the link has one: to poll for without the pool's lock.
     socket: Option<OwnedFd>,
-    /// Shows whether it has answered, without the pool's lock.
-    lookout: Option<Lookout>,
     /// Nothing will come for it: it is to leave as soon as it is born.
     leaves: bool,
     /// Why it was not born.
     failed: Option<String>,
     refused: bool,
 }
+
+/// What there is to talk to a worker that has just been born.
+type Linked = (Box<dyn Link>, Option<ArenaView>, Option<Lookout>);
 
 impl<T: Task> Manager<T> {
     fn run(mut self) {
@@ -104,10 +105,13 @@ impl<T: Task> Manager<T> {
     }
 
     fn manage(&mut self) {
-        let (mut chores, mut endings) = (Vec::new(), Vec::new());
+        let (mut chores, mut endings, mut tellings) = (Vec::new(), Vec::new(), Vec::new());
         let mut turns: u32 = 0;
         loop {
-            let turn = self.pool.turn(&mut chores, &mut endings);
+            let turn = self.pool.turn(&mut chores, &mut endings, &mut tellings);
+            for telling in tellings.drain(..) {
+                telling();
+            }
             self.pool.end(&mut endings);
             for chore in chores.drain(..) {
                 self.see_to(&chore);
@@ -123,8 +127,10 @@ impl<T: Task> Manager<T> {
                 continue;
             }
             let pool = &self.pool;
-            let lookouts = self.charges.iter().flatten().filter_map(|of| of.lookout.as_ref());
-            let has_answer = || pool.is_called() || lookouts.clone().any(Lookout::has_answer);
+            let lookouts = pool.lookouts();
+            let has_answer = || {
+                pool.is_called() || !pool.is_attended() && lookouts.iter().any(Lookout::has_answer)
+            };
             if !self.spin.until(has_answer) {
                 self.sleep();
             }
@@ -139,8 +145,11 @@ impl<T: Task> Manager<T> {
 
     /// Looks at what is ready, and does something about it.
     fn look(&mut self, timeout: Option<Duration>) {
-        let doorbell =
-            Watched { seen: Seen::Doorbell, fd: self.pool.doorbell().fd(), flags: PollFlags::IN };
+        let doorbell = Watched {
+            seen: Seen::Doorbell,
+            fd: self.pool.doorbells()[MANAGERS].fd(),
+            flags: PollFlags::IN,
+        };
         let flags = &self.flags;
         let charges = self.charges.iter().enumerate();
         let charges = charges.filter_map(|(at, charge)| Some((at, charge.as_ref()?)));
@@ -155,7 +164,7 @@ impl<T: Task> Manager<T> {
         for seen in std::mem::take(&mut self.seen) {
             match seen {
                 Seen::Doorbell => {
-                    self.pool.doorbell().clear();
+                    self.pool.doorbells()[MANAGERS].clear();
                 }
                 Seen::Birth(seat) => self.be_born(seat as usize),
                 Seen::Stderr(seat) => self.listen(seat as usize),
@@ -179,7 +188,7 @@ impl<T: Task> Manager<T> {
                     charge.leaves = true;
                     if charge.birth.is_none() {
                         // Born since it was said.
-                        self.pool.with(|state, _, _| state.retire(*seat));
+                        self.pool.with(|state, _| state.retire(*seat));
                     }
                 }
             }
@@ -195,7 +204,7 @@ impl<T: Task> Manager<T> {
         let (memory, fds) = match self.pool.arena() {
             None => (None, Vec::new()),
             Some(arena) => {
-                let (end, mut fds) = ring::prepare(self.pool.doorbell())?;
+                let (end, mut fds) = ring::prepare(self.pool.doorbells())?;
                 fds.push(arena.memory().try_clone_to_owned()?);
                 // Made here, and the worker's from then on.
                 let its = Arena::create()?.memory().try_clone_to_owned()?;
@@ -216,7 +225,7 @@ impl<T: Task> Manager<T> {
             None => None,
             Some(pipe) => Some(LastLines::new(pipe, io::stderr().as_fd().try_clone_to_owned()?)),
         };
-        self.pool.with(|state, _, _| state.launched(seat, child.pid()));
+        self.pool.with(|state, _| state.launched(seat, child.pid()));
         if self.charges.len() <= seat.index() {
             self.charges.resize_with(seat.index() + 1, || None);
         }
@@ -226,7 +235,6 @@ impl<T: Task> Manager<T> {
             birth: Some((birth, memory)),
             last_lines,
             socket: None,
-            lookout: None,
             leaves: false,
             failed: None,
             refused: false,
@@ -250,10 +258,10 @@ impl<T: Task> Manager<T> {
         let error = match birth.advance() {
             Ok(Progress::Waiting) => return,
             Ok(Progress::Ready { .. }) => match charge.take_link() {
-                Ok((link, arena)) => {
+                Ok((link, arena, lookout)) => {
                     let (seat, leaves) = (charge.seat, charge.leaves);
-                    self.pool.with(|state, now, pool| {
-                        state.seat_taken(seat, link, arena, now, pool);
+                    self.pool.with(|state, now| {
+                        state.seat_taken(seat, link, arena, lookout, now);
                         if leaves {
                             state.retire(seat);
                         }
@@ -309,16 +317,16 @@ impl<T: Task> Manager<T> {
         });
         let seat = charge.seat;
         let was_born = charge.birth.is_none() && charge.failed.is_none() && !charge.refused;
-        self.pool.with(|state, now, pool| {
+        self.pool.with(|state, now| {
             if charge.refused || (was_born && state.is_seated(seat)) {
-                state.left(seat, exit, now, pool);
+                state.left(seat, exit, now);
                 return;
             }
             let mut how = charge.failed.unwrap_or_else(|| format!("it {exit} before it was ready"));
             if !lines.is_empty() {
                 how = format!("{how}; it printed at last:\n{lines}");
             }
-            state.on(Event::LaunchFailed(seat, how), now, pool);
+            state.on(Event::LaunchFailed(seat, how), now);
             state.vacate(seat);
         });
     }
@@ -341,17 +349,17 @@ impl Charge {
     }
 
     /// The link to a worker that has just been born.
-    fn take_link(&mut self) -> Result<(Box<dyn Link>, Option<ArenaView>), BirthError> {
+    fn take_link(&mut self) -> Result<Linked, BirthError> {
         let Some((birth, memory)) = self.birth.take() else { return Err(BirthError::Closed) };
         let socket = birth.into_socket()?;
         Ok(match memory {
             Some((end, arena)) => {
-                self.lookout = Some(end.lookout());
-                (Box::new(RingLink::new(end, socket)), Some(arena))
+                let lookout = end.lookout();
+                (Box::new(RingLink::new(end, socket)), Some(arena), Some(lookout))
             }
             None => {
                 self.socket = Some(socket.try_clone()?);
-                (Box::new(SocketLink::new(socket, MOST_BYTES)), None)
+                (Box::new(SocketLink::new(socket, MOST_BYTES)), None, None)
             }
         })
     }

@@ -41,9 +41,11 @@
 //! Linux's own are the pidfd (`child.rs`), the link to the running file (`launch.rs`), dying with the
 //! parent (`birth/worker.rs`), and some flags of `send` and `recvmsg`; the rest is what Unix has.
 
+mod attending;
 pub mod birth;
 mod buffer;
 mod builder;
+mod by_number;
 pub mod child;
 mod executor;
 pub mod last_lines;
@@ -55,7 +57,6 @@ mod options;
 mod pool;
 mod program;
 mod request;
-mod stop;
 mod stream;
 pub mod supervisor;
 mod task;
@@ -72,4 +73,4 @@ pub use program::{init, init_test};
 pub use supervisor::{OnCrash, Stats};
 pub use worker::stop_requested;
 
-pub(crate) use stop::stop;
+pub(crate) use by_number::{Awaited, attend, stop};

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use manyhands_shm::{Arena, ArenaView, Block, Doorbell, ForkMark};
+use manyhands_shm::{Arena, ArenaView, Block, Doorbell, ForkMark, Lookout};
 use rustix::event::PollFlags;
 
 use super::birth::Transport;
@@ -24,7 +24,7 @@ use super::manager::{self, Setting};
 use super::request::Request;
 use super::supervisor::{self, Event, Order, Rules, Seat, Stats, Supervisor, Ticket};
 use super::task::{Loss, Task};
-use crate::crossing::{AnswerHead, Flags, Kind, RequestHead, parse_place, read_list};
+use crate::crossing::{AnswerHead, Flags, Kind, RequestHead, Telling, parse_place, read_list};
 use crate::errors::{BrokenProcessPool, Exit, Reason};
 use crate::future::deadline;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -35,10 +35,12 @@ pub(super) struct Pool<T: Task> {
     number: NonZeroU32,
     setting: Setting,
     state: Mutex<State<T>>,
-    /// Rung to wake the manager.
-    doorbell: Doorbell,
+    /// Rung to wake the manager, and to wake a thread that attends while it waits.
+    doorbells: Arc<[Doorbell; 2]>,
     /// A look at whether there are chores, for a manager that spins.
     called: AtomicBool,
+    /// A look at whether a thread attends, likewise.
+    attended: AtomicBool,
     gone: Condvar,
     /// Where large arguments go, if there is shared memory.
     arena: Option<Arena>,
@@ -63,16 +65,32 @@ pub(super) struct State<T: Task> {
     answer: Option<Answered>,
     endings: Vec<Ending<T>>,
     chores: Vec<Chore>,
-    /// A link has more to send than the system took.
+    /// A link has more to send than the system took, or was answered while the manager fell asleep.
     flushes: bool,
+    /// The same for a thread that attends.
+    rings_attendant: bool,
+    /// Of all workers there are.
+    lookouts: Arc<[Lookout]>,
     /// Emptied, for the next answers.
     spare: Vec<Vec<u8>>,
     /// The manager sleeps, until then at the latest.
     asleep: Option<Option<Instant>>,
+    /// A thread that waits for a task attends, and whether it sleeps.
+    attendant: Option<Asleep>,
+    /// Who is to be told of tasks that have ended, by the manager.
+    tellings: Vec<Telling>,
     manager: Option<JoinHandle<()>>,
     manager_id: Option<ThreadId>,
     done: bool,
 }
+
+/// Which doorbell is the manager's.
+pub(super) const MANAGERS: usize = 0;
+
+/// And which that of a thread that attends.
+pub(super) const CALLERS: usize = 1;
+
+type Asleep = bool;
 
 /// One worker as the state knows it.
 #[derive(Default)]
@@ -81,6 +99,7 @@ struct Place {
     pid: u32,
     /// Its arena, if there is shared memory.
     arena: Option<ArenaView>,
+    lookout: Option<Lookout>,
     /// What it lent to this process that is done with.
     returned: Arc<Returned>,
     /// How many requests it has answered, by which it knows what was lent to it.
@@ -151,14 +170,19 @@ impl<T: Task> Pool<T> {
                 endings: Vec::new(),
                 chores: Vec::new(),
                 flushes: false,
+                rings_attendant: false,
+                lookouts: Arc::new([]),
                 spare: Vec::new(),
                 asleep: None,
+                attendant: None,
+                tellings: Vec::new(),
                 manager: None,
                 manager_id: None,
                 done: false,
             }),
-            doorbell: Doorbell::create()?,
+            doorbells: Arc::new([Doorbell::create()?, Doorbell::create()?]),
             called: AtomicBool::new(false),
+            attended: AtomicBool::new(false),
             gone: Condvar::new(),
             arena,
             mark: ForkMark::of_this_process(),
@@ -177,13 +201,18 @@ impl<T: Task> Pool<T> {
         self.arena.as_ref()
     }
 
-    pub(super) fn doorbell(&self) -> &Doorbell {
-        &self.doorbell
+    pub(super) fn doorbells(&self) -> &Arc<[Doorbell; 2]> {
+        &self.doorbells
     }
 
     /// Whether a spinning manager is called.
     pub(super) fn is_called(&self) -> bool {
         self.called.load(Ordering::Relaxed)
+    }
+
+    /// Whether another thread sees to the answers.
+    pub(super) fn is_attended(&self) -> bool {
+        self.attended.load(Ordering::Relaxed)
     }
 
     /// Whether it takes no more tasks, and why.
@@ -219,7 +248,7 @@ impl<T: Task> Pool<T> {
         let state_now = &mut *state;
         let submitted = state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
         debug_assert!(submitted.is_ok(), "refused above if it is closed");
-        state.carry_out(now, self.number);
+        state.carry_out(now);
         self.let_go(state);
         Ok(())
     }
@@ -231,14 +260,14 @@ impl<T: Task> Pool<T> {
             return;
         }
         let mut state = self.state.lock();
-        state.on(event, Instant::now(), self.number);
+        state.on(event, Instant::now());
         self.let_go(state);
     }
 
     /// Unlocks, wakes the manager if there is something for it, and ends the tasks that have ended.
     fn let_go(&self, mut state: MutexGuard<'_, State<T>>) {
         let endings = std::mem::take(&mut state.endings);
-        let called = !state.chores.is_empty() || state.flushes;
+        let called = !state.chores.is_empty() || !state.tellings.is_empty() || state.flushes;
         let rings = match state.asleep {
             Some(until) => {
                 let due = state.supervisor.next_deadline();
@@ -250,12 +279,15 @@ impl<T: Task> Pool<T> {
         if state.done {
             self.gone.notify_all();
         }
+        if std::mem::take(&mut state.rings_attendant) {
+            self.doorbells[CALLERS].ring();
+        }
         drop(state);
         if called {
             self.called.store(true, Ordering::Relaxed);
         }
         if rings {
-            self.doorbell.ring();
+            self.doorbells[MANAGERS].ring();
         }
         for ending in endings {
             ending.end();
@@ -273,7 +305,7 @@ impl<T: Task> Pool<T> {
             entry.is_some_and(|entry| entry.task.is_at(address))
         });
         if let Some(ticket) = ticket {
-            state.on(Event::Cancel(ticket), Instant::now(), self.number);
+            state.on(Event::Cancel(ticket), Instant::now());
         }
         self.let_go(state);
     }
@@ -324,24 +356,34 @@ impl<T: Task> Pool<T> {
 impl<T: Task> Pool<T> {
     /// Receives what has been answered and does what is due. Leaves what is left over to the caller;
     /// whether there was anything at all.
-    pub(super) fn turn(&self, chores: &mut Vec<Chore>, endings: &mut Vec<Ending<T>>) -> Turn {
+    pub(super) fn turn(
+        &self,
+        chores: &mut Vec<Chore>,
+        endings: &mut Vec<Ending<T>>,
+        tellings: &mut Vec<Telling>,
+    ) -> Turn {
         let now = Instant::now();
         let mut state = self.state.lock();
         self.called.store(false, Ordering::Relaxed);
         state.flushes = false;
         let mut answers = false;
         for seat in 0..state.seats.len() {
-            answers |= state.receive(seat, now, self.number);
+            answers |= state.receive(seat, now);
         }
         if state.supervisor.next_deadline().is_some_and(|due| due <= now) {
-            state.on(Event::Tick, now, self.number);
+            state.on(Event::Tick, now);
         }
         std::mem::swap(&mut state.chores, chores);
         std::mem::swap(&mut state.endings, endings);
+        std::mem::swap(&mut state.tellings, tellings);
+        if std::mem::take(&mut state.rings_attendant) {
+            self.doorbells[CALLERS].ring();
+        }
         if state.done {
             self.gone.notify_all();
         }
-        Turn { worked: answers || !chores.is_empty() || !endings.is_empty(), done: state.done }
+        let left_over = !chores.is_empty() || !endings.is_empty() || !tellings.is_empty();
+        Turn { worked: answers || left_over, done: state.done }
     }
 
     /// The manager is about to sleep: from now on an answer rings. Until when it may sleep, and what
@@ -351,18 +393,18 @@ impl<T: Task> Pool<T> {
         flags: &mut Vec<Option<PollFlags>>,
     ) -> Option<Option<Instant>> {
         let mut state = self.state.lock();
-        let mut awake = !state.chores.is_empty() || !state.endings.is_empty() || state.done;
-        for link in state.links_mut() {
-            awake |= link.set_asleep();
-        }
-        if awake {
+        let left_over = !state.chores.is_empty()
+            || !state.endings.is_empty()
+            || !state.tellings.is_empty()
+            || state.done;
+        let until = state.supervisor.next_deadline();
+        state.asleep = Some(until);
+        if left_over || state.listen() {
             state.wake_up();
             return None;
         }
         flags.clear();
         flags.extend(state.seats.iter().map(|place| Some(place.link.as_ref()?.interest()?.1)));
-        let until = state.supervisor.next_deadline();
-        state.asleep = Some(until);
         Some(until)
     }
 
@@ -370,13 +412,88 @@ impl<T: Task> Pool<T> {
         self.state.lock().wake_up();
     }
 
+    /// Makes the calling thread the one that sees to the answers, if nobody else does.
+    pub(super) fn begin_attending(&self) -> bool {
+        // Sockets are polled by the manager, and a forked copy has no part in the pool.
+        if self.arena.is_none() || self.mark.is_in_a_fork() {
+            return false;
+        }
+        let mut state = self.state.lock();
+        if state.attendant.is_some() || state.done {
+            return false;
+        }
+        state.attendant = Some(false);
+        state.busy_links().for_each(|link| link.set_awake());
+        drop(state);
+        self.attended.store(true, Ordering::Relaxed);
+        true
+    }
+
+    /// From now on, answers are the manager's again.
+    pub(super) fn end_attending(&self) {
+        self.attended.store(false, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.attendant = None;
+        // As it would have done before it fell asleep.
+        let rings = state.listen();
+        drop(state);
+        if rings {
+            self.doorbells[MANAGERS].ring();
+        }
+    }
+
+    /// Receives what has been answered, for the thread that attends; whether there was anything.
+    pub(super) fn receive_while_attending(&self, endings: &mut Vec<Ending<T>>) -> bool {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let mut answers = false;
+        for seat in 0..state.seats.len() {
+            answers |= state.receive(seat, now);
+        }
+        std::mem::swap(&mut state.endings, endings);
+        self.let_go(state);
+        answers || !endings.is_empty()
+    }
+
+    /// The thread that attends is about to sleep; `false`: it must not.
+    pub(super) fn attendant_sleeps(&self) -> bool {
+        let mut state = self.state.lock();
+        state.attendant = Some(true);
+        let answers = state.listen();
+        if answers {
+            state.attendant = Some(false);
+            state.busy_links().for_each(|link| link.set_awake());
+        }
+        !answers
+    }
+
+    pub(super) fn attendant_wakes(&self) {
+        let mut state = self.state.lock();
+        state.attendant = Some(false);
+        state.busy_links().for_each(|link| link.set_awake());
+    }
+
+    /// Leaves it to the manager to tell those who wait for tasks that have ended.
+    pub(super) fn leave_tellings(&self, tellings: Vec<Telling>) {
+        if !tellings.is_empty() {
+            let mut state = self.state.lock();
+            state.tellings.extend(tellings);
+            self.let_go(state);
+        }
+    }
+
+    /// What shows which of the workers there are now have answered.
+    pub(super) fn lookouts(&self) -> Arc<[Lookout]> {
+        Arc::clone(&self.state.lock().lookouts)
+    }
+
     /// After a fault of the manager's: ends all tasks, for nobody else will.
     pub(super) fn give_up(&self) {
         let mut state = self.state.lock();
-        state.on(Event::Kill, Instant::now(), self.number);
+        state.on(Event::Kill, Instant::now());
         for seat in 0..state.seats.len() {
             let seat = state.supervisor.seat(seat);
-            state.left(seat, Exit::Unknown, Instant::now(), self.number);
+            state.left(seat, Exit::Unknown, Instant::now());
         }
         state.chores.clear();
         state.done = true;
@@ -404,9 +521,9 @@ impl<T: Task> Pool<T> {
         }
     }
 
-    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, Instant, NonZeroU32) -> R) -> R {
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, Instant) -> R) -> R {
         let mut state = self.state.lock();
-        let result = f(&mut state, Instant::now(), self.number);
+        let result = f(&mut state, Instant::now());
         self.let_go(state);
         result
     }
@@ -427,19 +544,19 @@ impl<T: Task> State<T> {
         self.manager = Some(manager);
     }
 
-    pub(super) fn on(&mut self, event: Event, now: Instant, pool: NonZeroU32) {
+    pub(super) fn on(&mut self, event: Event, now: Instant) {
         self.supervisor.on(event, now, &mut self.orders);
-        self.carry_out(now, pool);
+        self.carry_out(now);
     }
 
     /// Carries out the orders, and those that come of it.
-    fn carry_out(&mut self, now: Instant, pool: NonZeroU32) {
+    fn carry_out(&mut self, now: Instant) {
         let mut next = 0;
         while next < self.orders.len() {
             let order = std::mem::replace(&mut self.orders[next], Order::Discard);
             next += 1;
             let event = match order {
-                Order::Send(seat, ticket) => self.send(seat, ticket, pool),
+                Order::Send(seat, ticket) => self.send(seat, ticket),
                 Order::TakeBack(seat, most) => {
                     let taken = self.link(seat).map_or(0, |link| link.take_back(most).len());
                     Some(Event::TakenBack(seat, u32::try_from(taken).unwrap_or(u32::MAX)))
@@ -482,6 +599,19 @@ impl<T: Task> State<T> {
         self.orders.clear();
     }
 
+    /// After a request was put into a link: its answer is to wake whoever sees to it.
+    fn sent(&mut self, seat: Seat) {
+        self.note_flush(seat);
+        if let Some(doorbell) = self.listens_at()
+            && self.link(seat).is_some_and(|link| link.set_asleep(doorbell))
+        {
+            match doorbell {
+                MANAGERS => self.flushes = true,
+                _ => self.rings_attendant = true,
+            }
+        }
+    }
+
     /// After something was put into a link.
     fn note_flush(&mut self, seat: Seat) {
         let wants = |link: &Box<dyn Link>| {
@@ -499,9 +629,9 @@ impl<T: Task> State<T> {
         self.seats.get_mut(seat.index())?.link.as_mut()
     }
 
-    fn send(&mut self, seat: Seat, ticket: Ticket, pool: NonZeroU32) -> Option<Event> {
+    fn send(&mut self, seat: Seat, ticket: Ticket) -> Option<Event> {
         let entry = self.supervisor.payload_mut(ticket)?;
-        if !entry.begun && !entry.task.begin(pool) {
+        if !entry.begun && !entry.task.begin() {
             return Some(Event::Withdrawn(seat, ticket));
         }
         entry.begun = true;
@@ -510,7 +640,7 @@ impl<T: Task> State<T> {
         let returned = place.returned.take();
         let link = place.link.as_mut()?;
         let Err(error) = entry.request.with_parts(&returned, |parts| link.offer(parts)) else {
-            self.note_flush(seat);
+            self.sent(seat);
             return None;
         };
         place.returned.push(&returned);
@@ -570,12 +700,12 @@ impl<T: Task> State<T> {
     }
 
     /// Receives what a worker has answered, so much of it; whether there was anything.
-    fn receive(&mut self, seat: usize, now: Instant, pool: NonZeroU32) -> bool {
+    fn receive(&mut self, seat: usize, now: Instant) -> bool {
         const MOST: usize = 32;
-        (0..MOST).take_while(|_| self.receive_one(seat, now, pool)).count() > 0
+        (0..MOST).take_while(|_| self.receive_one(seat, now)).count() > 0
     }
 
-    fn receive_one(&mut self, seat: usize, now: Instant, pool: NonZeroU32) -> bool {
+    fn receive_one(&mut self, seat: usize, now: Instant) -> bool {
         let Some(link) = self.seats[seat].link.as_mut() else { return false };
         let mut bytes = self.spare.pop().unwrap_or_default();
         let received = link.receive(&mut bytes);
@@ -585,11 +715,11 @@ impl<T: Task> State<T> {
                 link.release(1);
                 let Some((answer, took)) = self.seats[seat.index()].understand(seat, bytes) else {
                     let why = "its answer is none".to_owned();
-                    self.on(Event::LinkBroken(seat, why), now, pool);
+                    self.on(Event::LinkBroken(seat, why), now);
                     return false;
                 };
                 self.answer = Some(answer);
-                self.on(Event::Answered(seat, took), now, pool);
+                self.on(Event::Answered(seat, took), now);
                 true
             }
             Ok(false) => {
@@ -599,7 +729,7 @@ impl<T: Task> State<T> {
             // Its end will be seen.
             Err(LinkError::Closed) => false,
             Err(error) => {
-                self.on(Event::LinkBroken(seat, error.to_string()), now, pool);
+                self.on(Event::LinkBroken(seat, error.to_string()), now);
                 false
             }
         }
@@ -611,13 +741,15 @@ impl<T: Task> State<T> {
         seat: Seat,
         link: Box<dyn Link>,
         arena: Option<ArenaView>,
+        lookout: Option<Lookout>,
         now: Instant,
-        pool: NonZeroU32,
     ) {
         let place = self.place(seat);
         place.link = Some(link);
         place.arena = arena;
-        self.on(Event::Ready(seat), now, pool);
+        place.lookout = lookout;
+        self.note_lookouts();
+        self.on(Event::Ready(seat), now);
     }
 
     fn place(&mut self, seat: Seat) -> &mut Place {
@@ -632,19 +764,40 @@ impl<T: Task> State<T> {
     }
 
     /// A worker that was in service has ended.
-    pub(super) fn left(&mut self, seat: Seat, exit: Exit, now: Instant, pool: NonZeroU32) {
+    pub(super) fn left(&mut self, seat: Seat, exit: Exit, now: Instant) {
         if let Some(link) = self.link(seat) {
             link.set_dead();
-            while self.receive(seat.index(), now, pool) {}
+            while self.receive(seat.index(), now) {}
         }
         let claimed = self.link(seat).map_or(0, |link| link.claimed());
-        self.on(Event::Left { seat, exit, claimed }, now, pool);
+        self.on(Event::Left { seat, exit, claimed }, now);
         self.vacate(seat);
     }
 
     fn wake_up(&mut self) {
         self.asleep = None;
-        self.links_mut().for_each(|link| link.set_awake());
+        if self.attendant.is_none() {
+            self.busy_links().for_each(|link| link.set_awake());
+        }
+    }
+
+    /// The doorbell that an answer is to ring, if whoever sees to answers sleeps.
+    fn listens_at(&self) -> Option<usize> {
+        match self.attendant {
+            Some(asleep) => asleep.then_some(CALLERS),
+            None => self.asleep.map(|_| MANAGERS),
+        }
+    }
+
+    /// Has answers ring the doorbell of whoever sees to them and sleeps; whether there is one already.
+    fn listen(&mut self) -> bool {
+        let Some(doorbell) = self.listens_at() else { return false };
+        self.busy_links().fold(false, |answers, link| link.set_asleep(doorbell) || answers)
+    }
+
+    /// Those over which an answer may come.
+    fn busy_links(&mut self) -> impl Iterator<Item = &mut Box<dyn Link>> {
+        self.links_mut().filter(|link| link.in_flight() > 0)
     }
 
     fn links_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Link>> {
@@ -658,6 +811,11 @@ impl<T: Task> State<T> {
 
     pub(super) fn vacate(&mut self, seat: Seat) {
         *self.place(seat) = Place::default();
+        self.note_lookouts();
+    }
+
+    fn note_lookouts(&mut self) {
+        self.lookouts = self.seats.iter().filter_map(|place| place.lookout.clone()).collect();
     }
 }
 

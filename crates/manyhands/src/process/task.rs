@@ -1,6 +1,5 @@
 //! A task as the manager of a pool of processes sees it, and the Rust host's.
 
-use std::num::NonZeroU32;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +10,8 @@ use crate::job::Job;
 
 /// A task of the host's, which a worker process runs. Dropping one that has not ended cancels it.
 pub(super) trait Task: Send + 'static {
-    /// Its turn has come, on the pool of this number. `false`: it was cancelled, and must not run.
-    fn begin(&self, pool: NonZeroU32) -> bool;
+    /// Its turn has come. `false`: it was cancelled, and must not run.
+    fn begin(&self) -> bool;
 
     /// Ends it with the answer of the worker.
     fn answer(self, kind: Kind, body: &[u8]);
@@ -88,8 +87,8 @@ impl RustTask {
 }
 
 impl Task for RustTask {
-    fn begin(&self, pool: NonZeroU32) -> bool {
-        self.task.as_ref().is_some_and(|task| task.begin(pool))
+    fn begin(&self) -> bool {
+        self.task.as_ref().is_some_and(|task| task.begin())
     }
 
     fn answer(mut self, kind: Kind, body: &[u8]) {

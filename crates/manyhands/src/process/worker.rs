@@ -76,10 +76,10 @@ fn work(arrival: Arrival, registry: &Registry) -> Result<(), LinkError> {
             serve(&mut SocketWorkerLink::new(socket), registry)
         }
         Transport::SharedMemory => {
-            let Ok([memory, doorbell, parents, own]) = <[OwnedFd; 4]>::try_from(fds) else {
+            let Ok([memory, first, second, parents, own]) = <[OwnedFd; 5]>::try_from(fds) else {
                 return Err(LinkError::Torn { why: "descriptors are missing".to_owned() });
             };
-            let mut link = RingWorkerLink::open(memory, doorbell)?;
+            let mut link = RingWorkerLink::open(memory, [first, second])?;
             lending::install(Carrier {
                 arena: Some(Arena::adopt(own)?),
                 source: Some(ArenaView::open(parents, Access::ReadOnly)?),

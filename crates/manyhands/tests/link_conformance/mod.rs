@@ -113,7 +113,7 @@ pub(crate) fn wait_for_answer(
         if link.receive(&mut answer)? {
             return Ok(answer);
         }
-        if !link.set_asleep() {
+        if !link.set_asleep(0) {
             let mut fds: Vec<_> = link
                 .interest()
                 .map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags))

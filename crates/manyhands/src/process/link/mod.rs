@@ -82,12 +82,13 @@ pub trait Link: fmt::Debug + Send {
     /// A cheap look for those who spin: whether calling [`receive`](Self::receive) may be worth it.
     fn has_answer(&self) -> bool;
 
-    /// Before the manager sleeps: from now on an answer rings. Whether one is there after all, and
-    /// the manager must not sleep.
+    /// Before a thread of the parent sleeps: from now on an answer rings this doorbell, the first or the
+    /// second of the pool's. Whether one is there after all, and the thread must not sleep. (A link that
+    /// has a descriptor to poll needs no doorbell.)
     #[must_use = "whoever sleeps beside an answer sleeps for ever"]
-    fn set_asleep(&mut self) -> bool;
+    fn set_asleep(&mut self, doorbell: usize) -> bool;
 
-    /// After the manager slept: answers need not ring.
+    /// After it slept: answers need not ring.
     fn set_awake(&mut self);
 
     /// The worker's process has ended: `receive` gives what it had sent, and then says

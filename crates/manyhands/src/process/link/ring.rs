@@ -29,14 +29,15 @@ pub struct RingLink {
     _lifeline: OwnedFd,
 }
 
-/// Memory for one worker that is to be born, and the two descriptors that it needs.
+/// Memory for one worker that is to be born, and the three descriptors that it needs.
 ///
 /// # Errors
 /// If the system has no memory or no descriptor left.
-pub fn prepare(doorbell: &Doorbell) -> io::Result<(ParentEnd, Vec<OwnedFd>)> {
+pub fn prepare(doorbells: &[Doorbell; 2]) -> io::Result<(ParentEnd, Vec<OwnedFd>)> {
     let end = ParentEnd::create(Shape::default())?;
-    let fds = vec![end.memory().try_clone_to_owned()?, doorbell.fd().try_clone_to_owned()?];
-    Ok((end, fds))
+    let [first, second] = doorbells.each_ref().map(Doorbell::fd);
+    let fds = [end.memory(), first, second].map(|fd| fd.try_clone_to_owned());
+    Ok((end, fds.into_iter().collect::<io::Result<_>>()?))
 }
 
 impl RingLink {
@@ -115,8 +116,8 @@ impl Link for RingLink {
         self.end.has_answer()
     }
 
-    fn set_asleep(&mut self) -> bool {
-        self.end.set_asleep()
+    fn set_asleep(&mut self, doorbell: usize) -> bool {
+        self.end.set_asleep(doorbell)
     }
 
     fn set_awake(&mut self) {
@@ -158,8 +159,8 @@ impl RingWorkerLink {
     ///
     /// # Errors
     /// If these are not the descriptors that [`prepare`] gave.
-    pub fn open(memory: OwnedFd, doorbell: OwnedFd) -> io::Result<Self> {
-        let end = WorkerEnd::open(memory, doorbell)?;
+    pub fn open(memory: OwnedFd, doorbells: [OwnedFd; 2]) -> io::Result<Self> {
+        let end = WorkerEnd::open(memory, doorbells)?;
         let stops = Arc::new(Stops(end.stop_token()));
         Ok(Self { end, spin: Spin::new(), stops })
     }

@@ -235,7 +235,7 @@ impl Link for SocketLink {
         self.over.is_none() && (self.inbox.has_frame() || ready().unwrap_or(true))
     }
 
-    fn set_asleep(&mut self) -> bool {
+    fn set_asleep(&mut self, _doorbell: usize) -> bool {
         self.over.is_none() && self.inbox.has_frame()
     }
 

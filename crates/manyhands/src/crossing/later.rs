@@ -1,0 +1,31 @@
+//! Telling later: what a thread must not tell itself is left to another.
+
+use std::cell::RefCell;
+
+/// Tells those who wait for a task.
+pub(crate) type Telling = Box<dyn FnOnce() + Send>;
+
+thread_local! {
+    /// What is left to others; `None` where the thread tells by itself.
+    static LATER: RefCell<Option<Vec<Telling>>> = const { RefCell::new(None) };
+}
+
+/// Tells now, or leaves it to another.
+pub(super) fn tell(telling: impl FnOnce() + Send + 'static) {
+    let mut telling = Some(telling);
+    LATER.with(|later| {
+        if let Some(list) = &mut *later.borrow_mut() {
+            list.extend(telling.take().map(|telling| Box::new(telling) as Telling));
+        }
+    });
+    if let Some(telling) = telling {
+        telling();
+    }
+}
+
+/// Calls `f`; what it would have told is left to the caller to have told.
+pub(crate) fn tellings_of(f: impl FnOnce()) -> Vec<Telling> {
+    let before = LATER.with(|later| later.borrow_mut().replace(Vec::new()));
+    f();
+    LATER.with(|later| std::mem::replace(&mut *later.borrow_mut(), before)).unwrap_or_default()
+}

@@ -1,0 +1,56 @@
+//! Pools by their numbers, which is all that a task keeps of its pool: for a future that is cancelled
+//! while its task runs, and for a thread that waits for one.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Instant;
+
+/// What a task asks of its pool.
+pub(super) trait Known: Send + Sync {
+    /// Stops the task at this address.
+    fn stop(&self, address: usize);
+
+    /// Sees to the pool's answers as long as the calling thread waits for `task`.
+    fn attend(&self, task: &dyn Awaited, deadline: Option<Instant>);
+}
+
+/// A task that a thread waits for.
+pub(crate) trait Awaited {
+    fn is_done(&self) -> bool;
+
+    /// Has `waker` woken when it is done; `false` if it is done already.
+    fn watch(&self, waker: &Waker) -> bool;
+
+    /// Forgets that waker.
+    fn unwatch(&self);
+}
+
+static POOLS: Mutex<Vec<(NonZeroU32, Weak<dyn Known>)>> = Mutex::new(Vec::new());
+
+/// Makes a pool known as long as it lives.
+pub(super) fn know(number: NonZeroU32, pool: &Arc<dyn Known>) {
+    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    pools.retain(|(_, pool)| pool.strong_count() > 0);
+    pools.push((number, Arc::downgrade(pool)));
+}
+
+/// Has the pool of this number stop the task at this address.
+pub(crate) fn stop(number: NonZeroU32, address: usize) {
+    if let Some(pool) = pool(number) {
+        pool.stop(address);
+    }
+}
+
+/// Has the pool of this number attended to while the calling thread waits for `task`. Returns when that
+/// is done, or the deadline is over, or somebody else attends to it.
+pub(crate) fn attend(number: NonZeroU32, task: &dyn Awaited, deadline: Option<Instant>) {
+    if let Some(pool) = pool(number) {
+        pool.attend(task, deadline);
+    }
+}
+
+fn pool(number: NonZeroU32) -> Option<Arc<dyn Known>> {
+    let pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
+    pools.iter().find(|(of, _)| *of == number).and_then(|(_, pool)| pool.upgrade())
+}
