@@ -75,7 +75,7 @@ pub(crate) fn program() -> ExitCode {
     let mut late = ProcessLauncher { quiet_birth: false, ..launcher("late") };
     let unborn = late.launch(0).unwrap();
     // Somebody holds its lifeline open, so that only the system can tell it that we are gone.
-    let _holder = Command::new("cat")
+    let mut holder = Command::new("cat")
         .stdin(unborn.socket.try_clone().unwrap())
         .stdout(Stdio::null())
         .spawn()
@@ -84,9 +84,9 @@ pub(crate) fn program() -> ExitCode {
         println!("{}", worker.child.pid());
     }
     println!("all");
-    loop {
-        std::thread::park();
-    }
+    // For ever: who kills us comes first.
+    holder.wait().unwrap();
+    ExitCode::FAILURE
 }
 
 fn killed_program(with: impl FnOnce(&[u32])) -> Vec<String> {
