@@ -154,6 +154,26 @@ fn a_socket_that_a_forked_child_holds_does_not_keep_the_worker() {
 }
 
 #[test]
+fn no_answer_is_left_lying_when_there_is_none_to_receive() {
+    let _watchdog = common::watched();
+    for _ in 0..500 {
+        let (mut link, worker) = hostile();
+        let writer = std::thread::spawn(move || {
+            let answer = frame(Kind::Answer, &[b"!"]);
+            // In pieces, each of which the link may come upon by itself.
+            for piece in [&begun()[..], &answer[..4], &answer[4..]] {
+                (&worker).write_all(piece).unwrap();
+            }
+            worker
+        });
+        while !link.receive(&mut Vec::new()).unwrap() {
+            assert!(!link.set_asleep(), "what is here was looked at");
+        }
+        writer.join().unwrap();
+    }
+}
+
+#[test]
 fn an_endless_answer_does_not_keep_the_manager() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     let mut link = SocketLink::new(ours.into(), usize::MAX);

@@ -73,14 +73,20 @@ pub(crate) fn program() -> ExitCode {
     workers[1].link().offer(&[b"sleep"]).unwrap();
     workers[2].link().offer(&[b"sleep"]).unwrap();
     let mut late = ProcessLauncher { quiet_birth: false, ..launcher("late") };
-    let _unborn = late.launch(0).unwrap();
+    let unborn = late.launch(0).unwrap();
+    // Somebody holds its lifeline open, so that only the system can tell it that we are gone.
+    let mut holder = Command::new("cat")
+        .stdin(unborn.socket.try_clone().unwrap())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     for worker in &workers {
         println!("{}", worker.child.pid());
     }
     println!("all");
-    loop {
-        std::thread::park();
-    }
+    // For ever: who kills us comes first.
+    holder.wait().unwrap();
+    ExitCode::FAILURE
 }
 
 fn killed_program(with: impl FnOnce(&[u32])) -> Vec<String> {

@@ -125,12 +125,18 @@ impl SocketLink {
 
     fn receive_some(&mut self, into: &mut Vec<u8>) -> Result<bool, Over> {
         self.flush();
-        for _ in 0..if self.dead { PIECES_OF_THE_DEAD } else { PIECES_AT_ONCE } {
+        let mut pieces = if self.dead { PIECES_OF_THE_DEAD } else { PIECES_AT_ONCE };
+        loop {
+            // Every whole frame that is here: nothing would wake the manager for it again.
             while let Some(frame) = self.inbox.next_frame()? {
                 if self.take_in(frame, into)? {
                     return Ok(true);
                 }
             }
+            if pieces == 0 {
+                return if self.dead { Err(Over::Closed) } else { Ok(false) };
+            }
+            pieces -= 1;
             match self.inbox.fill(&self.socket)? {
                 Filled::Some => {}
                 Filled::End => return Err(Over::Closed),
@@ -138,7 +144,6 @@ impl SocketLink {
                 Filled::Nothing => return self.deaf.map_or(Ok(false), |errno| Err(errno.into())),
             }
         }
-        if self.dead { Err(Over::Closed) } else { Ok(false) }
     }
 }
 
