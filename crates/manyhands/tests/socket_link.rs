@@ -167,7 +167,7 @@ fn no_answer_is_left_lying_when_there_is_none_to_receive() {
             worker
         });
         while !link.receive(&mut Vec::new()).unwrap() {
-            assert!(!link.set_asleep(), "what is here was looked at");
+            assert!(!link.set_asleep(0), "what is here was looked at");
         }
         writer.join().unwrap();
     }
