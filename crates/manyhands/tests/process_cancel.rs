@@ -252,3 +252,33 @@ fn a_stopped_worker_is_found_by_the_timeout_of_its_task() {
         assert_ne!(pool.submit(pid, ()).unwrap().result(None).unwrap(), worker);
     });
 }
+
+#[test]
+fn without_grace_the_last_signal_comes_at_once() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = builder(transport).max_workers(2).grace(Duration::ZERO).build().unwrap();
+        for turn in 0..20 {
+            let slow = pool.submit(sleep, (600_000,)).unwrap();
+            let behind: Vec<_> = (0..10).map(|n| pool.submit(add, (n, turn)).unwrap()).collect();
+            assert!(slow.cancel_running());
+            for (n, task) in (0..).zip(behind) {
+                assert_eq!(task.result(None).unwrap(), n + turn);
+            }
+            let hasty = pool.with(TaskOptions::new().timeout(Duration::ZERO));
+            assert_timed_out(&hasty.submit(sleep, (600_000,)).unwrap(), Duration::ZERO);
+        }
+        assert_eq!(pool.stats().crashed, 0);
+    });
+}
+
+#[test]
+fn times_that_no_clock_can_express_are_for_ever() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = builder(transport).max_workers(1).grace(Duration::MAX).build().unwrap();
+        let patient = pool.with(TaskOptions::new().timeout(Duration::MAX));
+        assert_eq!(patient.submit(add, (1, 1)).unwrap().result(Duration::MAX).unwrap(), 2);
+        assert!(pool.shutdown_timeout(Duration::MAX, false));
+    });
+}

@@ -112,6 +112,16 @@ fn bring(n: u64) -> ForWorkers {
     ForWorkers(n)
 }
 
+fn panic_at_length(length: u64) -> u64 {
+    panic!("{PLANNED}{}", "x".repeat(usize::try_from(length).unwrap()))
+}
+
+fn panic_with_a_number(n: u64) -> u64 {
+    std::panic::panic_any(n)
+}
+
+fn no_bytes(_: ()) {}
+
 manyhands::test_worker![
     add,
     bring,
@@ -119,6 +129,9 @@ manyhands::test_worker![
     die_with,
     make,
     make_short,
+    no_bytes,
+    panic_at_length,
+    panic_with_a_number,
     pid,
     take,
     take_untagged,
@@ -217,5 +230,32 @@ fn what_the_parent_cannot_read_does_it_no_harm() {
             assert_not_crossed(&pool.submit(bring, (1,)).unwrap(), "the result");
         }
         assert_eq!(pool.submit(add, (1, 2)).unwrap().result(None).unwrap(), 3);
+    });
+}
+
+#[test]
+fn panics_of_every_kind_cross() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(transport);
+        for length in [0, 10, 100_000, 3 << 20] {
+            let future = pool.submit(panic_at_length, (length,)).unwrap();
+            let Some(Exception::Panic(panic)) = future.exception(None).unwrap() else { panic!() };
+            assert!(panic.message().len() as u64 >= length, "{}", panic.message().len());
+        }
+        let future = pool.submit(panic_with_a_number, (7,)).unwrap();
+        assert!(matches!(future.exception(None).unwrap(), Some(Exception::Panic(_))));
+        assert_eq!(pool.submit(add, (1, 2)).unwrap().result(None).unwrap(), 3);
+        assert_eq!(pool.stats().crashed, 0);
+    });
+}
+
+#[test]
+fn calls_without_a_byte_cross_one_by_one_and_in_chunks() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(transport);
+        assert_eq!(pool.map(no_bytes, [(); 100]).into_vec().unwrap().len(), 100);
+        assert_eq!(pool.map(no_bytes, [(); 100]).chunksize(7).into_vec().unwrap().len(), 100);
     });
 }

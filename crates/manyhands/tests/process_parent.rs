@@ -20,7 +20,9 @@ use common::processes::{
 use common::{processes::Death, watched};
 use manyhands::process::{TaskOptions, Transport};
 use manyhands::{Executor, Exit, FutureError, ProcessPoolExecutor};
-use rustix::process::{Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, setrlimit,
+};
 
 fn ignores_term() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -176,5 +178,29 @@ fn a_pool_works_on_after_its_first_thread_has_ended() {
         assert_eq!(vec![pool.submit(pid, ()).unwrap().result(None).unwrap()], before);
         let crash = crash(&pool.submit(die, (Death::Exit(4),)).unwrap());
         assert_eq!(crash.exit, Exit::Code(4));
+    });
+}
+
+#[test]
+fn without_descriptors_no_worker_starts_and_nobody_waits_for_one() {
+    let name = "without_descriptors_no_worker_starts_and_nobody_waits_for_one";
+    let _watch = watched();
+    if !is_alone() {
+        assert!(alone(name, r#"exec "$@""#).status().unwrap().success());
+        return;
+    }
+    on_both(|transport| {
+        let pool = pool(2, transport);
+        let before = getrlimit(Resource::Nofile);
+        let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(open + 1), ..before }).unwrap();
+        let future = pool.submit(pid, ()).unwrap();
+        let exception = future.exception(None).unwrap().unwrap();
+        assert!(exception.to_string().contains("Too many open files"), "{exception}");
+        assert!(pool.submit(pid, ()).is_err());
+        setrlimit(Resource::Nofile, before).unwrap();
+        pool.shutdown(true, false);
+        let pool = self::pool(2, transport);
+        pool.submit(pid, ()).unwrap().result(None).unwrap();
     });
 }

@@ -280,3 +280,35 @@ fn submitters_that_race_with_the_end_get_an_answer() {
         }
     });
 }
+
+/// A thread that waits for a result may be the one that hears of it, and calls back.
+#[test]
+fn a_callback_can_shut_down_whoever_calls_it() {
+    let _watch = watched();
+    on_both(|transport| {
+        for turn in 0..40 {
+            let pool = Arc::new(pool(2, transport));
+            pool.submit(add, (0, 0)).unwrap().result(None).unwrap();
+            let slow = pool.submit(sleep, (turn % 4,)).unwrap();
+            let other = Arc::clone(&pool);
+            slow.add_done_callback(move |_| {
+                other.shutdown(true, turn % 2 == 0);
+            });
+            let behind: Vec<_> = (0..20).map_while(|n| pool.submit(add, (n, 1)).ok()).collect();
+            std::thread::scope(|scope| {
+                scope.spawn(|| slow.result(None));
+                for (n, future) in (1..).zip(&behind) {
+                    match future.result(None) {
+                        Ok(sum) => assert_eq!(sum, n),
+                        Err(FutureError::Cancelled) => assert_eq!(turn % 2, 0),
+                        Err(other) => panic!("{other}"),
+                    }
+                }
+            });
+            drop(slow);
+            eventually("the callback is over", || Arc::strong_count(&pool) == 1);
+            pool.shutdown(true, false);
+            assert_eq!(pool.stats().workers, 0);
+        }
+    });
+}
