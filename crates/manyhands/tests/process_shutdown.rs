@@ -10,13 +10,15 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::processes::{
-    Death, Directory, add, crash, die, eventually, hold, is_alive, keep_busy, on_both, pid, sleep,
+    Death, Directory, add, crash, die, eventually, hold, is_alive, is_stopped, keep_busy, on_both,
+    pid, signal, sleep,
 };
 use common::watched;
 use manyhands::process::{Output, Transport};
 use manyhands::{
     BrokenExecutor, Exception, Executor, Exit, Future, FutureError, ProcessPoolExecutor, Reason,
 };
+use rustix::process::Signal;
 
 manyhands::test_worker![add, die, hold, pid, sleep];
 
@@ -182,6 +184,27 @@ fn workers_ended_by_force_take_all_tasks_with_them() {
             pool.kill_workers();
             pool.terminate_workers();
         }
+    });
+}
+
+/// A stopped process is not reached by the first signal, nor one that ignores it.
+#[test]
+fn workers_that_the_first_signal_does_not_end_are_killed() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (directory, pool) = (Directory::new(), pool(2, transport));
+        let _busy = keep_busy(&pool, &directory.gate("busy"));
+        pool.submit(pid, ()).unwrap().result(None).unwrap();
+        let pids = pool.worker_pids();
+        for pid in &pids {
+            signal(*pid, Signal::STOP);
+            eventually("a worker stops", || is_stopped(*pid));
+        }
+        pool.terminate_workers();
+        let in_time = pool.shutdown_timeout(Duration::from_secs(20), false);
+        pool.kill_workers();
+        assert!(in_time, "the grace of 50 ms is long over: {:?}", pool.stats());
+        assert!(pids.into_iter().all(|pid| !is_alive(pid)));
     });
 }
 
