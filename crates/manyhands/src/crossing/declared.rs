@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::{DecodeError, EncodeError, FunctionType};
 use crate::function::Function;
+use crate::panic;
 
 /// The functions that worker processes can be asked to call; made by [`tasks!`](crate::tasks).
 ///
@@ -172,9 +173,11 @@ where
         if from.len() > MOST_BYTES {
             return format!("({} bytes of arguments)", from.len());
         }
-        match decode::<A>(&mut from) {
-            Ok(arguments) => short(&arguments),
-            Err(_) => "(arguments that cannot be read)".to_owned(),
+        // Reading and writing a value runs code of the program's.
+        let shown = panic::catch(|| decode::<A>(&mut from).map(|arguments| short(&arguments)));
+        match shown {
+            Ok(Ok(shown)) => shown,
+            Ok(Err(_)) | Err(_) => "(arguments that cannot be read)".to_owned(),
         }
     }
 }

@@ -12,9 +12,9 @@ use super::options::TaskOptions;
 use super::pool::Pool;
 use super::request::Request;
 use super::supervisor::{Event, Rules, Stats};
-use super::task::RustTask;
-use crate::crossing::{Body, Registry};
-use crate::errors::{ConfigError, Exception, Reason, Refused};
+use super::task::{Loss, RustTask, Task as _};
+use crate::crossing::{Body, Kind, Registry};
+use crate::errors::{BrokenExecutor, ConfigError, Exception, Reason, Refused};
 use crate::executor::Executor;
 use crate::job::Job;
 use manyhands_shm::Number;
@@ -170,6 +170,11 @@ impl ProcessPoolExecutor {
         let task = RustTask::new(task, declared, place);
         match self.pool.submit(task, request, rules) {
             Ok(()) => Ok(()),
+            // Broken since it was asked: the arguments are bytes by now, and cannot be given back.
+            Err((task, Reason::Broken(BrokenExecutor::ProcessPool(broken)))) => {
+                task.lose(Loss::Broken(broken.reason), Kind::One, &[]);
+                Ok(())
+            }
             // Closed since it was asked.
             Err((task, reason)) => Err(Refused { reason, task: task.into_job() }),
         }

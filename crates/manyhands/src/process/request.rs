@@ -42,6 +42,11 @@ impl Request {
         Ok(Self { function, kind, body, lent })
     }
 
+    /// Of what its body holds.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The bytes of the arguments.
     pub(super) fn body(&self) -> &[u8] {
         match &self.body {

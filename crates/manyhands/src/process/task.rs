@@ -16,8 +16,8 @@ pub(super) trait Task: Send + 'static {
     /// Ends it with the answer of the worker.
     fn answer(self, kind: Kind, body: &[u8]);
 
-    /// Ends it without one. `request` is the body of its request.
-    fn lose(self, loss: Loss, request: &[u8]);
+    /// Ends it without one. Its request was of this kind, and had this body.
+    fn lose(self, loss: Loss, kind: Kind, request: &[u8]);
 
     /// Whether it is the one that the host knows by this address.
     fn is_at(&self, address: usize) -> bool;
@@ -77,12 +77,19 @@ impl RustTask {
         Job::new(task, self.place)
     }
 
-    fn info(&self, request: &[u8]) -> TaskInfo {
-        TaskInfo {
-            function: self.declared.function().name,
-            arguments: self.declared.show(request),
-            submitted: self.place,
-        }
+    fn info(&self, kind: Kind, request: &[u8]) -> TaskInfo {
+        let calls = match kind {
+            Kind::Chunk | Kind::TryChunk => request.split_first_chunk(),
+            _ => None,
+        };
+        let arguments = match calls {
+            None => self.declared.show(request),
+            Some((calls, first)) => {
+                let (calls, first) = (u32::from_le_bytes(*calls), self.declared.show(first));
+                format!("[{calls} calls, the first with {first}]")
+            }
+        };
+        TaskInfo { function: self.declared.function().name, arguments, submitted: self.place }
     }
 }
 
@@ -99,17 +106,17 @@ impl Task for RustTask {
         }
     }
 
-    fn lose(mut self, loss: Loss, request: &[u8]) {
+    fn lose(mut self, loss: Loss, kind: Kind, request: &[u8]) {
         let why = match loss {
             // Dropping it cancels it.
             Loss::Cancelled => return,
             Loss::Broken(reason) => Exception::Broken(BrokenProcessPool { reason }.into()),
             Loss::Crashed { worker, pid, exit, ran, attempts } => {
-                let task = self.info(request);
+                let task = self.info(kind, request);
                 Exception::Crashed(Arc::new(Crash { task, exit, pid, worker, ran, attempts }))
             }
             Loss::TimedOut { worker, timeout, ran } => {
-                let task = self.info(request);
+                let task = self.info(kind, request);
                 Exception::TimedOut(Arc::new(Overrun { task, timeout, ran, worker }))
             }
         };

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod processes;
+
 use std::panic;
 use std::pin::pin;
 use std::process;

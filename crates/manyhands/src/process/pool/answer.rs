@@ -106,7 +106,7 @@ impl<T: Task> Ending<T> {
             Self::Answered { task, answer } => Some(answer.end(task)),
             Self::Lost { task, loss, request } => {
                 let for_show = Carrier { for_show: true, ..Carrier::default() };
-                carrying(for_show, || task.lose(loss, request.body()));
+                carrying(for_show, || task.lose(loss, request.kind(), request.body()));
                 None
             }
         }

@@ -324,6 +324,8 @@ impl<T: Task> State<T> {
             while self.receive(seat.index(), now) {}
         }
         let claimed = self.link(seat).map_or(0, |link| link.claimed());
+        // What comes of it may concern the next worker in this place, which has no link yet.
+        self.place(seat).link = None;
         self.on(Event::Left { seat, exit, claimed }, now);
         self.vacate(seat);
     }

@@ -1,0 +1,68 @@
+//! No task waits behind one that runs long while workers take up tasks that came later.
+
+#![cfg(not(loom))]
+#![allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::processes::{Directory, Gate, hold, keep_busy, on_both, sleep};
+use common::watched;
+use manyhands::{Executor, Future, ProcessPoolExecutor};
+
+fn open(gate: Gate) {
+    gate.open();
+}
+
+manyhands::test_worker![hold, open, sleep];
+
+#[test]
+fn a_task_that_the_first_waits_for_is_run_by_the_second_worker() {
+    let _watch = watched();
+    on_both(|transport| {
+        init_worker();
+        let builder = ProcessPoolExecutor::builder().max_workers(2).transport(transport);
+        let (directory, pool) = (Directory::new(), builder.build().unwrap());
+        let gate = directory.gate("first");
+        let first = keep_busy(&pool, &gate);
+        // The second worker comes for this one, and must not take up those behind it instead.
+        let opens = pool.submit(open, (gate.clone(),)).unwrap();
+        let others: Vec<_> = (0..5).map(|_| pool.submit(hold, (gate.clone(),)).unwrap()).collect();
+        let in_time = opens.result(Duration::from_secs(20)).is_ok();
+        gate.open();
+        assert!(in_time, "it was not run, while those behind it are: {others:?}");
+        first.result(None).unwrap();
+        for other in others {
+            other.result(None).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_task_behind_a_long_one_does_not_wait_for_the_queue_to_be_empty() {
+    let _watch = watched();
+    on_both(|transport| {
+        init_worker();
+        let builder = ProcessPoolExecutor::builder().max_workers(2).transport(transport);
+        let (directory, pool) = (Directory::new(), builder.build().unwrap());
+        let gates = ["long", "short", "early"].map(|name| directory.gate(name));
+        let [long, short, early] = &gates;
+        let held = [keep_busy(&pool, long), keep_busy(&pool, short)];
+        // One of these lies behind the long one, the other behind the short one.
+        let behind = [0, 1].map(|_| pool.submit(open, (early.clone(),)).unwrap());
+        // A stream of tasks that never ends, as far as the pool can see.
+        let mut later = 0;
+        short.open();
+        while !behind.iter().all(Future::done) && later < 5_000 {
+            if pool.stats().pending < 1000 {
+                later += (0..500).filter(|_| pool.submit(sleep, (1,)).is_ok()).count();
+            }
+        }
+        gates.iter().for_each(Gate::open);
+        assert!(later < 5_000, "so many tasks that came later were run before one of {behind:?}");
+        for held in held {
+            held.result(None).unwrap();
+        }
+    });
+}
