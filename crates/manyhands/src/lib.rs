@@ -42,6 +42,7 @@
 //! list of the ended and a queue that start no thread, run no job and call nobody. Another host, a Python interpreter say, puts
 //! its own kinds of jobs and threads on them.
 
+pub mod block;
 mod completion;
 mod errors;
 mod executor;

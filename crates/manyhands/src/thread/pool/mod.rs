@@ -33,7 +33,7 @@
 //! | `Local::running`, `Local::completed` | written by their worker only |
 
 mod batch;
-mod many;
+mod joint;
 mod worker;
 
 use std::collections::VecDeque;
@@ -46,6 +46,8 @@ use crate::spin::Spin;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
+use joint::Entry;
+pub use joint::Joint;
 pub use worker::Worker;
 
 /// How many short jobs may be queued before somebody is woken all the same.
@@ -100,7 +102,9 @@ struct Shared<J> {
 }
 
 struct State<J> {
-    queue: VecDeque<J>,
+    queue: VecDeque<Entry<J>>,
+    /// How many jobs the queue holds: more than entries, where some are joint.
+    waiting: usize,
     phase: Phase,
     workers: Vec<Arc<Local<J>>>,
     /// Workers made so far: the number of the next one.
@@ -211,6 +215,7 @@ impl<J> Pool<J> {
             max_pending,
             state: Mutex::new(State {
                 queue: VecDeque::new(),
+                waiting: 0,
                 phase: Phase::Open,
                 workers: Vec::new(),
                 added: 0,
@@ -271,8 +276,8 @@ impl<J> Pool<J> {
                 _ => return Err((job, Rejection::Full { max_pending: most.get() })),
             }
         }
-        state.queue.push_back(job);
-        shared.queued.store(state.queue.len(), Ordering::Release);
+        state.push_back(job);
+        shared.recount(&mut state);
         let added = shared.add_worker_if_needed(&mut state);
         if added.is_none() {
             shared.wake_one(state);
@@ -411,6 +416,11 @@ impl<J> Pool<J> {
         self.0.max_workers.load(Ordering::Relaxed)
     }
 
+    /// How many jobs may be queued, if the queue is bounded.
+    pub fn max_pending(&self) -> Option<NonZeroUsize> {
+        self.0.max_pending
+    }
+
     /// Changes how many workers there may be, for the jobs that are submitted from now on. Those there
     /// are stay.
     ///
@@ -447,7 +457,8 @@ impl<J> Pool<J> {
         jobs
     }
 
-    /// Takes one job that no worker has begun, an old one first, past all workers.
+    /// Takes one job that no worker has begun, an old one first, past all workers. A joint job stays, and
+    /// the host takes one out of it.
     ///
     /// ```
     /// use manyhands::thread::pool::{Pool, WhenFull};
@@ -459,8 +470,8 @@ impl<J> Pool<J> {
     /// ```
     pub fn take_one(&self) -> Option<J> {
         let mut state = self.0.state.lock();
-        let job = Worker::steal(&state, |_| true).or_else(|| state.queue.pop_front());
-        self.0.queued.store(state.queue.len(), Ordering::Release);
+        let job = Worker::steal(&state, |_| true).or_else(|| state.pop_front());
+        self.0.recount(&mut state);
         if state.blocked > 0 {
             self.0.room.notify_one();
         }
@@ -469,9 +480,10 @@ impl<J> Pool<J> {
 
     /// What goes on at this moment.
     pub fn stats(&self) -> Stats {
-        let now = self.0.state.lock();
+        let mut now = self.0.state.lock();
+        self.0.recount(&mut now);
         let mut stats = Stats {
-            pending: now.queue.len(),
+            pending: now.waiting,
             completed: now.completed,
             workers: now.workers.len(),
             ..Stats::default()
@@ -490,7 +502,7 @@ impl<J> Shared<J> {
     /// One more worker if more is queued than workers are free, and there may be one more.
     #[inline]
     fn add_worker_if_needed(self: &Arc<Self>, state: &mut State<J>) -> Option<Worker<J>> {
-        let needed = state.queue.len() > self.free.load(Ordering::Acquire) + state.starting;
+        let needed = state.waiting > self.free.load(Ordering::Acquire) + state.starting;
         if !needed || state.workers.len() >= self.max_workers.load(Ordering::Relaxed) {
             return None;
         }
@@ -533,7 +545,7 @@ impl<J> Shared<J> {
         };
         // Somebody has to be about who would see that the owner of a local queue is held up.
         let unwatched = state.local_queues > 0 && !state.timed_park && coming == 0;
-        if state.queue.len() > enough || unwatched {
+        if state.waiting > enough || unwatched {
             state.woken += 1;
             drop(state);
             if cfg!(not(sabotage = "pool_submit_wakes_nobody")) {
@@ -549,7 +561,7 @@ impl<J> Shared<J> {
         for local in &state.workers {
             jobs.extend(local.queue.lock().jobs.drain(..));
         }
-        jobs.extend(state.queue.drain(..));
+        jobs.extend(state.drain());
         self.queued.store(0, Ordering::Release);
         jobs
     }

@@ -30,7 +30,7 @@ const GATHER: usize = 64;
 /// assert_eq!(worker.next(), None);
 /// ```
 pub struct Worker<J> {
-    shared: Arc<Shared<J>>,
+    pub(super) shared: Arc<Shared<J>>,
     local: Arc<Local<J>>,
     index: usize,
     /// Whether this worker is counted in the pool's `starting`.
@@ -119,12 +119,18 @@ impl<J> Worker<J> {
     /// assert!(pool.submit("second", WhenFull::Refuse).unwrap().is_none());
     /// ```
     pub fn publish(&mut self, last: bool) {
-        let completed = self.local.completed.load(Ordering::Relaxed);
-        self.local.completed.store(completed + 1, Ordering::Release);
+        self.publish_one();
         self.local.running.store(false, Ordering::Release);
         if last && self.in_local == 0 && self.shared.queued.load(Ordering::Acquire) == 0 {
             self.set_free();
         }
+    }
+
+    /// Says that one more job is as good as done, just before its outcome can be seen, and that this
+    /// worker has the next one already.
+    pub fn publish_one(&self) {
+        let completed = self.local.completed.load(Ordering::Relaxed);
+        self.local.completed.store(completed + 1, Ordering::Release);
     }
 
     /// Counts this worker as busy with something that is no job and may take long. `Some`: a job
@@ -257,23 +263,33 @@ impl<J> Worker<J> {
         if let Some(job) = Self::steal(state, |ahead| ahead.filled_at < stalled) {
             return Some(job);
         }
-        let Some(job) = state.queue.pop_front() else { return Self::steal(state, |_| true) };
+        self.shared.recount(state);
+        let joint = !state.one_is_next();
+        let Some(job) = state.pop_front() else { return Self::steal(state, |_| true) };
         let mut taken = 1;
-        if self.shared.max_pending.is_none() {
+        if joint {
+            // How long it takes tells nothing about one job.
+            self.batch.pause();
+        } else if self.shared.max_pending.is_none() {
             let awake = state.workers.len() - state.parked.min(state.workers.len() - 1);
             let more = self.batch.more(state.queue.len() / awake, now);
             state.short_jobs = self.batch.short_jobs().unwrap_or(state.short_jobs);
-            if more > 0 {
+            if more > 0 && state.one_is_next() {
                 self.counted = true;
                 let mut ahead = self.local.queue.lock();
                 ahead.filled_at = state.fetches;
-                ahead.jobs.extend(state.queue.drain(..more));
+                while ahead.jobs.len() < more
+                    && state.one_is_next()
+                    && let Some(job) = state.pop_front()
+                {
+                    ahead.jobs.push_back(job);
+                }
                 state.local_queues += 1;
-                self.in_local = more;
-                taken += more;
+                self.in_local = ahead.jobs.len();
+                taken += self.in_local;
             }
         }
-        self.shared.queued.store(state.queue.len(), Ordering::Release);
+        self.shared.recount(state);
         for _ in 0..taken.min(state.blocked) {
             self.shared.room.notify_one();
         }
@@ -303,9 +319,9 @@ impl<J> Drop for Worker<J> {
         }
         #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
         for job in self.local.queue.lock().jobs.drain(..).rev() {
-            state.queue.push_front(job);
+            state.push_front(job);
         }
-        self.shared.queued.store(state.queue.len(), Ordering::Release);
+        self.shared.recount(&mut state);
         if self.free {
             self.shared.free.fetch_sub(1, Ordering::AcqRel);
         }
@@ -335,7 +351,7 @@ impl<J> Shared<J> {
             let fetches = state.fetches;
             state = self.work.wait(state, Some(Instant::now() + PARK_TIMEOUT));
             let others_get_on = state.short_jobs && state.fetches > fetches;
-            if !others_get_on || state.queue.len() > BACKLOG || state.woken > 0 {
+            if !others_get_on || state.waiting > BACKLOG || state.woken > 0 {
                 state.timed_park = false;
                 return state;
             }

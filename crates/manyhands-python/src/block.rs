@@ -1,0 +1,165 @@
+//! Items of `map` that were submitted together, as the Python host has them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use manyhands::block;
+use manyhands::promise::Held;
+use manyhands::thread::pool::Joint;
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::call::{call, call_one};
+use crate::task::{self, Outcome};
+use crate::worker::Job;
+use crate::{fork, stdlib};
+
+pub(crate) type Claimed = block::Claimed<Py<PyAny>>;
+
+pub(crate) struct Block {
+    pub(crate) items: block::Block<Py<PyAny>, Py<PyAny>, Py<PyAny>>,
+    call: Call,
+    /// Until the last item is claimed or cancelled, so that it is dropped with the last that runs.
+    function: Mutex<Option<Py<PyAny>>>,
+    made_in: u32,
+}
+
+/// How the function is called with an argument.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// Whether an argument is a tuple of arguments.
+    pub(crate) star: bool,
+    /// Whether each call runs in a copy of the context it was submitted in. Then an argument is what
+    /// to call, `run` of that context, and all its arguments but the function.
+    pub(crate) in_context: bool,
+}
+
+impl Call {
+    /// The argument that an item of the iterables stands for.
+    pub(crate) fn argument(self, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        if !self.in_context {
+            return Ok(value.unbind());
+        }
+        let py = value.py();
+        let context = stdlib::COPY_CONTEXT.get(py)?.call0()?;
+        let run = context.getattr(intern!(py, "run"))?;
+        Ok((run, value).into_pyobject(py)?.into_any().unbind())
+    }
+
+    /// Drops the argument before anybody sees the outcome.
+    pub(crate) fn call(self, function: &Bound<'_, PyAny>, argument: Py<PyAny>) -> Outcome {
+        let py = function.py();
+        let argument = argument.into_bound(py);
+        let called = match self {
+            Self { star: false, in_context: false } => call_one(function, &argument),
+            Self { star: true, in_context: false } => {
+                argument.cast::<PyTuple>().map_err(PyErr::from).and_then(|args| call(function, args, None))
+            }
+            Self { star, in_context: true } => Self::call_in_context(function, &argument, star),
+        };
+        task::outcome(py, called)
+    }
+
+    fn call_in_context<'py>(
+        function: &Bound<'py, PyAny>,
+        argument: &Bound<'py, PyAny>,
+        star: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (run, value) = argument.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()?;
+        let mut all = vec![function.clone()];
+        match value.cast::<PyTuple>() {
+            Ok(args) if star => all.extend(args.iter()),
+            _ => all.push(value),
+        }
+        call(&run, &PyTuple::new(function.py(), all)?, None)
+    }
+}
+
+impl Block {
+    pub(crate) fn new(function: Py<PyAny>, call: Call, arguments: Vec<Py<PyAny>>) -> Self {
+        let (items, made_in) = (block::Block::new(arguments), fork::generation());
+        Self { items, call, function: Mutex::new(Some(function)), made_in }
+    }
+
+    /// The next item, and the function to call with it.
+    pub(crate) fn claim(&self, py: Python<'_>) -> Option<(Claimed, Function)> {
+        // Before it: with the last item that is claimed or cancelled, the function is dropped.
+        let function = self.function().as_ref().map(|function| function.clone_ref(py))?;
+        let claimed = self.items.claim()?;
+        let function = Function { call: self.call, function };
+        self.has_claimed(&claimed);
+        Some((claimed, function))
+    }
+
+    /// To be called with each item that is claimed.
+    pub(crate) fn has_claimed(&self, claimed: &Claimed) {
+        if claimed.last {
+            self.drop_function();
+        }
+    }
+
+    /// Cancels what nobody has begun.
+    pub(crate) fn cancel(&self) {
+        let arguments = self.items.cancel();
+        if arguments.len() > 0 {
+            self.drop_function();
+        }
+        drop(arguments);
+    }
+
+    /// Says that nobody will ask for a result any more. From then on, when nothing is left of it, it
+    /// holds nothing of Python's, and may be dropped anywhere.
+    pub(crate) fn abandon(&self) {
+        if self.made_in == fork::generation() {
+            drop(self.items.abandon());
+        }
+    }
+
+    /// Shows the garbage collector what it holds.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&*self.function())?;
+        self.items.trace(|held| match held {
+            Held::Job(object) | Held::Done(object) | Held::Failed(object) => visit.call(object),
+            Held::Watcher(()) => Ok(()),
+        })
+    }
+
+    fn drop_function(&self) {
+        let function = self.function().take();
+        drop(function);
+    }
+
+    fn function(&self) -> std::sync::MutexGuard<'_, Option<Py<PyAny>>> {
+        self.function.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a worker calls with each item of a block.
+pub(crate) struct Function {
+    call: Call,
+    function: Py<PyAny>,
+}
+
+impl Function {
+    pub(crate) fn call(&self, py: Python<'_>, argument: Py<PyAny>) -> Outcome {
+        self.call.call(self.function.bind(py), argument)
+    }
+
+    /// Runs an item in the calling thread.
+    pub(crate) fn run_here(self, py: Python<'_>, block: &Block, item: Claimed) {
+        let outcome = self.call(py, item.job);
+        drop(self);
+        drop(block.items.finish(item.index, outcome, || ()));
+    }
+}
+
+impl Joint<Job> for Block {
+    fn left(&self) -> usize {
+        self.items.left()
+    }
+
+    fn join(self: Arc<Self>) -> Job {
+        Job::Items(self)
+    }
+}

@@ -1,0 +1,181 @@
+//! Jobs that come in together and wait as one: what several workers do jointly.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{Phase, Pool, Rejection, Shared, State, Worker};
+use crate::sync::atomic::Ordering;
+
+/// Jobs that wait in the queue as one. A worker that comes for it gets a handle, by which it takes what is
+/// left one by one, without the pool. It stays at the head of the queue until nothing is left, so that
+/// every worker that comes joins in, and no job of it waits behind another while a worker is free.
+///
+/// When nothing is left, the pool drops it, with its lock held: no foreign code may run then.
+pub trait Joint<J>: Send + Sync {
+    /// How many jobs nobody has begun. It never rises.
+    fn left(&self) -> usize;
+
+    /// The handle for one more worker. Called with the pool's lock held.
+    fn join(self: Arc<Self>) -> J;
+}
+
+/// What waits in the queue. A joint job is boxed: a queue is to be no longer for it.
+pub(super) enum Entry<J> {
+    One(J),
+    Joint(Box<Counted<J>>),
+}
+
+pub(super) struct Counted<J> {
+    joint: Arc<dyn Joint<J>>,
+    /// How many of its jobs are counted in `State::waiting`.
+    counted: usize,
+}
+
+impl<J> Pool<J> {
+    /// Queues jobs that wait as one. `Some`: the host is to start one more thread with this worker, and
+    /// to ask [`add_worker`](Pool::add_worker) for the next.
+    ///
+    /// # Errors
+    /// Why it was not accepted. A bounded pool counts job by job: for it, the queue is full.
+    ///
+    /// ```
+    /// use manyhands::block::Block;
+    /// use manyhands::thread::pool::{Joint, Pool};
+    /// use std::num::NonZeroUsize;
+    /// use std::sync::Arc;
+    ///
+    /// struct Words(Block<&'static str, (), ()>);
+    ///
+    /// impl Joint<Arc<Words>> for Words {
+    ///     fn left(&self) -> usize {
+    ///         self.0.left()
+    ///     }
+    ///
+    ///     fn join(self: Arc<Self>) -> Arc<Self> {
+    ///         self
+    ///     }
+    /// }
+    ///
+    /// let pool = Pool::new(NonZeroUsize::new(2).unwrap(), None);
+    /// let words = Arc::new(Words(Block::new(vec!["first", "second"])));
+    /// let mut worker = pool.submit_joint(words).unwrap().unwrap();
+    /// let mut other = pool.add_worker().unwrap();
+    /// let [one, same] = [worker.next().unwrap(), other.next().unwrap()];
+    /// assert_eq!(pool.stats().pending, 2);
+    /// assert_eq!((one.0.claim().unwrap().job, same.0.claim().unwrap().job), ("first", "second"));
+    /// worker.recount();
+    /// assert_eq!(worker.try_next().is_none(), other.try_next().is_none());
+    /// ```
+    pub fn submit_joint(&self, job: Arc<dyn Joint<J>>) -> Result<Option<Worker<J>>, Rejection> {
+        let shared = &self.0;
+        let mut state = shared.state.lock();
+        match &state.phase {
+            Phase::Open => (),
+            Phase::Closed => return Err(Rejection::Closed),
+            Phase::Broken(reason) => return Err(Rejection::Broken(Arc::clone(reason))),
+        }
+        if let Some(most) = shared.max_pending {
+            return Err(Rejection::Full { max_pending: most.get() });
+        }
+        let counted = job.left();
+        state.waiting += counted;
+        state.queue.push_back(Entry::Joint(Box::new(Counted { joint: job, counted })));
+        shared.recount(&mut state);
+        let added = shared.add_worker_if_needed(&mut state);
+        // A wake-up brings one worker, which calls the next if there is work for more.
+        if cfg!(not(sabotage = "pool_submit_joint_wakes_nobody")) {
+            shared.wake_one(state);
+        }
+        Ok(added)
+    }
+
+    /// One more worker, if more is queued than workers will come, and there may be one more: the host is
+    /// to start a thread with it.
+    pub fn add_worker(&self) -> Option<Worker<J>> {
+        let mut state = self.0.state.lock();
+        self.0.recount(&mut state);
+        self.0.add_worker_if_needed(&mut state)
+    }
+}
+
+impl<J> Worker<J> {
+    /// Says that this worker has taken the last of what was left of a joint job, so that nobody counts on
+    /// there being more.
+    pub fn recount(&self) {
+        if cfg!(not(sabotage = "pool_joint_is_not_recounted")) {
+            self.shared.recount(&mut self.shared.state.lock());
+        }
+    }
+}
+
+impl<J> Shared<J> {
+    /// Counts what is queued, as far as joint jobs at the head of the queue have become less. Those behind
+    /// them have been begun by nobody.
+    #[inline]
+    pub(super) fn recount(&self, state: &mut State<J>) {
+        if let Some(Entry::Joint(_)) = state.queue.front() {
+            state.recount_joint();
+        }
+        self.queued.store(state.waiting, Ordering::Release);
+    }
+}
+
+impl<J> State<J> {
+    pub(super) fn push_back(&mut self, job: J) {
+        self.queue.push_back(Entry::One(job));
+        self.waiting += 1;
+    }
+
+    pub(super) fn push_front(&mut self, job: J) {
+        self.queue.push_front(Entry::One(job));
+        self.waiting += 1;
+    }
+
+    /// The oldest job; a joint one stays.
+    pub(super) fn pop_front(&mut self) -> Option<J> {
+        self.recount_joint();
+        match self.queue.front()? {
+            Entry::Joint(counted) => return Some(Arc::clone(&counted.joint).join()),
+            Entry::One(_) => (),
+        }
+        match self.queue.pop_front()? {
+            Entry::One(job) => {
+                self.waiting -= 1;
+                Some(job)
+            }
+            Entry::Joint(_) => None,
+        }
+    }
+
+    /// Whether the next in the queue is a job by itself.
+    pub(super) fn one_is_next(&self) -> bool {
+        matches!(self.queue.front(), Some(Entry::One(_)))
+    }
+
+    /// Everything, oldest first.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = J> {
+        self.waiting = 0;
+        self.queue.drain(..).filter_map(|entry| match entry {
+            Entry::One(job) => Some(job),
+            Entry::Joint(counted) => (counted.joint.left() > 0).then(|| counted.joint.join()),
+        })
+    }
+
+    fn recount_joint(&mut self) {
+        while let Some(Entry::Joint(first)) = self.queue.front_mut() {
+            let left = first.joint.left();
+            self.waiting -= first.counted - left;
+            first.counted = left;
+            if left > 0 {
+                return;
+            }
+            self.queue.pop_front();
+        }
+    }
+}
+
+impl<J> fmt::Debug for Counted<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Counted").field(&self.counted).finish()
+    }
+}
