@@ -53,9 +53,10 @@ impl Call {
         let argument = argument.into_bound(py);
         let called = match self {
             Self { star: false, in_context: false } => call_one(function, &argument),
-            Self { star: true, in_context: false } => {
-                argument.cast::<PyTuple>().map_err(PyErr::from).and_then(|args| call(function, args, None))
-            }
+            Self { star: true, in_context: false } => argument
+                .cast::<PyTuple>()
+                .map_err(PyErr::from)
+                .and_then(|args| call(function, args, None)),
             Self { star, in_context: true } => Self::call_in_context(function, &argument, star),
         };
         task::outcome(py, called)
@@ -101,6 +102,9 @@ impl Block {
 
     /// Cancels what nobody has begun.
     pub(crate) fn cancel(&self) {
+        if self.made_in != fork::generation() {
+            return; // its lock may be held by a thread that is not there
+        }
         let arguments = self.items.cancel();
         if arguments.len() > 0 {
             self.drop_function();

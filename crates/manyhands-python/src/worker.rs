@@ -122,7 +122,7 @@ fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) ->
     }
 }
 
-/// Runs items of a block until none is left.
+/// Runs items of a block, until none is left or the worker may be needed for something else.
 fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Option<Job> {
     let (mut item, function) = block.claim(py)?;
     let outcome = loop {
@@ -130,7 +130,7 @@ fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Opt
             worker.recount();
         }
         let outcome = function.call(py, item.job);
-        if item.last {
+        if item.last || worker.may_have_to_help() {
             break outcome;
         }
         match block.items.finish_and_claim(item.index, outcome, || worker.publish_one()) {

@@ -270,7 +270,10 @@ impl<J, T, E> Block<J, T, E> {
     #[must_use = "the host drops it where it may"]
     pub fn abandon(&self) -> Vec<Result<T, E>> {
         let mut body = self.body.lock();
-        body.wanted = false;
+        #[cfg(not(sabotage = "block_forgets_that_nobody_wants_it"))]
+        {
+            body.wanted = false;
+        }
         let slots = std::mem::take(&mut body.slots);
         drop(body);
         let outcomes = slots.into_iter().filter_map(|slot| match slot {

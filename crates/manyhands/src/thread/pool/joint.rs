@@ -134,9 +134,13 @@ impl<J> State<J> {
     /// The oldest job; a joint one stays.
     pub(super) fn pop_front(&mut self) -> Option<J> {
         self.recount_joint();
-        match self.queue.front()? {
-            Entry::Joint(counted) => return Some(Arc::clone(&counted.joint).join()),
-            Entry::One(_) => (),
+        if let Some(Entry::Joint(first)) = self.queue.front() {
+            let job = Arc::clone(&first.joint).join();
+            if cfg!(sabotage = "pool_joint_leaves_with_the_first") {
+                self.waiting -= first.counted;
+                self.queue.pop_front();
+            }
+            return Some(job);
         }
         match self.queue.pop_front()? {
             Entry::One(job) => {

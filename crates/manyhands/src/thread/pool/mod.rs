@@ -27,7 +27,7 @@
 //! | field | guarded by |
 //! |---|---|
 //! | `state` | its lock |
-//! | `queued` | written under that lock; read by spinning workers without it |
+//! | `queued`, `local_queues` | written under that lock; read by workers without it |
 //! | `free` | atomic; raised by `Worker::publish` without the lock, lowered under it |
 //! | `Local::queue` | its own lock, taken after the pool's or alone |
 //! | `Local::running`, `Local::completed` | written by their worker only |
@@ -98,6 +98,8 @@ struct Shared<J> {
     all_left: Condvar,
     queued: AtomicUsize,
     free: AtomicUsize,
+    /// Workers that left with something in their local queue and have not come since.
+    local_queues: AtomicUsize,
     spin: Spin,
 }
 
@@ -125,8 +127,6 @@ struct State<J> {
     blocked: usize,
     /// How often any worker has come for jobs.
     fetches: u64,
-    /// Workers that left with something in their local queue and have not come since.
-    local_queues: usize,
     /// Jobs completed by workers that have left.
     completed: u64,
 }
@@ -227,7 +227,6 @@ impl<J> Pool<J> {
                 short_jobs: false,
                 blocked: 0,
                 fetches: 0,
-                local_queues: 0,
                 completed: 0,
             }),
             work: Condvar::new(),
@@ -235,6 +234,7 @@ impl<J> Pool<J> {
             all_left: Condvar::new(),
             queued: AtomicUsize::new(0),
             free: AtomicUsize::new(0),
+            local_queues: AtomicUsize::new(0),
             spin: Spin::new(),
         }))
     }
@@ -470,7 +470,7 @@ impl<J> Pool<J> {
     /// ```
     pub fn take_one(&self) -> Option<J> {
         let mut state = self.0.state.lock();
-        let job = Worker::steal(&state, |_| true).or_else(|| state.pop_front());
+        let job = Worker::steal(&self.0, &state, |_| true).or_else(|| state.pop_front());
         self.0.recount(&mut state);
         if state.blocked > 0 {
             self.0.room.notify_one();
@@ -544,7 +544,8 @@ impl<J> Shared<J> {
             coming
         };
         // Somebody has to be about who would see that the owner of a local queue is held up.
-        let unwatched = state.local_queues > 0 && !state.timed_park && coming == 0;
+        let unwatched =
+            self.local_queues.load(Ordering::Relaxed) > 0 && !state.timed_park && coming == 0;
         if state.waiting > enough || unwatched {
             state.woken += 1;
             drop(state);

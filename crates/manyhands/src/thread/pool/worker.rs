@@ -126,6 +126,12 @@ impl<J> Worker<J> {
         }
     }
 
+    /// Whether a worker in a joint job is to come back to the pool after each of its jobs: another
+    /// worker has jobs in its local queue, and may be held up.
+    pub fn may_have_to_help(&self) -> bool {
+        self.shared.local_queues.load(Ordering::Relaxed) > 0
+    }
+
     /// Says that one more job is as good as done, just before its outcome can be seen, and that this
     /// worker has the next one already.
     pub fn publish_one(&self) {
@@ -256,16 +262,18 @@ impl<J> Worker<J> {
     /// Takes the next job, and perhaps several more into the local queue.
     fn take(&mut self, state: &mut State<J>) -> Option<J> {
         if std::mem::take(&mut self.counted) {
-            state.local_queues -= 1;
+            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
         }
         state.fetches += 1;
         let stalled = state.fetches.saturating_sub(2 * state.workers.len() as u64);
-        if let Some(job) = Self::steal(state, |ahead| ahead.filled_at < stalled) {
+        if let Some(job) = Self::steal(&self.shared, state, |ahead| ahead.filled_at < stalled) {
             return Some(job);
         }
         self.shared.recount(state);
         let joint = !state.one_is_next();
-        let Some(job) = state.pop_front() else { return Self::steal(state, |_| true) };
+        let Some(job) = state.pop_front() else {
+            return Self::steal(&self.shared, state, |_| true);
+        };
         let mut taken = 1;
         if joint {
             // How long it takes tells nothing about one job.
@@ -284,7 +292,7 @@ impl<J> Worker<J> {
                 {
                     ahead.jobs.push_back(job);
                 }
-                state.local_queues += 1;
+                self.shared.local_queues.fetch_add(1, Ordering::Relaxed);
                 self.in_local = ahead.jobs.len();
                 taken += self.in_local;
             }
@@ -297,8 +305,14 @@ impl<J> Worker<J> {
     }
 
     /// The oldest job of a local queue that `which` picks.
-    pub(super) fn steal(state: &State<J>, which: impl Fn(&LocalQueue<J>) -> bool) -> Option<J> {
-        if state.local_queues == 0 || cfg!(sabotage = "pool_local_queues_are_not_shared") {
+    pub(super) fn steal(
+        shared: &Shared<J>,
+        state: &State<J>,
+        which: impl Fn(&LocalQueue<J>) -> bool,
+    ) -> Option<J> {
+        if shared.local_queues.load(Ordering::Relaxed) == 0
+            || cfg!(sabotage = "pool_local_queues_are_not_shared")
+        {
             return None;
         }
         state.workers.iter().find_map(|local| {
@@ -315,7 +329,7 @@ impl<J> Drop for Worker<J> {
         state.workers.retain(|local| !Arc::ptr_eq(local, &self.local));
         state.completed += self.local.completed.load(Ordering::Acquire);
         if self.counted {
-            state.local_queues -= 1;
+            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
         }
         #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
         for job in self.local.queue.lock().jobs.drain(..).rev() {
