@@ -48,18 +48,27 @@ impl Call {
     }
 
     /// Drops the argument before anybody sees the outcome.
+    #[inline]
     pub(crate) fn call(self, function: &Bound<'_, PyAny>, argument: Py<PyAny>) -> Outcome {
         let py = function.py();
         let argument = argument.into_bound(py);
-        let called = match self {
-            Self { star: false, in_context: false } => call_one(function, &argument),
-            Self { star: true, in_context: false } => argument
-                .cast::<PyTuple>()
-                .map_err(PyErr::from)
-                .and_then(|args| call(function, args, None)),
-            Self { star, in_context: true } => Self::call_in_context(function, &argument, star),
+        let called = if self.star || self.in_context {
+            self.call_with_several(function, &argument)
+        } else {
+            call_one(function, &argument)
         };
         task::outcome(py, called)
+    }
+
+    fn call_with_several<'py>(
+        self,
+        function: &Bound<'py, PyAny>,
+        argument: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if self.in_context {
+            return Self::call_in_context(function, argument, self.star);
+        }
+        call(function, argument.cast::<PyTuple>()?, None)
     }
 
     fn call_in_context<'py>(
@@ -146,6 +155,7 @@ pub(crate) struct Function {
 }
 
 impl Function {
+    #[inline]
     pub(crate) fn call(&self, py: Python<'_>, argument: Py<PyAny>) -> Outcome {
         self.call.call(self.function.bind(py), argument)
     }
