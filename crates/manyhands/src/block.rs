@@ -244,15 +244,15 @@ impl<J, T, E> Block<J, T, E> {
     pub fn cancel(&self) -> std::vec::IntoIter<J> {
         let mut body = self.body.lock();
         let jobs = std::mem::take(&mut body.jobs);
-        #[cfg(sabotage = "block_cancel_lets_go")]
-        let mut body = body.let_go();
         self.left.store(0, Ordering::Release);
         if body.wanted {
             body.slots.extend(jobs.as_slice().iter().map(|_| Slot::Cancelled));
         }
         let awaited = self.count_ended(&mut body);
         drop(body);
-        self.wake(awaited);
+        if cfg!(not(sabotage = "block_cancel_wakes_nobody")) {
+            self.wake(awaited);
+        }
         jobs
     }
 

@@ -12,7 +12,7 @@
 //! | `promise_finish_lets_go` | `promise::finish_against_cancel…`, `promise::a_watcher_that…` (both) |
 //! | `promise_finish_wakes_nobody` | `promise::a_waiter_that_meets_the_end…`, `promise::two_waiters…` |
 //! | `completion_push_forgets_the_sleeper` | `completion::one_who_waits_for_two…` |
-//! | `block_cancel_lets_go` | `block::a_cancel_that_meets_a_worker…` |
+//! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
 //! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
 //! | `block_forgets_that_nobody_wants_it` | `block::one_who_goes…` |
 //! | `pool_submit_joint_wakes_nobody` | `pool::a_joint_job_gets_two_workers` |
