@@ -109,6 +109,13 @@ pub enum Ending<T, E> {
 
 impl<J, T, E> Block<J, T, E> {
     /// Tasks that nobody has begun.
+    ///
+    /// ```
+    /// use manyhands::block::Block;
+    ///
+    /// let block: Block<&str, (), ()> = Block::new(vec!["first", "second"]);
+    /// assert_eq!((block.len(), block.left(), block.ended()), (2, 2, 0));
+    /// ```
     pub fn new(jobs: Vec<J>) -> Self {
         let (len, slots) = (jobs.len(), Vec::with_capacity(jobs.len()));
         let body = Body { jobs: jobs.into_iter(), slots, wanted: true, awaited: None };

@@ -17,6 +17,7 @@
 //! | `block_forgets_that_nobody_wants_it` | `block::one_who_goes…` |
 //! | `pool_submit_joint_wakes_nobody` | `pool::a_joint_job_gets_two_workers` |
 //! | `pool_joint_is_not_recounted` | `pool::who_has_seen_the_end_of_a_joint_job…` |
+//! | `pool_joint_keeps_its_workers` | `pool::a_worker_in_a_joint_job…` |
 //! | `pool_joint_leaves_with_the_first` | `pool::a_joint_job_gets_two_workers` |
 //! | `pool_submit_wakes_nobody` | `pool::a_job_that_meets_a_worker…`, `pool::two_jobs…` (both) and others |
 //! | `pool_close_wakes_nobody` | `pool::a_close_that_meets_workers…`, `pool::a_submit_that_meets_a_close…` and most in which workers end |

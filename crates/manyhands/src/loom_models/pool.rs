@@ -209,6 +209,21 @@ fn who_has_seen_the_end_of_a_joint_job_finds_its_worker_free() {
 }
 
 #[test]
+fn a_worker_in_a_joint_job_comes_to_a_local_queue_whose_owner_is_held_up() {
+    exhaustive(|| {
+        let site = Site::new(2, None, usize::MAX);
+        let _held_up = site.with_local_queue([0]);
+        let mut worker = site.submit_pair().expect("nobody is free");
+        let mut jobs = Vec::new();
+        while !jobs.contains(&0) {
+            jobs.extend(worker.try_next());
+            assert!(jobs.contains(&0) || worker.may_have_to_help(), "it would stay in {jobs:?}");
+        }
+        assert_eq!(jobs[0], JOINT, "first come, first served, to begin with");
+    });
+}
+
+#[test]
 fn a_drain_that_meets_a_worker_in_a_joint_job_gives_back_what_is_left() {
     exhaustive(|| {
         let site = Site::new(1, None, usize::MAX);

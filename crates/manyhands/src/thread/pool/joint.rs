@@ -39,14 +39,14 @@ impl<J> Pool<J> {
     /// Why it was not accepted. A bounded pool counts job by job: for it, the queue is full.
     ///
     /// ```
-    /// use manyhands::block::Block;
-    /// use manyhands::thread::pool::{Joint, Pool};
+    /// use manyhands::block::{Block, Claimed};
+    /// use manyhands::thread::pool::{Joint, Pool, Worker};
     /// use std::num::NonZeroUsize;
     /// use std::sync::Arc;
     ///
-    /// struct Words(Block<&'static str, (), ()>);
+    /// struct Lengths(Block<&'static str, usize, ()>);
     ///
-    /// impl Joint<Arc<Words>> for Words {
+    /// impl Joint<Arc<Lengths>> for Lengths {
     ///     fn left(&self) -> usize {
     ///         self.0.left()
     ///     }
@@ -56,15 +56,34 @@ impl<J> Pool<J> {
     ///     }
     /// }
     ///
+    /// fn work_jointly(words: &Block<&'static str, usize, ()>, worker: &mut Worker<Arc<Lengths>>) {
+    ///     let Some(mut claimed) = words.claim() else { return };
+    ///     loop {
+    ///         let Claimed { index, job, last } = claimed;
+    ///         if last {
+    ///             worker.recount();
+    ///         }
+    ///         let outcome = Ok(job.len());
+    ///         if last || worker.may_have_to_help() {
+    ///             return words.finish(index, outcome, || worker.publish(true)).unwrap();
+    ///         }
+    ///         match words.finish_and_claim(index, outcome, || worker.publish_one()) {
+    ///             Ok(next) => claimed = next,
+    ///             Err(outcome) => {
+    ///                 return words.finish(index, outcome, || worker.publish(true)).unwrap();
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    ///
     /// let pool = Pool::new(NonZeroUsize::new(2).unwrap(), None);
-    /// let words = Arc::new(Words(Block::new(vec!["first", "second"])));
-    /// let mut worker = pool.submit_joint(words).unwrap().unwrap();
-    /// let mut other = pool.add_worker().unwrap();
-    /// let [one, same] = [worker.next().unwrap(), other.next().unwrap()];
+    /// let words = Arc::new(Lengths(Block::new(vec!["one", "three"])));
+    /// let mut worker = pool.submit_joint(Arc::clone(&words) as _).unwrap().unwrap();
+    /// let mut other = pool.add_worker().expect("there is a job for each of two");
     /// assert_eq!(pool.stats().pending, 2);
-    /// assert_eq!((one.0.claim().unwrap().job, same.0.claim().unwrap().job), ("first", "second"));
-    /// worker.recount();
-    /// assert_eq!(worker.try_next().is_none(), other.try_next().is_none());
+    /// work_jointly(&worker.next().unwrap().0, &mut worker);
+    /// assert_eq!((pool.stats().pending, pool.stats().completed), (0, 2));
+    /// assert!(other.try_next().is_none());
     /// ```
     pub fn submit_joint(&self, job: Arc<dyn Joint<J>>) -> Result<Option<Worker<J>>, Rejection> {
         let shared = &self.0;
@@ -98,13 +117,27 @@ impl<J> Pool<J> {
     }
 }
 
+/// What a worker has to say, and to ask, while it takes the jobs of a joint one.
 impl<J> Worker<J> {
-    /// Says that this worker has taken the last of what was left of a joint job, so that nobody counts on
-    /// there being more.
+    /// Says that it has taken the last of what was left, so that nobody counts on there being more.
     pub fn recount(&self) {
         if cfg!(not(sabotage = "pool_joint_is_not_recounted")) {
             self.shared.recount(&mut self.shared.state.lock());
         }
+    }
+
+    /// Says that a job is as good as done, just before its outcome can be seen, and that this worker
+    /// has the next one already.
+    pub fn publish_one(&self) {
+        let completed = self.local.completed.load(Ordering::Relaxed);
+        self.local.completed.store(completed + 1, Ordering::Release);
+    }
+
+    /// Whether it is to come back to the pool now, which gives it the same joint job again if there is
+    /// nothing older: another worker has jobs in its local queue, and may be held up.
+    pub fn may_have_to_help(&self) -> bool {
+        self.shared.local_queues.load(Ordering::Relaxed) > 0
+            && cfg!(not(sabotage = "pool_joint_keeps_its_workers"))
     }
 }
 

@@ -31,7 +31,7 @@ const GATHER: usize = 64;
 /// ```
 pub struct Worker<J> {
     pub(super) shared: Arc<Shared<J>>,
-    local: Arc<Local<J>>,
+    pub(super) local: Arc<Local<J>>,
     index: usize,
     /// Whether this worker is counted in the pool's `starting`.
     starting: bool,
@@ -124,19 +124,6 @@ impl<J> Worker<J> {
         if last && self.in_local == 0 && self.shared.queued.load(Ordering::Acquire) == 0 {
             self.set_free();
         }
-    }
-
-    /// Whether a worker in a joint job is to come back to the pool after each of its jobs: another
-    /// worker has jobs in its local queue, and may be held up.
-    pub fn may_have_to_help(&self) -> bool {
-        self.shared.local_queues.load(Ordering::Relaxed) > 0
-    }
-
-    /// Says that one more job is as good as done, just before its outcome can be seen, and that this
-    /// worker has the next one already.
-    pub fn publish_one(&self) {
-        let completed = self.local.completed.load(Ordering::Relaxed);
-        self.local.completed.store(completed + 1, Ordering::Release);
     }
 
     /// Counts this worker as busy with something that is no job and may take long. `Some`: a job
