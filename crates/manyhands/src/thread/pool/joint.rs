@@ -164,29 +164,41 @@ impl<J> State<J> {
         self.waiting += 1;
     }
 
-    /// The oldest job; a joint one stays.
-    pub(super) fn pop_front(&mut self) -> Option<J> {
-        self.recount_joint();
-        if let Some(Entry::Joint(first)) = self.queue.front() {
-            let job = Arc::clone(&first.joint).join();
-            if cfg!(sabotage = "pool_joint_leaves_with_the_first") {
-                self.waiting -= first.counted;
-                self.queue.pop_front();
-            }
-            return Some(job);
+    /// The oldest job, and whether it is a joint one, which stays.
+    #[inline]
+    pub(super) fn pop_front(&mut self) -> Option<(J, bool)> {
+        match self.pop_one() {
+            Some(job) => Some((job, false)),
+            None => self.join_or_pop(),
         }
+    }
+
+    /// The oldest job if it is one by itself.
+    #[inline]
+    pub(super) fn pop_one(&mut self) -> Option<J> {
         match self.queue.pop_front()? {
             Entry::One(job) => {
                 self.waiting -= 1;
                 Some(job)
             }
-            Entry::Joint(_) => None,
+            joint @ Entry::Joint(_) => {
+                self.queue.push_front(joint);
+                None
+            }
         }
     }
 
-    /// Whether the next in the queue is a job by itself.
-    pub(super) fn one_is_next(&self) -> bool {
-        matches!(self.queue.front(), Some(Entry::One(_)))
+    fn join_or_pop(&mut self) -> Option<(J, bool)> {
+        self.recount_joint();
+        let Some(Entry::Joint(first)) = self.queue.front() else {
+            return self.pop_one().map(|job| (job, false));
+        };
+        let job = Arc::clone(&first.joint).join();
+        if cfg!(sabotage = "pool_joint_leaves_with_the_first") {
+            self.waiting -= first.counted;
+            self.queue.pop_front();
+        }
+        Some((job, true))
     }
 
     /// Everything, oldest first.

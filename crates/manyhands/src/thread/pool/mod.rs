@@ -13,6 +13,10 @@
 //! not come since everybody else could have come twice. So a job that blocks holds up no other while
 //! any worker is free.
 //!
+//! Jobs may also wait as one, a *joint* job (`joint.rs`), which stays at the head of the queue while
+//! anything is left of it. Its jobs are taken without the pool, which counts anew what is left whenever it
+//! looks; the worker that takes the last says so, before that job's outcome can be seen.
+//!
 //! # The head-count
 //! A worker is *free* from just before the outcome of its last job can be seen ([`Worker::publish`])
 //! until it has a job again. So whoever has seen a result and submits the next task finds the worker
@@ -470,7 +474,7 @@ impl<J> Pool<J> {
     /// ```
     pub fn take_one(&self) -> Option<J> {
         let mut state = self.0.state.lock();
-        let job = Worker::steal(&self.0, &state, |_| true).or_else(|| state.pop_front());
+        let job = Worker::steal(&self.0, &state, |_| true).or_else(|| Some(state.pop_front()?.0));
         self.0.recount(&mut state);
         if state.blocked > 0 {
             self.0.room.notify_one();

@@ -256,9 +256,8 @@ impl<J> Worker<J> {
         if let Some(job) = Self::steal(&self.shared, state, |ahead| ahead.filled_at < stalled) {
             return Some(job);
         }
-        self.shared.recount(state);
-        let joint = !state.one_is_next();
-        let Some(job) = state.pop_front() else {
+        let Some((job, joint)) = state.pop_front() else {
+            self.shared.recount(state);
             return Self::steal(&self.shared, state, |_| true);
         };
         let mut taken = 1;
@@ -269,16 +268,14 @@ impl<J> Worker<J> {
             let awake = state.workers.len() - state.parked.min(state.workers.len() - 1);
             let more = self.batch.more(state.queue.len() / awake, now);
             state.short_jobs = self.batch.short_jobs().unwrap_or(state.short_jobs);
-            if more > 0 && state.one_is_next() {
+            if more > 0
+                && let Some(next) = state.pop_one()
+            {
                 self.counted = true;
                 let mut ahead = self.local.queue.lock();
                 ahead.filled_at = state.fetches;
-                while ahead.jobs.len() < more
-                    && state.one_is_next()
-                    && let Some(job) = state.pop_front()
-                {
-                    ahead.jobs.push_back(job);
-                }
+                ahead.jobs.push_back(next);
+                ahead.jobs.extend((1..more).map_while(|_| state.pop_one()));
                 self.shared.local_queues.fetch_add(1, Ordering::Relaxed);
                 self.in_local = ahead.jobs.len();
                 taken += self.in_local;
