@@ -366,6 +366,30 @@ def test_many_items_by_many_threads() -> None:
             assert all(others.map(check, range(40)))
 
 
+@EACH_KIND
+@pytest.mark.parametrize(
+    "items",
+    [
+        range(0),
+        range(1),
+        range(1000),
+        range(1000, -1000, -3),
+        range(5, 5000, 7),
+        range(2**63 - 3, 2**63 - 1),
+        range(2**63 - 3, 2**63 + 2),
+        range(-(2**63) + 2, -(2**63) - 3, -1),
+        range(-(2**63), 2**63 - 1, 2**62),
+        range(2**80, 2**80 + 600),
+        range(-(2**80), 2**80, 2**79),
+    ],
+    ids=repr,
+)
+def test_ranges(executor: ThreadPoolExecutor, items: range, kind: Any) -> None:
+    found = list(executor.map(lambda it: it, items, **kind))
+    assert found == list(items)
+    assert {type(number) for number in found} <= {int}
+
+
 def test_items_that_wait_for_each_other() -> None:
     both = threading.Barrier(2)
     with ThreadPoolExecutor(2) as executor:

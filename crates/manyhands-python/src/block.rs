@@ -8,21 +8,83 @@ use manyhands::thread::pool::Joint;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyInt, PyTuple};
 
 use crate::call::{call, call_one};
 use crate::task::{self, Outcome};
 use crate::worker::Job;
 use crate::{fork, stdlib};
 
-pub(crate) type Claimed = block::Claimed<Py<PyAny>>;
+pub(crate) type Claimed = block::Claimed<Argument>;
 
 pub(crate) struct Block {
-    pub(crate) items: block::Block<Py<PyAny>, Py<PyAny>, Py<PyAny>>,
+    pub(crate) items: block::Block<Arguments, Py<PyAny>, Py<PyAny>>,
     call: Call,
     /// Until the last item is claimed or cancelled, so that it is dropped with the last that runs.
     function: Mutex<Option<Py<PyAny>>>,
     made_in: u32,
+}
+
+/// What one item is: a number of a range is made into an object only where it is used.
+pub(crate) enum Argument {
+    Object(Py<PyAny>),
+    Number(i64),
+}
+
+/// The items that nobody has begun.
+pub(crate) enum Arguments {
+    Objects(std::vec::IntoIter<Py<PyAny>>),
+    Numbers(Numbers),
+}
+
+/// Numbers of a range, all of which an `i64` can hold.
+pub(crate) struct Numbers {
+    pub(crate) start: i64,
+    pub(crate) step: i64,
+    pub(crate) count: usize,
+}
+
+impl Iterator for Numbers {
+    type Item = i64;
+
+    fn next(&mut self) -> Option<i64> {
+        self.count = self.count.checked_sub(1)?;
+        let number = self.start;
+        // After the last there may be none.
+        self.start = number.wrapping_add(self.step);
+        Some(number)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count, Some(self.count))
+    }
+}
+
+impl Iterator for Arguments {
+    type Item = Argument;
+
+    #[inline]
+    fn next(&mut self) -> Option<Argument> {
+        match self {
+            Self::Objects(objects) => objects.next().map(Argument::Object),
+            Self::Numbers(numbers) => numbers.next().map(Argument::Number),
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self {
+            Self::Objects(objects) => objects.size_hint(),
+            Self::Numbers(numbers) => numbers.size_hint(),
+        }
+    }
+}
+
+impl ExactSizeIterator for Arguments {}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self::Objects(Vec::new().into_iter())
+    }
 }
 
 /// How the function is called with an argument.
@@ -49,9 +111,12 @@ impl Call {
 
     /// Drops the argument before anybody sees the outcome.
     #[inline]
-    pub(crate) fn call(self, function: &Bound<'_, PyAny>, argument: Py<PyAny>) -> Outcome {
+    pub(crate) fn call(self, function: &Bound<'_, PyAny>, argument: Argument) -> Outcome {
         let py = function.py();
-        let argument = argument.into_bound(py);
+        let argument = match argument {
+            Argument::Object(object) => object.into_bound(py),
+            Argument::Number(number) => PyInt::new(py, number).into_any(),
+        };
         let called = if self.star || self.in_context {
             self.call_with_several(function, &argument)
         } else {
@@ -87,7 +152,7 @@ impl Call {
 }
 
 impl Block {
-    pub(crate) fn new(function: Py<PyAny>, call: Call, arguments: Vec<Py<PyAny>>) -> Self {
+    pub(crate) fn new(function: Py<PyAny>, call: Call, arguments: Arguments) -> Self {
         let (items, made_in) = (block::Block::new(arguments), fork::generation());
         Self { items, call, function: Mutex::new(Some(function)), made_in }
     }
@@ -133,8 +198,11 @@ impl Block {
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&*self.function())?;
         self.items.trace(|held| match held {
-            Held::Job(object) | Held::Done(object) | Held::Failed(object) => visit.call(object),
-            Held::Watcher(()) => Ok(()),
+            Held::Job(Arguments::Objects(objects)) => {
+                objects.as_slice().iter().try_for_each(|object| visit.call(object))
+            }
+            Held::Done(object) | Held::Failed(object) => visit.call(object),
+            Held::Job(Arguments::Numbers(_)) | Held::Watcher(()) => Ok(()),
         })
     }
 
@@ -156,7 +224,7 @@ pub(crate) struct Function {
 
 impl Function {
     #[inline]
-    pub(crate) fn call(&self, py: Python<'_>, argument: Py<PyAny>) -> Outcome {
+    pub(crate) fn call(&self, py: Python<'_>, argument: Argument) -> Outcome {
         self.call.call(self.function.bind(py), argument)
     }
 

@@ -13,9 +13,9 @@ use manyhands::block::Ending;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyList, PyRange, PyTuple, PyWeakrefReference};
+use pyo3::types::{PyIterator, PyList, PyRange, PyRangeMethods, PyTuple, PyWeakrefReference};
 
-use crate::block::{Block, Call};
+use crate::block::{Arguments, Block, Call, Numbers};
 use crate::pool::PyThreadPoolExecutor;
 use crate::{errors, fork, park, stdlib};
 
@@ -91,7 +91,12 @@ pub(crate) fn start<'py>(
             let bounded = executor.get().workers()?.pool.max_pending().is_some();
             let at_once = !bounded && iterables.iter().all(|it| knows_its_items(&it));
             let most = if at_once { BLOCK } else { 1 };
-            while rest.submit(executor, &source, most)? {}
+            let alone =
+                if at_once && !star && !copy_context { iterables.get_item(0).ok() } else { None };
+            match alone.and_then(|iterable| numbers(&iterable)) {
+                Some(numbers) => rest.submit_numbers(executor, &source, numbers)?,
+                None => while rest.submit(executor, &source, most)? {},
+            }
         }
         Some(buffersize) => {
             let mut left = buffersize.get();
@@ -110,6 +115,16 @@ fn knows_its_items(iterable: &Bound<'_, PyAny>) -> bool {
     iterable.is_exact_instance_of::<PyRange>()
         || iterable.is_exact_instance_of::<PyList>()
         || iterable.is_exact_instance_of::<PyTuple>()
+}
+
+/// The numbers of a range, if this is one and they are not too large.
+fn numbers(iterable: &Bound<'_, PyAny>) -> Option<Numbers> {
+    let range = iterable.cast_exact::<PyRange>().ok()?;
+    // No number lies beyond the stop: where that fits, they all do.
+    range.stop().ok()?;
+    let (start, step) = (range.start().ok()?, range.step().ok()?);
+    let (start, step) = (i64::try_from(start).ok()?, i64::try_from(step).ok()?);
+    Some(Numbers { start, step, count: range.len().ok()? })
 }
 
 impl Rest {
@@ -131,10 +146,36 @@ impl Rest {
         if count == 0 {
             return Ok(false);
         }
+        self.submit_block(executor, source, Arguments::Objects(arguments.into_iter()))?;
+        Ok(count == most)
+    }
+
+    /// Submits all numbers of a range, which are made into objects where they are used.
+    fn submit_numbers(
+        &mut self,
+        executor: &Bound<'_, PyThreadPoolExecutor>,
+        source: &Source,
+        mut numbers: Numbers,
+    ) -> PyResult<()> {
+        while numbers.count > 0 {
+            let count = numbers.count.min(BLOCK);
+            let block = Numbers { count, ..numbers };
+            self.submit_block(executor, source, Arguments::Numbers(block))?;
+            numbers.nth(count - 1);
+        }
+        Ok(())
+    }
+
+    fn submit_block(
+        &mut self,
+        executor: &Bound<'_, PyThreadPoolExecutor>,
+        source: &Source,
+        arguments: Arguments,
+    ) -> PyResult<()> {
+        let py = executor.py();
         let block = Arc::new(Block::new(source.function.clone_ref(py), source.call, arguments));
         self.ahead.push_back(Ahead { block: Arc::clone(&block), next: 0 });
-        executor.get().workers()?.add_block(py, block)?;
-        Ok(count == most)
+        executor.get().workers()?.add_block(py, block)
     }
 
     /// Submits one more item if there is one and the executor lives.

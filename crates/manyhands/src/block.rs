@@ -31,14 +31,15 @@ use crate::spin;
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex};
 
-/// Tasks that came in together. `J` is what a worker needs to run one, `T` and `E` are the two kinds of
-/// outcome.
+/// Tasks that came in together. `I` gives what a worker needs to run each, `T` and `E` are the two kinds
+/// of outcome.
 ///
 /// ```
 /// use manyhands::block::{Block, Claimed, Ending};
 /// use std::sync::Arc;
+/// use std::vec::IntoIter;
 ///
-/// fn work(squares: &Block<i32, i32, String>) {
+/// fn work(squares: &Block<IntoIter<i32>, i32, String>) {
 ///     let mut next = squares.claim();
 ///     while let Some(Claimed { index, job, .. }) = next {
 ///         let outcome = Ok(job * job);
@@ -62,16 +63,16 @@ use crate::sync::{Condvar, Mutex};
 /// }
 /// # worker.join().unwrap();
 /// ```
-pub struct Block<J, T, E> {
+pub struct Block<I, T, E> {
     len: usize,
     left: AtomicUsize,
     ended: AtomicUsize,
-    body: Mutex<Body<J, T, E>>,
+    body: Mutex<Body<I, T, E>>,
     moved: Condvar,
 }
 
-struct Body<J, T, E> {
-    jobs: std::vec::IntoIter<J>,
+struct Body<I, T, E> {
+    jobs: I,
     slots: Vec<Slot<T, E>>,
     wanted: bool,
     /// The task that a sleeper waits for.
@@ -107,18 +108,19 @@ pub enum Ending<T, E> {
     Cancelled,
 }
 
-impl<J, T, E> Block<J, T, E> {
-    /// Tasks that nobody has begun.
+impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
+    /// Tasks that nobody has begun. `jobs` is asked for the next with a lock held: it must call nobody.
     ///
     /// ```
     /// use manyhands::block::Block;
     ///
-    /// let block: Block<&str, (), ()> = Block::new(vec!["first", "second"]);
+    /// let block: Block<_, (), ()> = Block::new(vec!["first", "second"]);
     /// assert_eq!((block.len(), block.left(), block.ended()), (2, 2, 0));
     /// ```
-    pub fn new(jobs: Vec<J>) -> Self {
+    pub fn new(jobs: impl IntoIterator<IntoIter = I>) -> Self {
+        let jobs = jobs.into_iter();
         let (len, slots) = (jobs.len(), Vec::with_capacity(jobs.len()));
-        let body = Body { jobs: jobs.into_iter(), slots, wanted: true, awaited: None };
+        let body = Body { jobs, slots, wanted: true, awaited: None };
         let (left, ended) = (AtomicUsize::new(len), AtomicUsize::new(0));
         Self { len, left, ended, body: Mutex::new(body), moved: Condvar::new() }
     }
@@ -144,14 +146,14 @@ impl<J, T, E> Block<J, T, E> {
     /// ```
     /// use manyhands::block::Block;
     ///
-    /// let block: Block<&str, (), ()> = Block::new(vec!["first", "second"]);
+    /// let block: Block<_, (), ()> = Block::new(vec!["first", "second"]);
     /// let claimed = block.claim().unwrap();
     /// assert_eq!((claimed.index, claimed.job, claimed.last), (0, "first", false));
     /// let claimed = block.claim().unwrap();
     /// assert_eq!((claimed.index, claimed.job, claimed.last), (1, "second", true));
     /// assert!(block.claim().is_none());
     /// ```
-    pub fn claim(&self) -> Option<Claimed<J>> {
+    pub fn claim(&self) -> Option<Claimed<I::Item>> {
         self.next(&mut self.body.lock())
     }
 
@@ -164,7 +166,7 @@ impl<J, T, E> Block<J, T, E> {
     /// ```
     /// use manyhands::block::Block;
     ///
-    /// let block: Block<&str, i32, ()> = Block::new(vec!["first", "second"]);
+    /// let block: Block<_, i32, ()> = Block::new(vec!["first", "second"]);
     /// let first = block.claim().unwrap();
     /// let second = block.finish_and_claim(first.index, Ok(1), || ()).unwrap();
     /// assert_eq!((second.job, block.ended()), ("second", 1));
@@ -175,7 +177,7 @@ impl<J, T, E> Block<J, T, E> {
         index: usize,
         outcome: Result<T, E>,
         publish: impl FnOnce(),
-    ) -> Result<Claimed<J>, Result<T, E>> {
+    ) -> Result<Claimed<I::Item>, Result<T, E>> {
         let mut body = self.body.lock();
         if !body.wanted {
             return Err(outcome);
@@ -197,7 +199,7 @@ impl<J, T, E> Block<J, T, E> {
     /// ```
     /// use manyhands::block::Block;
     ///
-    /// let block: Block<&str, i32, ()> = Block::new(vec!["first"]);
+    /// let block: Block<_, i32, ()> = Block::new(vec!["first"]);
     /// let first = block.claim().unwrap();
     /// assert!(block.abandon().is_empty());
     /// assert_eq!(block.finish(first.index, Ok(1), || unreachable!()), Err(Ok(1)));
@@ -224,7 +226,7 @@ impl<J, T, E> Block<J, T, E> {
     /// ```
     /// use manyhands::block::{Block, Ending};
     ///
-    /// let block: Block<&str, (), ()> = Block::new(vec!["first"]);
+    /// let block: Block<_, (), ()> = Block::new(vec!["first"]);
     /// block.withdraw(block.claim().unwrap().index);
     /// assert!(matches!(block.take(0), Some(Ending::Cancelled)));
     /// ```
@@ -242,18 +244,18 @@ impl<J, T, E> Block<J, T, E> {
     /// ```
     /// use manyhands::block::Block;
     ///
-    /// let block: Block<&str, (), ()> = Block::new(vec!["first", "second"]);
+    /// let block: Block<_, (), ()> = Block::new(vec!["first", "second"]);
     /// let _running = block.claim();
     /// assert!(block.cancel().eq(["second"]));
     /// assert_eq!((block.left(), block.ended()), (0, 0));
     /// ```
     #[must_use = "the host drops it where it may"]
-    pub fn cancel(&self) -> std::vec::IntoIter<J> {
+    pub fn cancel(&self) -> I {
         let mut body = self.body.lock();
         let jobs = std::mem::take(&mut body.jobs);
         self.left.store(0, Ordering::Release);
         if body.wanted {
-            body.slots.extend(jobs.as_slice().iter().map(|_| Slot::Cancelled));
+            body.slots.extend((0..jobs.len()).map(|_| Slot::Cancelled));
         }
         let awaited = self.count_ended(&mut body);
         drop(body);
@@ -269,7 +271,7 @@ impl<J, T, E> Block<J, T, E> {
     /// ```
     /// use manyhands::block::Block;
     ///
-    /// let block: Block<&str, i32, ()> = Block::new(vec!["first", "second"]);
+    /// let block: Block<_, i32, ()> = Block::new(vec!["first", "second"]);
     /// let first = block.claim().unwrap();
     /// assert!(block.finish(first.index, Ok(1), || ()).is_ok());
     /// assert_eq!((block.abandon(), block.left()), (vec![Ok(1)], 1));
@@ -297,7 +299,7 @@ impl<J, T, E> Block<J, T, E> {
     /// use manyhands::block::Block;
     /// use std::time::Instant;
     ///
-    /// let block: Block<&str, (), ()> = Block::new(vec!["first"]);
+    /// let block: Block<_, (), ()> = Block::new(vec!["first"]);
     /// assert!(!block.wait(0, Some(Instant::now())));
     /// drop(block.cancel());
     /// assert!(block.wait(0, None));
@@ -348,7 +350,7 @@ impl<J, T, E> Block<J, T, E> {
     /// ```
     /// use manyhands::block::{Block, Ending};
     ///
-    /// let block: Block<&str, i32, ()> = Block::new(vec!["first"]);
+    /// let block: Block<_, i32, ()> = Block::new(vec!["first"]);
     /// assert!(block.take(0).is_none());
     /// assert!(block.finish(block.claim().unwrap().index, Ok(1), || ()).is_ok());
     /// assert!(matches!(block.take(0), Some(Ending::Value(1))));
@@ -369,7 +371,8 @@ impl<J, T, E> Block<J, T, E> {
     }
 
     /// Shows a garbage collector what this block holds, always all of it; see
-    /// [`Promise::trace`](crate::promise::Promise::trace). There are no watchers.
+    /// [`Promise::trace`](crate::promise::Promise::trace). The jobs that are left come as one, and there are
+    /// no watchers.
     ///
     /// # Errors
     /// The first one that `visit` gives.
@@ -378,26 +381,26 @@ impl<J, T, E> Block<J, T, E> {
     /// use manyhands::block::Block;
     /// use manyhands::promise::Held;
     ///
-    /// let block: Block<&str, i32, ()> = Block::new(vec!["first", "second"]);
+    /// let block: Block<_, i32, ()> = Block::new(vec!["first", "second", "third"]);
     /// assert!(block.finish(block.claim().unwrap().index, Ok(1), || ()).is_ok());
     /// let mut seen = Vec::new();
     /// let all: Result<(), ()> = block.trace(|held| {
     ///     seen.push(match held {
-    ///         Held::Job(job) => (*job).to_owned(),
+    ///         Held::Job(left) => left.as_slice().join(", "),
     ///         Held::Done(value) => value.to_string(),
     ///         Held::Failed(()) | Held::Watcher(()) => unreachable!("none has failed"),
     ///     });
     ///     Ok(())
     /// });
     /// assert!(all.is_ok());
-    /// assert_eq!(seen, ["second", "1"]);
+    /// assert_eq!(seen, ["second, third", "1"]);
     /// ```
     pub fn trace<S>(
         &self,
-        mut visit: impl FnMut(Held<'_, J, T, E, ()>) -> Result<(), S>,
+        mut visit: impl FnMut(Held<'_, I, T, E, ()>) -> Result<(), S>,
     ) -> Result<(), S> {
         let body = self.body.lock();
-        body.jobs.as_slice().iter().try_for_each(|job| visit(Held::Job(job)))?;
+        visit(Held::Job(&body.jobs))?;
         body.slots.iter().try_for_each(|slot| match slot {
             Slot::Ended(Ok(value)) => visit(Held::Done(value)),
             Slot::Ended(Err(error)) => visit(Held::Failed(error)),
@@ -405,7 +408,7 @@ impl<J, T, E> Block<J, T, E> {
         })
     }
 
-    fn next(&self, body: &mut Body<J, T, E>) -> Option<Claimed<J>> {
+    fn next(&self, body: &mut Body<I, T, E>) -> Option<Claimed<I::Item>> {
         let index = self.len - body.jobs.len();
         let job = body.jobs.next()?;
         let left = body.jobs.len();
@@ -418,7 +421,7 @@ impl<J, T, E> Block<J, T, E> {
 
     /// Whether somebody is to be woken.
     #[must_use]
-    fn end(&self, body: &mut Body<J, T, E>, index: usize, how: Slot<T, E>) -> bool {
+    fn end(&self, body: &mut Body<I, T, E>, index: usize, how: Slot<T, E>) -> bool {
         if let Some(slot) = body.slots.get_mut(index) {
             *slot = how;
         }
@@ -426,7 +429,7 @@ impl<J, T, E> Block<J, T, E> {
     }
 
     #[must_use]
-    fn count_ended(&self, body: &mut Body<J, T, E>) -> bool {
+    fn count_ended(&self, body: &mut Body<I, T, E>) -> bool {
         let mut ended = self.ended.load(Ordering::Relaxed);
         while body.slots.get(ended).is_some_and(|slot| !matches!(slot, Slot::Begun)) {
             ended += 1;
@@ -454,9 +457,10 @@ impl<T, E> Slot<T, E> {
     }
 }
 
-impl<J, T, E> fmt::Debug for Block<J, T, E> {
+impl<I, T, E> fmt::Debug for Block<I, T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (left, ended) = (self.left(), self.ended());
+        let left = self.left.load(Ordering::Relaxed);
+        let ended = self.ended.load(Ordering::Relaxed);
         f.debug_struct("Block").field("left", &left).field("ended", &ended).finish_non_exhaustive()
     }
 }

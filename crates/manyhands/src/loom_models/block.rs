@@ -9,7 +9,7 @@ use loom::thread::{self, JoinHandle};
 use super::{exhaustive, preempted_at_most};
 use crate::block::{Block, Claimed, Ending};
 
-type Tasks = Block<usize, usize, ()>;
+type Tasks = Block<std::vec::IntoIter<usize>, usize, ()>;
 
 /// Each task gives its own number; gives back how many were run, and what nobody wanted.
 fn work(tasks: &Tasks) -> (usize, usize) {

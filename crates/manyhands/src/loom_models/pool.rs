@@ -27,7 +27,7 @@ const HELP: usize = 11;
 const JOINT: usize = 12;
 
 /// A joint job: two jobs, which the others need not know.
-struct Pair(Block<usize, (), ()>);
+struct Pair(Block<std::vec::IntoIter<usize>, (), ()>);
 
 impl Joint<usize> for Pair {
     fn left(&self) -> usize {

@@ -43,8 +43,10 @@ impl<J> Pool<J> {
     /// use manyhands::thread::pool::{Joint, Pool, Worker};
     /// use std::num::NonZeroUsize;
     /// use std::sync::Arc;
+    /// use std::vec::IntoIter;
     ///
-    /// struct Lengths(Block<&'static str, usize, ()>);
+    /// struct Lengths(Words);
+    /// type Words = Block<IntoIter<&'static str>, usize, ()>;
     ///
     /// impl Joint<Arc<Lengths>> for Lengths {
     ///     fn left(&self) -> usize {
@@ -56,7 +58,7 @@ impl<J> Pool<J> {
     ///     }
     /// }
     ///
-    /// fn work_jointly(words: &Block<&'static str, usize, ()>, worker: &mut Worker<Arc<Lengths>>) {
+    /// fn work_jointly(words: &Words, worker: &mut Worker<Arc<Lengths>>) {
     ///     let Some(mut claimed) = words.claim() else { return };
     ///     loop {
     ///         let Claimed { index, job, last } = claimed;
