@@ -78,9 +78,9 @@ impl<J> Pool<J> {
     ///     }
     /// }
     ///
-    /// let pool = Pool::new(NonZeroUsize::new(2).unwrap(), None);
+    /// let pool: Pool<Arc<Lengths>> = Pool::new(NonZeroUsize::new(2).unwrap(), None);
     /// let words = Arc::new(Lengths(Block::new(vec!["one", "three"])));
-    /// let mut worker = pool.submit_joint(Arc::clone(&words) as _).unwrap().unwrap();
+    /// let mut worker = pool.submit_joint(words).unwrap().unwrap();
     /// let mut other = pool.add_worker().expect("there is a job for each of two");
     /// assert_eq!(pool.stats().pending, 2);
     /// work_jointly(&worker.next().unwrap().0, &mut worker);
