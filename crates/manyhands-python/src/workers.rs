@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use manyhands::WhenFull;
 use manyhands::thread::pool::{self, Pool, Rejection, Worker};
 use pyo3::exceptions::{PyException, PyRuntimeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
@@ -168,7 +167,9 @@ impl Workers {
         self.unstarted().push(worker);
         self.starting.fetch_add(1, Ordering::AcqRel);
         let outside = STARTING.replace(self.number);
-        let started = executor.call_method0(intern!(py, "_adjust_thread_count"));
+        // Not interned: the first who asks for an interned name makes it, and a child that is forked
+        // meanwhile would wait for it for ever.
+        let started = executor.call_method0("_adjust_thread_count");
         STARTING.set(outside);
         self.starting.fetch_sub(1, Ordering::AcqRel);
         let Err(error) = started else { return Ok(()) };
