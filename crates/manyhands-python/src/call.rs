@@ -54,6 +54,8 @@ fn plain<'py>(
     kwargs: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     match kwargs {
+        // The interpreter has a shorter way for these.
+        None if args.is_empty() => function.call0(),
         None => function.call1(args),
         Some(_) => function.call(args, kwargs),
     }

@@ -11,6 +11,7 @@
 
 mod as_completed;
 mod bell;
+mod block;
 mod call;
 mod errors;
 mod fat;

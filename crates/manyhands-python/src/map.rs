@@ -1,78 +1,26 @@
 //! `map`: one function over many items, without a future for each.
 //!
-//! An item is a promise in a block that all items submitted together share: no allocation for each,
-//! and no Python object but its argument and its result. The pool knows items as it knows tasks, so
-//! order, head-count and fairness are those of `submit`.
+//! Items that are submitted together are a block: one allocation for all, one entry in the queue, and no
+//! Python object for an item but its argument and its result. Each worker that comes for the block takes
+//! the items one by one, as the others leave them, so order and fairness are those of `submit`.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use manyhands::promise::{Promise, View};
+use manyhands::block::Ending;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyIterator, PyList, PyRange, PyTuple, PyWeakrefReference};
+use pyo3::types::{PyIterator, PyList, PyRange, PyRangeMethods, PyTuple, PyWeakrefReference};
 
-use crate::call::{call, call_one};
+use crate::block::{Arguments, Block, Call, Numbers};
 use crate::pool::PyThreadPoolExecutor;
-use crate::task::{self, Life, Outcome};
-use crate::worker::Job;
 use crate::{errors, fork, park, stdlib};
 
 /// The most items of a block: as many as stay in the caches on their way into the queue.
 const BLOCK: usize = 256;
-
-/// Items that were submitted together.
-pub(crate) struct Block {
-    /// Whether an argument is a tuple of arguments.
-    star: bool,
-    lives: Vec<Life<Argument>>,
-}
-
-/// What the function is called with.
-pub(crate) struct Argument {
-    /// With each item, so that it is dropped with the last that runs.
-    function: Py<PyAny>,
-    value: Py<PyAny>,
-    /// `run` of the context to call it in.
-    run: Option<Py<PyAny>>,
-}
-
-/// One item.
-#[derive(Clone)]
-pub(crate) struct Item {
-    pub(crate) block: Arc<Block>,
-    index: usize,
-}
-
-impl Item {
-    pub(crate) fn life(&self) -> &Life<Argument> {
-        &self.block.lives[self.index]
-    }
-
-    /// Drops the argument before anybody sees the outcome.
-    pub(crate) fn call(&self, py: Python<'_>, argument: Argument) -> Outcome {
-        let Argument { function, value, run } = argument;
-        let (function, value) = (function.bind(py), value.bind(py));
-        let args = || match value.cast::<PyTuple>() {
-            Ok(args) if self.block.star => Ok(args.clone()),
-            _ => PyTuple::new(py, [value]),
-        };
-        let called = match run {
-            None if self.block.star => args().and_then(|args| call(function, &args, None)),
-            None => call_one(function, value),
-            Some(run) => args().and_then(|args| {
-                let all = std::iter::once(function.clone()).chain(args.iter());
-                let all = PyTuple::new(py, all.collect::<Vec<_>>())?;
-                call(run.bind(py), &all, None)
-            }),
-        };
-        task::outcome(py, called)
-    }
-}
 
 /// An iterator over the results of `map`. Closing or dropping it, once it has begun, cancels what has
 /// not started.
@@ -84,10 +32,10 @@ pub(crate) struct ResultIterator {
 }
 
 struct Rest {
-    /// The next results, taken out of a block that nobody else holds any more.
+    /// The next results, taken out of the first block.
     ready: VecDeque<Py<PyAny>>,
-    /// Blocks with results to come, and which of each is the next.
-    ahead: VecDeque<Item>,
+    /// Blocks with results to come.
+    ahead: VecDeque<Ahead>,
     /// Where more items come from, when not all have been submitted.
     source: Option<Source>,
     /// Whether anybody has asked for a result. As in CPython, one that nobody has asked may be
@@ -95,10 +43,21 @@ struct Rest {
     begun: bool,
 }
 
+/// A block, and which of its items is the next whose result is to be yielded.
+struct Ahead {
+    block: Arc<Block>,
+    next: usize,
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.block.abandon();
+    }
+}
+
 struct Source {
     function: Py<PyAny>,
-    star: bool,
-    copy_context: bool,
+    call: Call,
     items: Py<PyIterator>,
     executor: Py<PyWeakrefReference>,
 }
@@ -121,8 +80,7 @@ pub(crate) fn start<'py>(
     };
     let source = Source {
         function: function.unbind(),
-        star,
-        copy_context,
+        call: Call { star, in_context: copy_context },
         items: items.unbind(),
         executor: PyWeakrefReference::new(executor.as_any())?.unbind(),
     };
@@ -130,8 +88,15 @@ pub(crate) fn start<'py>(
         Rest { ready: VecDeque::new(), ahead: VecDeque::new(), source: None, begun: false };
     match buffersize {
         None => {
-            let most = if iterables.iter().all(|it| knows_its_items(&it)) { BLOCK } else { 1 };
-            while rest.submit(executor, &source, most)? {}
+            let bounded = executor.get().workers()?.pool.max_pending().is_some();
+            let at_once = !bounded && iterables.iter().all(|it| knows_its_items(&it));
+            let most = if at_once { BLOCK } else { 1 };
+            let alone =
+                if at_once && !star && !copy_context { iterables.get_item(0).ok() } else { None };
+            match alone.and_then(|iterable| numbers(&iterable)) {
+                Some(numbers) => rest.submit_numbers(executor, &source, numbers)?,
+                None => while rest.submit(executor, &source, most)? {},
+            }
         }
         Some(buffersize) => {
             let mut left = buffersize.get();
@@ -152,6 +117,16 @@ fn knows_its_items(iterable: &Bound<'_, PyAny>) -> bool {
         || iterable.is_exact_instance_of::<PyTuple>()
 }
 
+/// The numbers of a range, if this is one and they are not too large.
+fn numbers(iterable: &Bound<'_, PyAny>) -> Option<Numbers> {
+    let range = iterable.cast_exact::<PyRange>().ok()?;
+    // No number lies beyond the stop: where that fits, they all do.
+    range.stop().ok()?;
+    let (start, step) = (range.start().ok()?, range.step().ok()?);
+    let (start, step) = (i64::try_from(start).ok()?, i64::try_from(step).ok()?);
+    Some(Numbers { start, step, count: range.len().ok()? })
+}
+
 impl Rest {
     /// Submits up to `most` items as one block; whether there were so many.
     fn submit(
@@ -163,26 +138,44 @@ impl Rest {
         let py = executor.py();
         let items = source.items.bind(py).clone();
         let expected = if most == 1 { 1 } else { items.size_hint().0.min(most) };
-        let mut lives = Vec::with_capacity(expected);
+        let mut arguments = Vec::with_capacity(expected);
         for value in items.take(most) {
-            let run = if source.copy_context {
-                let context = stdlib::COPY_CONTEXT.get(py)?.call0()?;
-                Some(context.getattr(intern!(py, "run"))?.unbind())
-            } else {
-                None
-            };
-            let (function, value) = (source.function.clone_ref(py), value?.unbind());
-            lives.push(Promise::new(Some(Argument { function, value, run })));
+            arguments.push(source.call.argument(value?)?);
         }
-        let count = lives.len();
+        let count = arguments.len();
         if count == 0 {
             return Ok(false);
         }
-        let block = Arc::new(Block { star: source.star, lives });
-        self.ahead.push_back(Item { block: Arc::clone(&block), index: 0 });
-        let items = (0..count).map(|index| Item { block: Arc::clone(&block), index });
-        executor.get().workers()?.add_all(py, items.map(Job::Item).collect())?;
+        self.submit_block(executor, source, Arguments::Objects(arguments.into_iter()))?;
         Ok(count == most)
+    }
+
+    /// Submits all numbers of a range, which are made into objects where they are used.
+    fn submit_numbers(
+        &mut self,
+        executor: &Bound<'_, PyThreadPoolExecutor>,
+        source: &Source,
+        mut numbers: Numbers,
+    ) -> PyResult<()> {
+        while numbers.count > 0 {
+            let count = numbers.count.min(BLOCK);
+            let block = Numbers { count, ..numbers };
+            self.submit_block(executor, source, Arguments::Numbers(block))?;
+            numbers.nth(count - 1);
+        }
+        Ok(())
+    }
+
+    fn submit_block(
+        &mut self,
+        executor: &Bound<'_, PyThreadPoolExecutor>,
+        source: &Source,
+        arguments: Arguments,
+    ) -> PyResult<()> {
+        let py = executor.py();
+        let block = Arc::new(Block::new(source.function.clone_ref(py), source.call, arguments));
+        self.ahead.push_back(Ahead { block: Arc::clone(&block), next: 0 });
+        executor.get().workers()?.add_block(py, block)
     }
 
     /// Submits one more item if there is one and the executor lives.
@@ -204,60 +197,36 @@ impl Rest {
         if self.ready.is_empty() {
             self.collect_ready();
         }
-        if let Some(value) = self.ready.pop_front() {
-            return Some(value);
-        }
-        let value = self.ahead.front()?.life().take()?;
-        self.advance();
-        Some(value)
+        self.ready.pop_front()
     }
 
-    /// Takes the values out of the next block, up to one that is none, if the workers are through
-    /// with it: no lock is needed then.
+    /// Takes the values out of the next block, as far as they are there, up to one that is none.
     fn collect_ready(&mut self) {
-        let Some(front) = self.ahead.front_mut() else { return };
-        if Arc::strong_count(&front.block) > 1 {
-            return;
-        }
-        let Some(block) = Arc::get_mut(&mut front.block) else { return };
-        self.ready.extend(block.lives[front.index..].iter_mut().map_while(Promise::take_mut));
-        front.index += self.ready.len();
-        if front.index == block.lives.len() {
-            self.ahead.pop_front();
-        }
+        let Some(front) = self.ahead.front() else { return };
+        let count = front.block.items.take_values(front.next, &mut self.ready);
+        self.advance(count);
     }
 
-    /// The next item whose result is to be yielded.
-    fn pop(&mut self) -> Option<Item> {
-        let item = self.ahead.front()?.clone();
-        self.advance();
-        Some(item)
-    }
-
-    fn advance(&mut self) {
+    fn advance(&mut self, count: usize) {
         let Some(front) = self.ahead.front_mut() else { return };
-        front.index += 1;
-        if front.index == front.block.lives.len() {
+        front.next += count;
+        if front.next == front.block.items.len() {
             self.ahead.pop_front();
         }
     }
 
     /// Takes all that is ahead, and forgets where more would come from. The results are to be dropped
     /// without the lock.
-    fn end(&mut self) -> (VecDeque<Item>, VecDeque<Py<PyAny>>) {
+    fn end(&mut self) -> (VecDeque<Ahead>, VecDeque<Py<PyAny>>) {
         self.source = None;
         (std::mem::take(&mut self.ahead), std::mem::take(&mut self.ready))
     }
 }
 
-fn cancel(py: Python<'_>, ahead: VecDeque<Item>) -> PyResult<()> {
-    let mut told = Ok(());
-    for Item { block, index } in ahead {
-        for life in &block.lives[index..] {
-            told = told.and(task::cancel(py, life, None).unwrap_or(Ok(())));
-        }
+fn cancel(ahead: &VecDeque<Ahead>) {
+    for Ahead { block, .. } in ahead {
+        block.cancel();
     }
-    told
 }
 
 impl ResultIterator {
@@ -265,25 +234,19 @@ impl ResultIterator {
         errors::not_waited_in(self.rest.try_lock())
     }
 
-    fn result(&self, py: Python<'_>, item: &Item) -> PyResult<Py<PyAny>> {
-        let life = item.life();
-        if !life.state().is_done() {
+    /// The next result, waiting for it.
+    fn result(&self, py: Python<'_>, next: &Ahead) -> PyResult<Py<PyAny>> {
+        let (items, index) = (&next.block.items, next.next);
+        if items.ended() <= index {
             fork::check(self.made_in, "the executor of this map")?;
-            if !park::wait(py, self.deadline, |until| life.wait(until))? {
-                // As in CPython, the one that was waited for is cancelled with the rest.
-                task::cancel(py, life, None).unwrap_or(Ok(()))?;
+            if !park::wait(py, self.deadline, |until| items.wait(index, until))? {
                 return Err(stdlib::TIMEOUT_ERROR.bare_error(py));
             }
         }
-        if let Some(value) = life.take() {
-            return Ok(value);
-        }
-        let exception = life.look(|view| match view {
-            View::Failed(exception) => Some(exception.clone_ref(py)),
-            _ => None,
-        });
-        let Some(exception) = exception else {
-            return Err(stdlib::CANCELLED_ERROR.bare_error(py));
+        let exception = match items.take(index) {
+            Some(Ending::Value(value)) => return Ok(value),
+            Some(Ending::Error(exception)) => exception,
+            Some(Ending::Cancelled) | None => return Err(stdlib::CANCELLED_ERROR.bare_error(py)),
         };
         let error = PyErr::from_value(exception.into_bound(py));
         if !error.is_instance_of::<PyStopIteration>(py) {
@@ -307,31 +270,35 @@ impl ResultIterator {
         if let Some(value) = rest.take_ready() {
             return Ok(Some(value));
         }
-        let Some(item) = rest.pop() else { return Ok(None) };
-        let mut result = self.result(py, &item);
-        drop(item);
-        if result.is_ok() && rest.source.is_some() {
+        let Some(next) = rest.ahead.front() else { return Ok(None) };
+        let mut result = self.result(py, next);
+        if result.is_ok() {
+            rest.advance(1);
             // As in CPython, before the result is yielded: work goes on while it is used.
             if let Err(error) = rest.submit_one_more(py) {
                 result = Err(error);
             }
         }
         if result.is_err() {
+            // As in CPython, one that was waited for in vain is cancelled with the rest.
             let (ahead, _) = rest.end();
             drop(rest);
-            cancel(py, ahead)?;
+            cancel(&ahead);
         }
         result.map(Some)
     }
 
     /// End the iterator. What has not started is cancelled, if any result has been asked for.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    fn close(&self) -> PyResult<()> {
         let mut rest = self.lock()?;
         let (ahead, ready) = rest.end();
         let begun = rest.begun;
         drop(rest);
         drop(ready);
-        if begun { cancel(py, ahead) } else { Ok(()) }
+        if begun {
+            cancel(&ahead);
+        }
+        Ok(())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -344,15 +311,9 @@ impl ResultIterator {
         for value in &rest.ready {
             visit.call(value)?;
         }
-        for Item { block, .. } in &rest.ahead {
+        for Ahead { block, .. } in &rest.ahead {
             if Arc::strong_count(block) == 1 {
-                for life in &block.lives {
-                    task::traverse(life, &visit, |argument: &Argument| {
-                        visit.call(&argument.function)?;
-                        visit.call(&argument.value)?;
-                        visit.call(&argument.run)
-                    })?;
-                }
+                block.traverse(&visit)?;
             }
         }
         Ok(())
@@ -368,13 +329,8 @@ impl ResultIterator {
 impl Drop for ResultIterator {
     fn drop(&mut self) {
         let rest = self.rest.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let (ahead, _) = rest.end();
-        if rest.begun && !ahead.is_empty() && self.made_in == fork::generation() {
-            Python::attach(|py| {
-                if let Err(error) = cancel(py, ahead) {
-                    error.write_unraisable(py, None);
-                }
-            });
+        if rest.begun {
+            cancel(&rest.ahead);
         }
     }
 }

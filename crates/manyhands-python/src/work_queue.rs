@@ -1,14 +1,16 @@
 //! `executor._work_queue`, as far as programs use it: they ask how much is pending, they drain it to
 //! cancel what has not started, and at exit the interpreter puts None into it to end the workers.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::prelude::*;
 
+use crate::block::{Block, Claimed, Function};
+use crate::task::Core;
 use crate::worker::{self, Job};
 use crate::workers::Workers;
-use crate::{future, stdlib, task};
+use crate::{future, stdlib};
 
 #[pyclass(frozen, module = "manyhands._core", name = "_WorkQueue")]
 pub(crate) struct WorkQueue {
@@ -35,11 +37,14 @@ impl WorkQueue {
 
     /// The oldest pending task, taken away from the workers. Raises `queue.Empty`.
     fn get_nowait(&self, py: Python<'_>) -> PyResult<WorkItem> {
-        let here = !self.workers.is_from_before_fork();
-        match here.then(|| self.workers.pool.take_one()).flatten() {
-            Some(job) => WorkItem::new(py, job),
-            None => Err(stdlib::QUEUE_EMPTY.bare_error(py)),
+        while !self.workers.is_from_before_fork()
+            && let Some(job) = self.workers.pool.take_one()
+        {
+            if let Some(item) = WorkItem::new(py, job)? {
+                return Ok(item);
+            }
         }
+        Err(stdlib::QUEUE_EMPTY.bare_error(py))
     }
 
     /// Cancel what has not started, and have the interpreter exit without what is running.
@@ -60,21 +65,27 @@ impl WorkQueue {
 
 /// A task taken out of the queue.
 #[pyclass(frozen, module = "manyhands._core", name = "_WorkItem")]
-pub(crate) struct WorkItem {
-    job: Job,
-    future: Option<Py<PyAny>>,
+pub(crate) struct WorkItem(Taken);
+
+enum Taken {
+    Task(Arc<Core>, Py<PyAny>),
+    Item { block: Arc<Block>, pending: Mutex<Option<(Claimed, Function)>>, cancelled: AtomicBool },
 }
 
 impl WorkItem {
-    fn new(py: Python<'_>, job: Job) -> PyResult<Self> {
-        let future = match &job {
+    /// `None`: nothing is left of the job.
+    fn new(py: Python<'_>, job: Job) -> PyResult<Option<Self>> {
+        Ok(match job {
             Job::Task(core) => {
                 core.shared.store(true, Ordering::Relaxed);
-                Some(future::make(py, Arc::clone(core))?.unbind())
+                let future = future::make(py, Arc::clone(&core))?.unbind();
+                Some(Self(Taken::Task(core, future)))
             }
-            Job::Item(_) => None,
-        };
-        Ok(Self { job, future })
+            Job::Items(block) => block.claim(py).map(|claimed| {
+                let (pending, cancelled) = (Mutex::new(Some(claimed)), AtomicBool::new(false));
+                Self(Taken::Item { block, pending, cancelled })
+            }),
+        })
     }
 }
 
@@ -84,25 +95,40 @@ impl WorkItem {
     /// has none, this object itself, which can be cancelled too.
     #[getter]
     fn future(slf: &Bound<'_, Self>) -> Py<PyAny> {
-        match &slf.get().future {
-            Some(future) => future.clone_ref(slf.py()),
-            None => slf.clone().into_any().unbind(),
+        match &slf.get().0 {
+            Taken::Task(_, future) => future.clone_ref(slf.py()),
+            Taken::Item { .. } => slf.clone().into_any().unbind(),
         }
     }
 
     /// Cancel the task if it has not started. Returns whether it is cancelled.
     fn cancel(&self, py: Python<'_>) -> PyResult<bool> {
-        match (&self.future, &self.job) {
-            (Some(future), _) => future.call_method0(py, "cancel")?.extract(py),
-            (None, Job::Item(item)) => {
-                task::cancel(py, item.life(), None).map_or(Ok(false), |told| told.map(|()| true))
+        match &self.0 {
+            Taken::Task(_, future) => future.call_method0(py, "cancel")?.extract(py),
+            Taken::Item { block, pending, cancelled } => {
+                if let Some((item, _)) = take(pending) {
+                    cancelled.store(true, Ordering::Relaxed);
+                    block.items.withdraw(item.index);
+                }
+                Ok(cancelled.load(Ordering::Relaxed))
             }
-            (None, Job::Task(_)) => Ok(false),
         }
     }
 
     /// Runs the task here.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
-        worker::run_here(py, self.job.clone())
+        match &self.0 {
+            Taken::Task(core, _) => worker::run_here(py, Job::Task(Arc::clone(core))),
+            Taken::Item { block, pending, .. } => {
+                if let Some((item, function)) = take(pending) {
+                    function.run_here(py, block, item);
+                }
+                Ok(())
+            }
+        }
     }
+}
+
+fn take<T>(of: &Mutex<Option<T>>) -> Option<T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner).take()
 }

@@ -12,8 +12,8 @@ use manyhands::promise::{View, Wake};
 use manyhands::thread::pool::Worker;
 use pyo3::prelude::*;
 
-use crate::map::{Argument, Item};
-use crate::task::{self, Core, Life, Outcome, Task, Watcher};
+use crate::block::Block;
+use crate::task::{self, Core, Outcome, Watcher};
 use crate::workers::Workers;
 use crate::{errors, fat, park, stdlib};
 
@@ -21,61 +21,8 @@ use crate::{errors, fat, park, stdlib};
 #[derive(Clone)]
 pub(crate) enum Job {
     Task(Arc<Core>),
-    Item(Item),
-}
-
-/// What holds a promise together with its future, and can tell who is the last to do so.
-trait Owner: Send + Sized {
-    type Job: Send;
-
-    fn life(&self) -> &Life<Self::Job>;
-    /// Whether nobody else holds it, and so nobody waits for it.
-    fn is_alone(&self) -> bool;
-    /// Lets go; gives back what is left if nobody else holds it, as it must die attached.
-    fn let_go(self) -> Option<Box<dyn Send>>;
-    /// Ends it in another way when its promise has ended without the worker.
-    fn finish_late(&self, py: Python<'_>, outcome: Outcome) -> PyResult<()>;
-}
-
-impl Owner for Arc<Core> {
-    type Job = Task;
-
-    fn life(&self) -> &Life<Task> {
-        &self.life
-    }
-
-    fn is_alone(&self) -> bool {
-        Self::strong_count(self) == 1
-    }
-
-    fn let_go(self) -> Option<Box<dyn Send>> {
-        let taken = |core: &Core| core.life.look(|view| matches!(view, View::Taken));
-        Self::into_inner(self).filter(|core| !taken(core)).map(|last| Box::new(last) as _)
-    }
-
-    fn finish_late(&self, py: Python<'_>, outcome: Outcome) -> PyResult<()> {
-        fat::finish(py, self, outcome)
-    }
-}
-
-impl Owner for Item {
-    type Job = Argument;
-
-    fn life(&self) -> &Life<Argument> {
-        Self::life(self)
-    }
-
-    fn is_alone(&self) -> bool {
-        Arc::strong_count(&self.block) == 1
-    }
-
-    fn let_go(self) -> Option<Box<dyn Send>> {
-        Arc::into_inner(self.block).map(|last| Box::new(last) as _)
-    }
-
-    fn finish_late(&self, _py: Python<'_>, _outcome: Outcome) -> PyResult<()> {
-        Ok(())
-    }
+    /// Items of `map`: what is left of them.
+    Items(Arc<Block>),
 }
 
 thread_local! {
@@ -171,68 +118,100 @@ fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) ->
             bury(py, core, worker, workers);
             None
         }
-        Job::Item(item) => {
-            if let Some(argument) = item.life().claim() {
-                let outcome = item.call(py, argument);
-                return end(py, item, outcome, worker, workers);
-            }
-            bury(py, item, worker, workers);
-            None
-        }
+        Job::Items(block) => run_items(py, block, worker),
     }
+}
+
+/// Runs items of a block, until none is left or the worker may be needed for something else.
+fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Option<Job> {
+    let (mut item, function) = block.claim(py)?;
+    let outcome = loop {
+        if item.last && block.items.len() > 1 {
+            worker.recount();
+        }
+        let outcome = function.call(py, item.job);
+        if item.last || worker.may_have_to_help() {
+            break outcome;
+        }
+        match block.items.finish_and_claim(item.index, outcome, || worker.publish_one()) {
+            Ok(next) => {
+                block.has_claimed(&next);
+                item = next;
+            }
+            Err(outcome) => break outcome,
+        }
+    };
+    // Before anybody sees the outcome.
+    drop(function);
+    let index = item.index;
+    let ended = if worker.has_next() {
+        block.items.finish(index, outcome, || worker.publish(true)).map(|()| None)
+    } else {
+        py.detach(|| {
+            block.items.finish(index, outcome, || worker.publish(true))?;
+            drop(block);
+            Ok(sleep(worker))
+        })
+    };
+    ended.unwrap_or_else(|outcome| {
+        // Nobody will see it. What its death brings about may take long, and no job must count on
+        // this worker meanwhile.
+        drop(outcome);
+        worker.publish(true);
+        None
+    })
 }
 
 type Ended = Result<Wake<Watcher>, (Outcome, State)>;
 
 /// What is left to do attached when a task has ended detached.
-enum Left<O> {
-    Owner(O, Ended),
-    Last(Box<dyn Send>),
+enum Left {
+    Core(Arc<Core>, Ended),
+    Last(Box<Core>),
 }
 
 /// Publishes what a task has given, lets go of it, and sleeps if there is nothing else to do.
-fn end<O: Owner>(
+fn end(
     py: Python<'_>,
-    owner: O,
+    core: Arc<Core>,
     outcome: Outcome,
     worker: &mut Worker<Job>,
     workers: &Workers,
 ) -> Option<Job> {
-    if owner.is_alone() {
-        // Nobody will see it. What its death brings about may take long, and no job must count on
-        // this worker meanwhile.
+    if Arc::strong_count(&core) == 1 {
+        // Nobody will see it, as above.
         drop(outcome);
-        drop(owner);
+        drop(core);
         worker.publish(true);
         return None;
     }
     if worker.has_next() {
-        let ended = owner.life().finish(outcome, |last| worker.publish(last));
-        settle(py, owner, ended, worker, workers);
+        let ended = core.life.finish(outcome, |last| worker.publish(last));
+        settle(py, core, ended, worker, workers);
         return None;
     }
     let slept = py.detach(|| {
-        let ended = owner.life().finish(outcome, |last| worker.publish(last));
+        let ended = core.life.finish(outcome, |last| worker.publish(last));
         if !matches!(&ended, Ok(wake) if wake.is_empty()) {
-            return Err(Left::Owner(owner, ended));
+            return Err(Left::Core(core, ended));
         }
-        match owner.let_go() {
+        match let_go(core) {
             None => Ok(sleep(worker)),
-            Some(last) => Err(Left::Last(last)),
+            Some(last) => Err(Left::Last(Box::new(last))),
         }
     });
     match slept {
         Ok(job) => return job,
-        Err(Left::Owner(owner, ended)) => settle(py, owner, ended, worker, workers),
+        Err(Left::Core(core, ended)) => settle(py, core, ended, worker, workers),
         Err(Left::Last(last)) => clear_away(py, last, worker, workers),
     }
     None
 }
 
 /// Tells those who are to be told, and lets go.
-fn settle<O: Owner>(
+fn settle(
     py: Python<'_>,
-    owner: O,
+    core: Arc<Core>,
     ended: Ended,
     worker: &mut Worker<Job>,
     workers: &Workers,
@@ -242,16 +221,22 @@ fn settle<O: Owner>(
         Ok(wake) => report(py, task::tell(py, wake, None)),
         Err((outcome, _)) => {
             worker.publish(false);
-            report(py, owner.finish_late(py, outcome));
+            report(py, fat::finish(py, &core, outcome));
         }
     }
-    bury(py, owner, worker, workers);
+    bury(py, core, worker, workers);
 }
 
-fn bury<O: Owner>(py: Python<'_>, owner: O, worker: &mut Worker<Job>, workers: &Workers) {
-    if let Some(last) = owner.let_go() {
+fn bury(py: Python<'_>, core: Arc<Core>, worker: &mut Worker<Job>, workers: &Workers) {
+    if let Some(last) = let_go(core) {
         clear_away(py, last, worker, workers);
     }
+}
+
+/// Gives back what is left if nobody else holds it, as it must die attached.
+fn let_go(core: Arc<Core>) -> Option<Core> {
+    let taken = |core: &Core| core.life.look(|view| matches!(view, View::Taken));
+    Arc::into_inner(core).filter(|core| !taken(core))
 }
 
 /// Drops what nobody else holds. That may take long, or wait for another task, which needs a worker.
@@ -278,20 +263,19 @@ pub(crate) fn run_here(py: Python<'_>, job: Job) -> PyResult<()> {
             }
             None => fat::run(py, &core),
         },
-        Job::Item(item) => match item.life().claim() {
-            Some(argument) => {
-                let outcome = item.call(py, argument);
-                finish_here(py, &item, outcome)
+        Job::Items(block) => {
+            while let Some((item, function)) = block.claim(py) {
+                function.run_here(py, &block, item);
             }
-            None => Ok(()),
-        },
+            Ok(())
+        }
     }
 }
 
-fn finish_here<O: Owner>(py: Python<'_>, owner: &O, outcome: Outcome) -> PyResult<()> {
-    match owner.life().finish(outcome, |_| ()) {
+fn finish_here(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<()> {
+    match core.life.finish(outcome, |_| ()) {
         Ok(wake) => task::tell(py, wake, None),
-        Err((outcome, _)) => owner.finish_late(py, outcome),
+        Err((outcome, _)) => fat::finish(py, core, outcome),
     }
 }
 
@@ -302,7 +286,10 @@ pub(crate) fn cancel(py: Python<'_>, job: Job) {
             Some(told) => told,
             None => fat::cancel(py, core),
         },
-        Job::Item(item) => task::cancel(py, item.life(), None).unwrap_or(Ok(())),
+        Job::Items(block) => {
+            block.cancel();
+            Ok(())
+        }
     };
     drop(job);
     report(py, told);
@@ -310,11 +297,17 @@ pub(crate) fn cancel(py: Python<'_>, job: Job) {
 
 /// Ends a job that no worker will come for with an error of its own.
 fn fail(py: Python<'_>, job: Job, reason: &str) {
-    let error = stdlib::BROKEN_THREAD_POOL.error(py, reason).into_value(py).into_any();
+    let error = || stdlib::BROKEN_THREAD_POOL.error(py, reason).into_value(py).into_any();
     let told = match &job {
-        Job::Task(core) if core.fat.get().is_some() => fat::fail(py, core, error),
-        Job::Task(core) => finish_here(py, core, Err(error)),
-        Job::Item(item) => finish_here(py, item, Err(error)),
+        Job::Task(core) if core.fat.get().is_some() => fat::fail(py, core, error()),
+        Job::Task(core) => finish_here(py, core, Err(error())),
+        Job::Items(block) => {
+            while let Some((item, function)) = block.claim(py) {
+                drop((item.job, function));
+                drop(block.items.finish(item.index, Err(error()), || ()));
+            }
+            Ok(())
+        }
     };
     drop(job);
     report(py, told);

@@ -1,17 +1,16 @@
 //! A pool and what its threads have to know: how a job gets in, and who is started for it.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use manyhands::WhenFull;
 use manyhands::thread::pool::{self, Pool, Rejection, Worker};
 use pyo3::exceptions::{PyException, PyRuntimeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
+use crate::block::Block;
 use crate::worker::{self, Job};
 use crate::{errors, fork, park};
 
@@ -81,25 +80,20 @@ impl Workers {
         }
     }
 
-    /// Puts many jobs into the pool, oldest first.
-    pub(crate) fn add_all(&self, py: Python<'_>, mut jobs: VecDeque<Job>) -> PyResult<()> {
+    /// Puts the items of a block into the pool.
+    pub(crate) fn add_block(&self, py: Python<'_>, block: Arc<Block>) -> PyResult<()> {
+        if block.items.len() == 1 {
+            return self.add(py, Job::Items(block));
+        }
         if self.is_over() && self.pool.broken().is_none() {
             return Err(errors::after_interpreter_shutdown());
         }
-        while !jobs.is_empty() {
-            match self.pool.submit_all(&mut jobs) {
-                Ok(None) => (),
-                Ok(Some(worker)) => self.start(py, worker)?,
-                Err(Rejection::Full { .. }) => {
-                    if let Some(job) = jobs.pop_front() {
-                        self.add(py, job)?;
-                    }
-                }
-                Err(rejection) => {
-                    drop(jobs);
-                    return Err(errors::rejected(py, rejection, self.is_over()));
-                }
-            }
+        let submitted = self.pool.submit_joint(block);
+        let mut added =
+            submitted.map_err(|rejection| errors::rejected(py, rejection, self.is_over()))?;
+        while let Some(worker) = added {
+            self.start(py, worker)?;
+            added = self.pool.add_worker();
         }
         Ok(())
     }
@@ -173,7 +167,9 @@ impl Workers {
         self.unstarted().push(worker);
         self.starting.fetch_add(1, Ordering::AcqRel);
         let outside = STARTING.replace(self.number);
-        let started = executor.call_method0(intern!(py, "_adjust_thread_count"));
+        // Not interned: the first who asks for an interned name makes it, and a child that is forked
+        // meanwhile would wait for it for ever.
+        let started = executor.call_method0("_adjust_thread_count");
         STARTING.set(outside);
         self.starting.fetch_sub(1, Ordering::AcqRel);
         let Err(error) = started else { return Ok(()) };

@@ -38,10 +38,11 @@
 //!
 //! # For hosts of another kind
 //!
-//! [`promise`], [`ready`] and [`thread::pool`] are the engine under the Rust face: a state machine, a
+//! [`promise`], [`block`], [`ready`] and [`thread::pool`] are the engine under the Rust face: state machines, a
 //! list of the ended and a queue that start no thread, run no job and call nobody. Another host, a Python interpreter say, puts
 //! its own kinds of jobs and threads on them.
 
+pub mod block;
 mod completion;
 #[doc(hidden)]
 pub mod crossing;

@@ -10,7 +10,7 @@
 //!     CANCELLED ── set_running_or_notify_cancel ──▶ CANCELLED_AND_NOTIFIED
 //! ```
 //!
-//! and, for a task whose executor can stop it, RUNNING ── cancel_running ──▶ CANCELLED_AND_NOTIFIED.
+//! A task whose executor can stop it goes from RUNNING to CANCELLED_AND_NOTIFIED by `cancel_running`.
 //!
 //! A promise is either *bare* or *carries its job*. Nobody but its executor can tell that a bare
 //! one will not run, so a cancelled one stays `CANCELLED` until the executor has said so by

@@ -114,9 +114,16 @@ pub(crate) fn for_caller(ready: impl FnMut() -> bool) -> bool {
 
 /// Whether anybody else can run while this thread spins.
 fn has_cores() -> bool {
-    use std::sync::OnceLock;
-    static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)) > 1
+    use std::sync::atomic::AtomicUsize;
+    /// 0 until somebody has asked. Not a lock of any kind: the answer takes a while, and a child that is
+    /// forked meanwhile would wait for it for ever.
+    static CORES: AtomicUsize = AtomicUsize::new(0);
+    let mut cores = CORES.load(Ordering::Relaxed);
+    if cores == 0 {
+        cores = std::thread::available_parallelism().map_or(1, usize::from);
+        CORES.store(cores, Ordering::Relaxed);
+    }
+    cores > 1
 }
 
 #[cfg(all(test, not(loom)))]

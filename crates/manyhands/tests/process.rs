@@ -1,5 +1,7 @@
 //! Tasks on worker processes: what threads give, and what only processes can.
 
+#![allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
+
 mod common;
 
 use std::time::Duration;

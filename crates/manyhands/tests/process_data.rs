@@ -1,5 +1,7 @@
 //! Large arguments and results: whole, whatever their size and way, and freed when they are done with.
 
+#![allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
+
 mod common;
 
 use std::sync::Mutex;

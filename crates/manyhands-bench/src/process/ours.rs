@@ -54,6 +54,7 @@ fn add(a: u64, b: u64) -> u64 {
     super::add(a, b)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
 fn touch(bytes: Buffer<u8>) -> u64 {
     super::touch(&bytes)
 }

@@ -71,20 +71,19 @@ where
         kind: Kind,
         body: &[u8],
     ) -> Result<(), DecodeError> {
-        let read = match kind {
-            Kind::Failed => Failure::read(body).and_then(|failure| match failure {
+        let read = if kind == Kind::Failed {
+            Failure::read(body).and_then(|failure| match failure {
                 Some(failure) => Ok(Err(failure.into_exception())),
                 None => Err(DecodeError("it has failed, and does not say how".to_owned())),
-            }),
-            _ => {
-                let mut answer = Answer { kind, bytes: body };
-                // Reading a value runs code of the program's.
-                match panic::catch(|| C::unpack(declared, &mut answer)) {
-                    Ok(Ok(Ok(value))) => Ok(Ok(value)),
-                    Ok(Ok(Err(error))) => Ok(Err(Exception::Error(Arc::new(error)))),
-                    Ok(Err(error)) => Err(error),
-                    Err(panic) => Err(DecodeError(panic.to_string())),
-                }
+            })
+        } else {
+            let mut answer = Answer { kind, bytes: body };
+            // Reading a value runs code of the program's.
+            match panic::catch(|| C::unpack(declared, &mut answer)) {
+                Ok(Ok(Ok(value))) => Ok(Ok(value)),
+                Ok(Ok(Err(error))) => Ok(Err(Exception::Error(Arc::new(error)))),
+                Ok(Err(error)) => Err(error),
+                Err(panic) => Err(DecodeError(panic.to_string())),
             }
         };
         let (outcome, read) = match read {

@@ -1,4 +1,4 @@
-//! Models: what threads do to each other in the promise, the completion queue and the pool, tried
+//! Models: what threads do to each other in the promise, the block, the completion queue and the pool, tried
 //! by loom in every order that can make a difference.
 //!
 //! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
@@ -13,6 +13,13 @@
 //! | `promise_finish_lets_go` | `promise::finish_against_cancel…`, `promise::a_watcher_that…` (both) |
 //! | `promise_finish_wakes_nobody` | `promise::a_waiter_that_meets_the_end…`, `promise::two_waiters…` |
 //! | `completion_push_forgets_the_sleeper` | `completion::one_who_waits_for_two…` |
+//! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
+//! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
+//! | `block_forgets_that_nobody_wants_it` | `block::one_who_goes…` |
+//! | `pool_submit_joint_wakes_nobody` | `pool::a_joint_job_gets_two_workers` |
+//! | `pool_joint_is_not_recounted` | `pool::who_has_seen_the_end_of_a_joint_job…` |
+//! | `pool_joint_keeps_its_workers` | `pool::a_worker_in_a_joint_job…` |
+//! | `pool_joint_leaves_with_the_first` | `pool::a_joint_job_gets_two_workers` |
 //! | `pool_submit_wakes_nobody` | `pool::a_job_that_meets_a_worker…`, `pool::two_jobs…` (both) and others |
 //! | `pool_close_wakes_nobody` | `pool::a_close_that_meets_workers…`, `pool::a_submit_that_meets_a_close…` and most in which workers end |
 //! | `pool_counts_on_those_that_start` | `pool::a_worker_that_has_not_started…` |
@@ -28,6 +35,7 @@
 use loom::model::Builder;
 use loom::thread::JoinHandle;
 
+mod block;
 mod completion;
 mod pool;
 mod promise;

@@ -4,7 +4,6 @@
 //! In most of them the worker that runs the last job closes the pool. So a job for which nobody
 //! comes leaves everybody asleep, and loom reports a deadlock.
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,9 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::{self, JoinHandle};
 
 use super::{exhaustive, join_all, preempted_at_most};
+use crate::block::{Block, Claimed};
 use crate::promise::{Promise, Watch};
 use crate::ready::Ready;
-use crate::thread::pool::{Pool, Rejection, WhenFull, Worker};
+use crate::thread::pool::{Joint, Pool, Rejection, WhenFull, Worker};
 
 /// The numbers of jobs with which workers are broken in, before the model proper begins.
 const FIRST: usize = 100;
@@ -22,6 +22,22 @@ const FIRST: usize = 100;
 /// A job that ends only when job [`HELP`] runs at the same time.
 const NEEDS_HELP: usize = 10;
 const HELP: usize = 11;
+
+/// What a worker gets for a joint job.
+const JOINT: usize = 12;
+
+/// A joint job: two jobs, which the others need not know.
+struct Pair(Block<std::vec::IntoIter<usize>, (), ()>);
+
+impl Joint<usize> for Pair {
+    fn left(&self) -> usize {
+        self.0.left()
+    }
+
+    fn join(self: Arc<Self>) -> usize {
+        JOINT
+    }
+}
 
 /// A pool of numbered jobs, and what has become of them. What loom need not see are std's atomics:
 /// they make no schedules of their own.
@@ -33,6 +49,7 @@ struct Site {
     /// Set when nobody may run anything any more.
     over: AtomicBool,
     help: Ready,
+    pair: Arc<Pair>,
 }
 
 impl Site {
@@ -44,6 +61,7 @@ impl Site {
             ran: Default::default(),
             over: AtomicBool::new(false),
             help: Ready::new(),
+            pair: Arc::new(Pair(Block::new(vec![NEEDS_HELP, HELP]))),
         })
     }
 
@@ -95,12 +113,43 @@ impl Site {
     /// What the thread of a worker does.
     fn work(&self, mut worker: Worker<usize>) {
         while let Some(job) = worker.next() {
-            self.run(job);
-            worker.publish(true);
-            if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                self.pool.close(false);
+            if job == JOINT {
+                self.work_jointly(&mut worker);
+            } else {
+                self.run(job);
+                worker.publish(true);
+                self.count_down();
             }
         }
+    }
+
+    fn work_jointly(&self, worker: &mut Worker<usize>) {
+        let block = &self.pair.0;
+        let mut next = block.claim();
+        while let Some(Claimed { index, job, last }) = next {
+            if last {
+                worker.recount();
+            }
+            self.run(job);
+            next = match block.finish_and_claim(index, Ok(()), || worker.publish_one()) {
+                Ok(another) => Some(another),
+                Err(outcome) => {
+                    assert_eq!(block.finish(index, outcome, || worker.publish(true)), Ok(()));
+                    None
+                }
+            };
+            self.count_down();
+        }
+    }
+
+    fn count_down(&self) {
+        if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.pool.close(false);
+        }
+    }
+
+    fn submit_pair(&self) -> Option<Worker<usize>> {
+        self.pool.submit_joint(Arc::clone(&self.pair) as _).expect("the pool is open")
     }
 
     fn start(self: &Arc<Self>, worker: Worker<usize>) -> JoinHandle<()> {
@@ -133,15 +182,59 @@ fn a_job_that_meets_a_worker_on_its_way_to_sleep_is_taken() {
 }
 
 #[test]
-fn two_jobs_submitted_together_get_two_workers() {
+fn a_joint_job_gets_two_workers() {
     preempted_at_most(2, || {
         let site = Site::new(2, None, 2);
         let working = site.break_in::<2>().map(|worker| site.start(worker));
-        let mut jobs = VecDeque::from([NEEDS_HELP, HELP]);
-        assert!(matches!(site.pool.submit_all(&mut jobs), Ok(None)));
-        assert!(jobs.is_empty());
+        assert!(site.submit_pair().is_none());
         join_all(working);
         site.each_ran_once([NEEDS_HELP, HELP]);
+    });
+}
+
+#[test]
+fn who_has_seen_the_end_of_a_joint_job_finds_its_worker_free() {
+    exhaustive(|| {
+        let site = Site::new(1, None, 3);
+        let [worker] = site.break_in();
+        site.help.push([HELP]);
+        assert!(site.submit_pair().is_none());
+        let working = site.start(worker);
+        assert!(site.pair.0.wait(1, None));
+        site.pool.set_max_workers(NonZeroUsize::new(2).unwrap());
+        assert!(site.submit(0).is_none(), "added without need");
+        working.join().unwrap();
+        site.each_ran_once([0, NEEDS_HELP, HELP]);
+    });
+}
+
+#[test]
+fn a_worker_in_a_joint_job_comes_to_a_local_queue_whose_owner_is_held_up() {
+    exhaustive(|| {
+        let site = Site::new(2, None, usize::MAX);
+        let _held_up = site.with_local_queue([0]);
+        let mut worker = site.submit_pair().expect("nobody is free");
+        let mut jobs = Vec::new();
+        while !jobs.contains(&0) {
+            jobs.extend(worker.try_next());
+            assert!(jobs.contains(&0) || worker.may_have_to_help(), "it would stay in {jobs:?}");
+        }
+        assert_eq!(jobs[0], JOINT, "first come, first served, to begin with");
+    });
+}
+
+#[test]
+fn a_drain_that_meets_a_worker_in_a_joint_job_gives_back_what_is_left() {
+    exhaustive(|| {
+        let site = Site::new(1, None, usize::MAX);
+        let [worker] = site.break_in();
+        site.help.push([HELP]);
+        assert!(site.submit_pair().is_none());
+        let working = site.start(worker);
+        let given_back = site.pool.close(true);
+        let cancelled = if given_back.is_empty() { 0 } else { site.pair.0.cancel().len() };
+        working.join().unwrap();
+        assert_eq!(site.times_run(NEEDS_HELP) + site.times_run(HELP) + cancelled, 2);
     });
 }
 

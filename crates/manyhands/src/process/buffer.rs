@@ -66,8 +66,9 @@ impl<T: Number> Buffer<T> {
         });
         Self(match block.flatten() {
             Some(mut block) => {
-                let numbers = as_numbers_mut::<T>(&mut block);
-                numbers.expect("blocks are aligned for all numbers").fill(value);
+                if let Ok(numbers) = as_numbers_mut::<T>(&mut block) {
+                    numbers.fill(value); // As it always is: blocks are aligned for all numbers.
+                }
                 Data::Here(Arc::new(block), PhantomData)
             }
             None => Data::Own(vec![value; len]),

@@ -140,12 +140,15 @@ impl ProcessPoolBuilder {
     /// Called in each worker before its first task. The function must be declared like a task's. If it
     /// panics, the pool is broken: what is pending and whatever is submitted later fails with
     /// [`BrokenProcessPool`](crate::BrokenProcessPool), which says why.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "as in `submit`; workers call it, by its name"
+    )]
     pub fn initializer<F, A>(mut self, function: F, args: A) -> Self
     where
         F: Function<A> + 'static,
         A: Serialize + DeserializeOwned + 'static,
     {
-        // The function itself is called in the workers alone, by its name.
         let _ = function;
         self.initializer = Some(Initializer(Box::new(move |registry| {
             let function = FunctionType::of::<F>();

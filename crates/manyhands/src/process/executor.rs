@@ -215,7 +215,7 @@ impl fmt::Debug for ProcessPoolExecutor {
         f.debug_struct("ProcessPoolExecutor")
             .field("max_workers", &self.max_workers)
             .field("stats", &self.stats())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -138,8 +138,8 @@ impl<T: Task> Manager<T> {
     }
 
     fn sleep(&mut self) {
-        let Some(until) = self.pool.fall_asleep(&mut self.flags) else { return };
-        self.look(until.map(|until| until.saturating_duration_since(Instant::now())));
+        let Some(sleep) = self.pool.fall_asleep(&mut self.flags) else { return };
+        self.look(sleep.until.map(|until| until.saturating_duration_since(Instant::now())));
         self.pool.wake_up();
     }
 
@@ -352,15 +352,11 @@ impl Charge {
     fn take_link(&mut self) -> Result<Linked, BirthError> {
         let Some((birth, memory)) = self.birth.take() else { return Err(BirthError::Closed) };
         let socket = birth.into_socket()?;
-        Ok(match memory {
-            Some((end, arena)) => {
-                let lookout = end.lookout();
-                (Box::new(RingLink::new(end, socket)), Some(arena), Some(lookout))
-            }
-            None => {
-                self.socket = Some(socket.try_clone()?);
-                (Box::new(SocketLink::new(socket, MOST_BYTES)), None, None)
-            }
-        })
+        if let Some((end, arena)) = memory {
+            let lookout = end.lookout();
+            return Ok((Box::new(RingLink::new(end, socket)), Some(arena), Some(lookout)));
+        }
+        self.socket = Some(socket.try_clone()?);
+        Ok((Box::new(SocketLink::new(socket, MOST_BYTES)), None, None))
     }
 }

@@ -41,7 +41,6 @@
 //! Linux's own are the pidfd (`child.rs`), the link to the running file (`launch.rs`), dying with the
 //! parent (`birth/worker.rs`), and some flags of `send` and `recvmsg`; the rest is what Unix has.
 
-mod attending;
 pub mod birth;
 mod buffer;
 mod builder;

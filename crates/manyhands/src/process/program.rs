@@ -78,8 +78,7 @@ fn init_with(tasks: Tasks, arguments: Vec<OsString>) {
 /// A worker is the test program started again, and libtest runs tests, no `main`. So this makes a
 /// test, `manyhands_worker`, which is where a worker comes to life; otherwise it does nothing.
 ///
-/// ```
-/// # #[cfg(test)]
+/// ```text
 /// mod tests {
 ///     use manyhands::{Executor, ProcessPoolExecutor};
 ///

@@ -22,7 +22,7 @@ use crate::crossing::{
 use crate::panic;
 
 /// How long a newborn waits for its parent's first words.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Of a worker that cannot work, as those of `sysexits.h`.
 const EX_SOFTWARE: i32 = 70;
@@ -179,12 +179,11 @@ impl Desk {
             None
         };
         let body = view.as_ref().map_or(body, |borrowed| &borrowed.view);
-        Some(match registry.of_id(head.function) {
-            Some(function) => perform(function, head.kind, body, &mut self.answer),
-            None => {
-                let why = "the function is not declared".to_owned();
-                fail(&Failure::Arguments(why), &mut self.answer)
-            }
+        Some(if let Some(function) = registry.of_id(head.function) {
+            perform(function, head.kind, body, &mut self.answer)
+        } else {
+            let why = "the function is not declared".to_owned();
+            fail(&Failure::Arguments(why), &mut self.answer)
         })
     }
 

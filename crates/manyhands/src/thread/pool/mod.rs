@@ -13,6 +13,10 @@
 //! not come since everybody else could have come twice. So a job that blocks holds up no other while
 //! any worker is free.
 //!
+//! Jobs may also wait as one, a *joint* job (`joint.rs`), which stays at the head of the queue while
+//! anything is left of it. Its jobs are taken without the pool, which counts anew what is left whenever it
+//! looks; the worker that takes the last says so, before that job's outcome can be seen.
+//!
 //! # The head-count
 //! A worker is *free* from just before the outcome of its last job can be seen ([`Worker::publish`])
 //! until it has a job again. So whoever has seen a result and submits the next task finds the worker
@@ -27,13 +31,13 @@
 //! | field | guarded by |
 //! |---|---|
 //! | `state` | its lock |
-//! | `queued` | written under that lock; read by spinning workers without it |
+//! | `queued`, `local_queues` | written under that lock; read by workers without it |
 //! | `free` | atomic; raised by `Worker::publish` without the lock, lowered under it |
 //! | `Local::queue` | its own lock, taken after the pool's or alone |
 //! | `Local::running`, `Local::completed` | written by their worker only |
 
 mod batch;
-mod many;
+mod joint;
 mod worker;
 
 use std::collections::VecDeque;
@@ -46,6 +50,8 @@ use crate::spin::Spin;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
+use joint::Entry;
+pub use joint::Joint;
 pub use worker::Worker;
 
 /// How many short jobs may be queued before somebody is woken all the same.
@@ -96,11 +102,15 @@ struct Shared<J> {
     all_left: Condvar,
     queued: AtomicUsize,
     free: AtomicUsize,
+    /// Workers that left with something in their local queue and have not come since.
+    local_queues: AtomicUsize,
     spin: Spin,
 }
 
 struct State<J> {
-    queue: VecDeque<J>,
+    queue: VecDeque<Entry<J>>,
+    /// How many jobs the queue holds: more than entries, where some are joint.
+    waiting: usize,
     phase: Phase,
     workers: Vec<Arc<Local<J>>>,
     /// Workers made so far: the number of the next one.
@@ -121,8 +131,6 @@ struct State<J> {
     blocked: usize,
     /// How often any worker has come for jobs.
     fetches: u64,
-    /// Workers that left with something in their local queue and have not come since.
-    local_queues: usize,
     /// Jobs completed by workers that have left.
     completed: u64,
 }
@@ -211,6 +219,7 @@ impl<J> Pool<J> {
             max_pending,
             state: Mutex::new(State {
                 queue: VecDeque::new(),
+                waiting: 0,
                 phase: Phase::Open,
                 workers: Vec::new(),
                 added: 0,
@@ -222,7 +231,6 @@ impl<J> Pool<J> {
                 short_jobs: false,
                 blocked: 0,
                 fetches: 0,
-                local_queues: 0,
                 completed: 0,
             }),
             work: Condvar::new(),
@@ -230,6 +238,7 @@ impl<J> Pool<J> {
             all_left: Condvar::new(),
             queued: AtomicUsize::new(0),
             free: AtomicUsize::new(0),
+            local_queues: AtomicUsize::new(0),
             spin: Spin::new(),
         }))
     }
@@ -271,8 +280,8 @@ impl<J> Pool<J> {
                 _ => return Err((job, Rejection::Full { max_pending: most.get() })),
             }
         }
-        state.queue.push_back(job);
-        shared.queued.store(state.queue.len(), Ordering::Release);
+        state.push_back(job);
+        shared.recount(&mut state);
         let added = shared.add_worker_if_needed(&mut state);
         if added.is_none() {
             shared.wake_one(state);
@@ -411,6 +420,11 @@ impl<J> Pool<J> {
         self.0.max_workers.load(Ordering::Relaxed)
     }
 
+    /// How many jobs may be queued, if the queue is bounded.
+    pub fn max_pending(&self) -> Option<NonZeroUsize> {
+        self.0.max_pending
+    }
+
     /// Changes how many workers there may be, for the jobs that are submitted from now on. Those there
     /// are stay.
     ///
@@ -447,7 +461,8 @@ impl<J> Pool<J> {
         jobs
     }
 
-    /// Takes one job that no worker has begun, an old one first, past all workers.
+    /// Takes one job that no worker has begun, an old one first, past all workers. A joint job stays, and
+    /// the host takes one out of it.
     ///
     /// ```
     /// use manyhands::thread::pool::{Pool, WhenFull};
@@ -459,8 +474,8 @@ impl<J> Pool<J> {
     /// ```
     pub fn take_one(&self) -> Option<J> {
         let mut state = self.0.state.lock();
-        let job = Worker::steal(&state, |_| true).or_else(|| state.queue.pop_front());
-        self.0.queued.store(state.queue.len(), Ordering::Release);
+        let job = Worker::steal(&self.0, &state, |_| true).or_else(|| Some(state.pop_front()?.0));
+        self.0.recount(&mut state);
         if state.blocked > 0 {
             self.0.room.notify_one();
         }
@@ -469,9 +484,10 @@ impl<J> Pool<J> {
 
     /// What goes on at this moment.
     pub fn stats(&self) -> Stats {
-        let now = self.0.state.lock();
+        let mut now = self.0.state.lock();
+        self.0.recount(&mut now);
         let mut stats = Stats {
-            pending: now.queue.len(),
+            pending: now.waiting,
             completed: now.completed,
             workers: now.workers.len(),
             ..Stats::default()
@@ -490,7 +506,7 @@ impl<J> Shared<J> {
     /// One more worker if more is queued than workers are free, and there may be one more.
     #[inline]
     fn add_worker_if_needed(self: &Arc<Self>, state: &mut State<J>) -> Option<Worker<J>> {
-        let needed = state.queue.len() > self.free.load(Ordering::Acquire) + state.starting;
+        let needed = state.waiting > self.free.load(Ordering::Acquire) + state.starting;
         if !needed || state.workers.len() >= self.max_workers.load(Ordering::Relaxed) {
             return None;
         }
@@ -532,8 +548,9 @@ impl<J> Shared<J> {
             coming
         };
         // Somebody has to be about who would see that the owner of a local queue is held up.
-        let unwatched = state.local_queues > 0 && !state.timed_park && coming == 0;
-        if state.queue.len() > enough || unwatched {
+        let unwatched =
+            self.local_queues.load(Ordering::Relaxed) > 0 && !state.timed_park && coming == 0;
+        if state.waiting > enough || unwatched {
             state.woken += 1;
             drop(state);
             if cfg!(not(sabotage = "pool_submit_wakes_nobody")) {
@@ -549,7 +566,7 @@ impl<J> Shared<J> {
         for local in &state.workers {
             jobs.extend(local.queue.lock().jobs.drain(..));
         }
-        jobs.extend(state.queue.drain(..));
+        jobs.extend(state.drain());
         self.queued.store(0, Ordering::Release);
         jobs
     }

@@ -30,8 +30,8 @@ const GATHER: usize = 64;
 /// assert_eq!(worker.next(), None);
 /// ```
 pub struct Worker<J> {
-    shared: Arc<Shared<J>>,
-    local: Arc<Local<J>>,
+    pub(super) shared: Arc<Shared<J>>,
+    pub(super) local: Arc<Local<J>>,
     index: usize,
     /// Whether this worker is counted in the pool's `starting`.
     starting: bool,
@@ -119,8 +119,7 @@ impl<J> Worker<J> {
     /// assert!(pool.submit("second", WhenFull::Refuse).unwrap().is_none());
     /// ```
     pub fn publish(&mut self, last: bool) {
-        let completed = self.local.completed.load(Ordering::Relaxed);
-        self.local.completed.store(completed + 1, Ordering::Release);
+        self.publish_one();
         self.local.running.store(false, Ordering::Release);
         if last && self.in_local == 0 && self.shared.queued.load(Ordering::Acquire) == 0 {
             self.set_free();
@@ -250,30 +249,39 @@ impl<J> Worker<J> {
     /// Takes the next job, and perhaps several more into the local queue.
     fn take(&mut self, state: &mut State<J>) -> Option<J> {
         if std::mem::take(&mut self.counted) {
-            state.local_queues -= 1;
+            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
         }
         state.fetches += 1;
         let stalled = state.fetches.saturating_sub(2 * state.workers.len() as u64);
-        if let Some(job) = Self::steal(state, |ahead| ahead.filled_at < stalled) {
+        if let Some(job) = Self::steal(&self.shared, state, |ahead| ahead.filled_at < stalled) {
             return Some(job);
         }
-        let Some(job) = state.queue.pop_front() else { return Self::steal(state, |_| true) };
+        let Some((job, joint)) = state.pop_front() else {
+            self.shared.recount(state);
+            return Self::steal(&self.shared, state, |_| true);
+        };
         let mut taken = 1;
-        if self.shared.max_pending.is_none() {
+        if joint {
+            // How long it takes tells nothing about one job.
+            self.batch.pause();
+        } else if self.shared.max_pending.is_none() {
             let awake = state.workers.len() - state.parked.min(state.workers.len() - 1);
             let more = self.batch.more(state.queue.len() / awake, now);
             state.short_jobs = self.batch.short_jobs().unwrap_or(state.short_jobs);
-            if more > 0 {
+            if more > 0
+                && let Some(next) = state.pop_one()
+            {
                 self.counted = true;
                 let mut ahead = self.local.queue.lock();
                 ahead.filled_at = state.fetches;
-                ahead.jobs.extend(state.queue.drain(..more));
-                state.local_queues += 1;
-                self.in_local = more;
-                taken += more;
+                ahead.jobs.push_back(next);
+                ahead.jobs.extend((1..more).map_while(|_| state.pop_one()));
+                self.shared.local_queues.fetch_add(1, Ordering::Relaxed);
+                self.in_local = ahead.jobs.len();
+                taken += self.in_local;
             }
         }
-        self.shared.queued.store(state.queue.len(), Ordering::Release);
+        self.shared.recount(state);
         for _ in 0..taken.min(state.blocked) {
             self.shared.room.notify_one();
         }
@@ -281,8 +289,14 @@ impl<J> Worker<J> {
     }
 
     /// The oldest job of a local queue that `which` picks.
-    pub(super) fn steal(state: &State<J>, which: impl Fn(&LocalQueue<J>) -> bool) -> Option<J> {
-        if state.local_queues == 0 || cfg!(sabotage = "pool_local_queues_are_not_shared") {
+    pub(super) fn steal(
+        shared: &Shared<J>,
+        state: &State<J>,
+        which: impl Fn(&LocalQueue<J>) -> bool,
+    ) -> Option<J> {
+        if shared.local_queues.load(Ordering::Relaxed) == 0
+            || cfg!(sabotage = "pool_local_queues_are_not_shared")
+        {
             return None;
         }
         state.workers.iter().find_map(|local| {
@@ -299,13 +313,13 @@ impl<J> Drop for Worker<J> {
         state.workers.retain(|local| !Arc::ptr_eq(local, &self.local));
         state.completed += self.local.completed.load(Ordering::Acquire);
         if self.counted {
-            state.local_queues -= 1;
+            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
         }
         #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
         for job in self.local.queue.lock().jobs.drain(..).rev() {
-            state.queue.push_front(job);
+            state.push_front(job);
         }
-        self.shared.queued.store(state.queue.len(), Ordering::Release);
+        self.shared.recount(&mut state);
         if self.free {
             self.shared.free.fetch_sub(1, Ordering::AcqRel);
         }
@@ -335,7 +349,7 @@ impl<J> Shared<J> {
             let fetches = state.fetches;
             state = self.work.wait(state, Some(Instant::now() + PARK_TIMEOUT));
             let others_get_on = state.short_jobs && state.fetches > fetches;
-            if !others_get_on || state.queue.len() > BACKLOG || state.woken > 0 {
+            if !others_get_on || state.waiting > BACKLOG || state.woken > 0 {
                 state.timed_park = false;
                 return state;
             }

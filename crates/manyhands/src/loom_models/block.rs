@@ -1,0 +1,97 @@
+//! Models of [`Block`]: each task is begun by one or cancelled, nobody sleeps for one that has ended, and
+//! nothing is kept for somebody who has gone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use loom::thread::{self, JoinHandle};
+
+use super::{exhaustive, preempted_at_most};
+use crate::block::{Block, Claimed, Ending};
+
+type Tasks = Block<std::vec::IntoIter<usize>, usize, ()>;
+
+/// Each task gives its own number; gives back how many were run, and what nobody wanted.
+fn work(tasks: &Tasks) -> (usize, usize) {
+    let (mut ran, mut unwanted) = (0, 0);
+    let mut next = tasks.claim();
+    while let Some(Claimed { index, job, .. }) = next {
+        assert_eq!(index, job, "its place");
+        ran += 1;
+        next = match tasks.finish_and_claim(index, Ok(job), || ()) {
+            Ok(another) => Some(another),
+            Err(outcome) => {
+                unwanted += usize::from(tasks.finish(index, outcome, || ()).is_err());
+                tasks.claim()
+            }
+        };
+    }
+    (ran, unwanted)
+}
+
+fn start(tasks: &Arc<Tasks>) -> JoinHandle<(usize, usize)> {
+    let tasks = Arc::clone(tasks);
+    thread::spawn(move || work(&tasks))
+}
+
+#[test]
+fn two_workers_share_the_tasks_and_the_results_come_in_order() {
+    preempted_at_most(3, || {
+        let tasks = Arc::new(Tasks::new(vec![0, 1]));
+        let working = [start(&tasks), start(&tasks)];
+        for index in 0..2 {
+            assert!(tasks.wait(index, None));
+            assert!(matches!(tasks.take(index), Some(Ending::Value(value)) if value == index));
+        }
+        for worker in working {
+            worker.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn one_who_waits_for_the_last_sleeps_until_all_have_ended() {
+    exhaustive(|| {
+        let tasks = Arc::new(Tasks::new(vec![0, 1]));
+        let working = [start(&tasks), start(&tasks)];
+        assert!(tasks.wait(1, None));
+        let mut values = VecDeque::new();
+        assert_eq!((tasks.take_values(0, &mut values), values), (2, VecDeque::from([0, 1])));
+        for worker in working {
+            worker.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_cancel_that_meets_a_worker_leaves_nothing_behind() {
+    exhaustive(|| {
+        let tasks = Arc::new(Tasks::new(vec![0, 1]));
+        let working = start(&tasks);
+        let cancelling = {
+            let tasks = Arc::clone(&tasks);
+            thread::spawn(move || tasks.cancel().len())
+        };
+        assert!(tasks.wait(1, None));
+        let values = [0, 1].map(|index| match tasks.take(index) {
+            Some(Ending::Value(_)) => 1,
+            Some(Ending::Cancelled) => 0,
+            other => unreachable!("{other:?}"),
+        });
+        let (ran, _) = working.join().unwrap();
+        assert_eq!(values.iter().sum::<usize>(), ran);
+        assert_eq!(ran + cancelling.join().unwrap(), 2);
+    });
+}
+
+#[test]
+fn one_who_goes_gets_every_outcome_or_its_worker_does() {
+    exhaustive(|| {
+        let tasks = Arc::new(Tasks::new(vec![0, 1]));
+        let working = start(&tasks);
+        let given_back = tasks.abandon().len();
+        let (ran, unwanted) = working.join().unwrap();
+        assert_eq!((ran, given_back + unwanted), (2, 2));
+        assert_eq!(Arc::strong_count(&tasks), 1);
+    });
+}

@@ -1,0 +1,114 @@
+//! What a pool knows of one worker, and what becomes of the worker's answers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use manyhands_shm::{ArenaView, Block, Lookout};
+
+use crate::crossing::{AnswerHead, Flags, Kind, parse_place, read_list};
+use crate::process::lending::{Carrier, Lease, Returned, carrying};
+use crate::process::link::Link;
+use crate::process::request::Request;
+use crate::process::supervisor::Seat;
+use crate::process::task::{Loss, Task};
+
+/// One worker as the state knows it.
+#[derive(Default)]
+pub(super) struct Place {
+    pub(super) link: Option<Box<dyn Link>>,
+    pub(super) pid: u32,
+    /// Its arena, if there is shared memory.
+    pub(super) arena: Option<ArenaView>,
+    pub(super) lookout: Option<Lookout>,
+    /// What it lent to this process that is done with.
+    pub(super) returned: Arc<Returned>,
+    /// How many requests it has answered, by which it knows what was lent to it.
+    pub(super) answered: u64,
+    /// What it was lent with which request, and still looks at.
+    pub(super) kept: HashMap<u64, Vec<Arc<Block>>>,
+    /// What it was lent with the request that it may be working on, though its task has ended.
+    pub(super) doomed: Vec<Arc<Block>>,
+}
+
+/// An answer, received and looked at so far.
+pub(in crate::process) struct Answered {
+    pub(super) kind: Kind,
+    pub(super) flags: Flags,
+    pub(super) bytes: Vec<u8>,
+    /// Where its body begins.
+    pub(super) body: usize,
+    /// What it refers to.
+    pub(super) arena: Option<ArenaView>,
+    pub(super) lease: Option<Arc<Lease>>,
+    /// Who still looks at what it was lent, and with which request.
+    pub(super) keeps: Option<(Seat, u64)>,
+}
+
+/// A task that has ended, whose future does not know yet.
+pub(in crate::process) enum Ending<T> {
+    Answered { task: T, answer: Answered },
+    Lost { task: T, loss: Loss, request: Request },
+}
+
+impl Place {
+    /// Reads what stands before the body of an answer, and does as it says. `None`: it is none.
+    pub(super) fn understand(
+        &mut self,
+        seat: Seat,
+        bytes: Vec<u8>,
+    ) -> Option<(Answered, Duration)> {
+        let (AnswerHead { nanos, kind, flags }, mut rest) = AnswerHead::parse(&bytes)?;
+        let lent = read_list(flags.has(Flags::LENDS), &mut rest)?;
+        let returned = read_list(flags.has(Flags::RETURNS), &mut rest)?;
+        let body = bytes.len() - rest.len();
+        let number = self.answered;
+        self.answered += 1;
+        let keeps = flags.has(Flags::KEEPS).then_some((seat, number));
+        let doomed = std::mem::take(&mut self.doomed);
+        if keeps.is_some() {
+            self.kept.insert(number, doomed);
+        }
+        for number in returned {
+            self.kept.remove(&number);
+        }
+        let lease = (!lent.is_empty()).then(|| Arc::new(Lease::new(lent, &self.returned)));
+        let arena = lease.as_ref().and_then(|_| self.arena.clone());
+        let answer = Answered { kind, flags, bytes, body, arena, lease, keeps };
+        Some((answer, Duration::from_nanos(nanos)))
+    }
+}
+
+impl Answered {
+    /// Ends a task with it; gives back its memory.
+    fn end(self, task: impl Task) -> Vec<u8> {
+        let Self { kind, flags, mut bytes, body, arena, lease, .. } = self;
+        let body = &bytes[body..];
+        let spilled = flags.has(Flags::SPILLED).then(|| {
+            let (offset, len) = parse_place(body)?;
+            arena.as_ref()?.slice(manyhands_shm::Place { offset, len }).ok()
+        });
+        let carrier = Carrier { source: arena.clone(), lease, ..Carrier::default() };
+        carrying(carrier, || match spilled {
+            None => task.answer(kind, body),
+            Some(Some(view)) => task.answer(kind, &view),
+            Some(None) => task.answer(kind, &[]), // Which is no answer, and said so.
+        });
+        bytes.clear();
+        bytes
+    }
+}
+
+impl<T: Task> Ending<T> {
+    /// Ends the task; what it does not need of it any more.
+    pub(super) fn end(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Answered { task, answer } => Some(answer.end(task)),
+            Self::Lost { task, loss, request } => {
+                let for_show = Carrier { for_show: true, ..Carrier::default() };
+                carrying(for_show, || task.lose(loss, request.kind(), request.body()));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! THE POOL: tasks, workers' links and the supervisor, under one lock.
+//!
+//! Who calls from outside (a submit, a shutdown, the manager with an answer) tells the supervisor of it
+//! and carries out its orders at once, in `state.rs`. What takes a system call or runs code of the
+//! program's is left over: *chores* for the manager's thread, *endings* for whoever holds the lock at that
+//! moment, to be seen to once it is let go.
+
+mod answer;
+mod listening;
+mod state;
+mod turn;
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use manyhands_shm::{Arena, Doorbell, ForkMark};
+
+use super::birth::Transport;
+use super::manager::{self, Setting};
+use super::request::Request;
+use super::supervisor::{self, Event, Rules, Stats};
+use super::task::Task;
+use crate::errors::{BrokenProcessPool, Reason};
+use crate::future::deadline;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+pub(super) use listening::{CALLERS, MANAGERS};
+pub(super) use state::{Chore, State};
+
+use listening::Sleep;
+use state::Entry;
+
+/// A pool of worker processes, for tasks of any host.
+pub(super) struct Pool<T: Task> {
+    /// Tells the pools of this process apart.
+    number: NonZeroU32,
+    setting: Setting,
+    state: Mutex<State<T>>,
+    /// Rung to wake the manager, and to wake a thread that attends while it waits.
+    doorbells: Arc<[Doorbell; 2]>,
+    /// A look at whether there are chores, for a manager that spins.
+    called: AtomicBool,
+    /// A look at whether a thread attends, likewise.
+    attended: AtomicBool,
+    gone: Condvar,
+    /// Where large arguments go, if there is shared memory.
+    arena: Option<Arena>,
+    mark: ForkMark,
+}
+
+impl<T: Task> Pool<T> {
+    pub(super) fn new(
+        options: supervisor::Options,
+        setting: Setting,
+    ) -> std::io::Result<Arc<Self>> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let arena = match setting.transport {
+            Transport::Socket => None,
+            Transport::SharedMemory => Some(Arena::create()?),
+        };
+        let number = MADE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        Ok(Arc::new(Self {
+            number: NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN),
+            setting,
+            state: Mutex::new(State::new(options)),
+            doorbells: Arc::new([Doorbell::create()?, Doorbell::create()?]),
+            called: AtomicBool::new(false),
+            attended: AtomicBool::new(false),
+            gone: Condvar::new(),
+            arena,
+            mark: ForkMark::of_this_process(),
+        }))
+    }
+
+    pub(super) fn number(&self) -> NonZeroU32 {
+        self.number
+    }
+
+    pub(super) fn setting(&self) -> &Setting {
+        &self.setting
+    }
+
+    pub(super) fn arena(&self) -> Option<&Arena> {
+        self.arena.as_ref()
+    }
+
+    pub(super) fn doorbells(&self) -> &Arc<[Doorbell; 2]> {
+        &self.doorbells
+    }
+
+    /// Whether it takes no more tasks, and why.
+    pub(super) fn refusal(&self) -> Option<Reason> {
+        if self.mark.is_in_a_fork() {
+            return Some(Reason::Forked);
+        }
+        self.state.lock().refusal()
+    }
+
+    /// Accepts a task.
+    ///
+    /// # Errors
+    /// The task, if the pool is closed or broken.
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        task: T,
+        request: Request,
+        rules: Rules,
+    ) -> Result<(), (T, Reason)> {
+        let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if let Some(reason) = state.refusal() {
+            return Err((entry.task, reason));
+        }
+        if state.manager.is_none()
+            && let Err(error) = manager::start(self, &mut state)
+        {
+            let reason = Arc::new(format!("no thread could be started to manage it: {error}"));
+            return Err((entry.task, Reason::Broken(BrokenProcessPool { reason }.into())));
+        }
+        let state_now = &mut *state;
+        let submitted = state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
+        debug_assert!(submitted.is_ok(), "refused above if it is closed");
+        state.carry_out(now);
+        self.let_go(state);
+        Ok(())
+    }
+
+    /// Tells the supervisor of something. In a forked copy of the process it does nothing: the lock may
+    /// be held by a thread that is not there, and the workers are not this process's.
+    pub(super) fn tell(&self, event: Event) {
+        if self.mark.is_in_a_fork() {
+            return;
+        }
+        let mut state = self.state.lock();
+        state.on(event, Instant::now());
+        self.let_go(state);
+    }
+
+    /// Unlocks, wakes the manager if there is something for it, and ends the tasks that have ended.
+    fn let_go(&self, mut state: MutexGuard<'_, State<T>>) {
+        let endings = std::mem::take(&mut state.endings);
+        let called = !state.chores.is_empty() || !state.tellings.is_empty() || state.flushes;
+        let rings = match state.asleep {
+            Some(Sleep { until }) => {
+                let due = state.supervisor.next_deadline();
+                let sooner = due.is_some_and(|due| until.is_none_or(|until| due < until));
+                called || sooner || state.done
+            }
+            None => false,
+        };
+        if state.done {
+            self.gone.notify_all();
+        }
+        if std::mem::take(&mut state.rings_attendant) {
+            self.doorbells[CALLERS].ring();
+        }
+        drop(state);
+        if called {
+            self.called.store(true, Ordering::Relaxed);
+        }
+        if rings {
+            self.doorbells[MANAGERS].ring();
+        }
+        for ending in endings {
+            ending.end();
+        }
+    }
+
+    /// Stops the task at this address, which was cancelled while it ran.
+    pub(super) fn stop(&self, address: usize) {
+        if self.mark.is_in_a_fork() {
+            return;
+        }
+        let mut state = self.state.lock();
+        let ticket = state.supervisor.sent().find(|ticket| {
+            let entry = state.supervisor.payload(*ticket);
+            entry.is_some_and(|entry| entry.task.is_at(address))
+        });
+        if let Some(ticket) = ticket {
+            state.on(Event::Cancel(ticket), Instant::now());
+        }
+        self.let_go(state);
+    }
+
+    /// Accepts nothing more.
+    pub(super) fn close(&self, cancel: bool) {
+        self.tell(Event::Close { cancel });
+    }
+
+    /// Waits until all workers have left; whether they have.
+    pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
+        if self.mark.is_in_a_fork() {
+            return false;
+        }
+        let end = deadline(timeout);
+        let mut state = self.state.lock();
+        if state.manager_id == Some(std::thread::current().id()) {
+            return false; // A callback of a task of this pool, which cannot wait for its own end.
+        }
+        while !state.done && state.manager_id.is_some() {
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return false;
+            }
+            state = self.gone.wait(state, end);
+        }
+        let manager = state.manager.take();
+        drop(state);
+        if let Some(manager) = manager
+            && manager.join().is_err()
+        {
+            log::error!("the manager of a process pool has panicked");
+        }
+        true
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.state.lock().supervisor.stats()
+    }
+
+    /// The process numbers of the workers there are.
+    pub(super) fn pids(&self) -> Vec<u32> {
+        let state = self.state.lock();
+        state.seats.iter().map(|place| place.pid).filter(|pid| *pid != 0).collect()
+    }
+
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, Instant) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = f(&mut state, Instant::now());
+        self.let_go(state);
+        result
+    }
+}
+
+impl<T: Task> fmt::Debug for Pool<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
