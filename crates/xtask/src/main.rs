@@ -31,6 +31,12 @@ enum Task {
         #[arg(long, value_name = "NAME", num_args = 0..)]
         sabotage: Option<Vec<String>>,
     },
+    /// Worker processes killed, stopped and slowed at random under load, with every task accounted for
+    Chaos {
+        /// How long
+        #[arg(long, default_value_t = test::CHAOS_SECONDS)]
+        seconds: u64,
+    },
     /// The Python package, built for and tested on every Python of this machine
     Python {
         /// Only these versions: 3.13, 3.14t, ...
@@ -77,6 +83,7 @@ fn run() -> Result<ExitCode> {
         Task::Check => check::run(&Shell::new()?)?,
         Task::Test => test::run(&Shell::new()?)?,
         Task::Loom { sabotage } => loom::run(&Shell::new()?, sabotage.as_deref())?,
+        Task::Chaos { seconds } => test::chaos(&Shell::new()?, seconds)?,
         Task::Python { versions, release } => {
             python::test(&Shell::new()?, &versions, if release { Release } else { Dev })?;
         }

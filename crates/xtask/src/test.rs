@@ -9,13 +9,27 @@ use crate::loom;
 use crate::python::{self, Profile};
 use crate::shell::{Shell, step};
 
+/// How long the chaos tests last here.
+pub(crate) const CHAOS_SECONDS: u64 = 60;
+
+/// By what the chaos tests are told.
+const CHAOS: &str = "MANYHANDS_CHAOS_SECONDS";
+
+/// The chaos tests alone. They have a watchdog of their own, as long as they are.
+pub(crate) fn chaos(shell: &Shell, seconds: u64) -> Result<()> {
+    let tests = ["test", "--release", "-p", "manyhands", "--test", "process_chaos"];
+    let mut command = shell.cargo(tests);
+    step(command.args(["--", "--nocapture"]).env(CHAOS, seconds.to_string()))
+}
+
 pub(crate) fn run(shell: &Shell) -> Result<()> {
     if shell.has("nextest") {
         // Its watchdog is in .config/nextest.toml, one for each test.
-        step(&mut shell.cargo(["nextest", "run", "--workspace"]))?;
+        let tests = ["nextest", "run", "--workspace"];
+        step(shell.cargo(tests).env(CHAOS, CHAOS_SECONDS.to_string()))?;
     } else {
         let tests = ["--workspace", "--lib", "--bins", "--tests", "--examples"];
-        step(guard::cargo_test(shell).args(tests))?;
+        step(guard::cargo_test(shell).args(tests).env(CHAOS, CHAOS_SECONDS.to_string()))?;
     }
     step(guard::cargo_test(shell).args(["--workspace", "--doc"]))?;
     // The models keep the cores busy; most of the Python tests sleep.
