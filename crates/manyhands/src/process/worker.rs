@@ -242,7 +242,9 @@ impl Desk {
         flags.set(Flags::LENDS, !ids.is_empty());
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::SPILLED, self.place.is_some());
-        self.lent.extend(ids.into_iter().zip(lent));
+        if !ids.is_empty() {
+            self.lent.extend(ids.into_iter().zip(lent));
+        }
         (kind, flags)
     }
 
