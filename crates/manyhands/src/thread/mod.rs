@@ -131,7 +131,11 @@ impl ThreadPoolExecutor {
     }
 
     fn join(&self, deadline: Option<Instant>) -> bool {
-        if self.0.workers.is_current() || !self.0.workers.pool.wait_for_workers(deadline) {
+        let workers = &self.0.workers;
+        if workers.is_current()
+            || !workers.pool.wait_for_workers(deadline)
+            || !workers.wait_for_cancels(deadline)
+        {
             return false;
         }
         // All have left the pool, so what is left of their threads ends at once.

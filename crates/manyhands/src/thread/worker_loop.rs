@@ -5,6 +5,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use super::builder::{Initializer, WhenFull};
 use super::pool::{self, Pool, Rejection, Worker};
@@ -12,6 +13,7 @@ use crate::errors::{BrokenThreadPool, Reason, Refused};
 use crate::future::deadline;
 use crate::job::Job;
 use crate::panic;
+use crate::sync::{Condvar, Mutex};
 
 /// A pool of Rust jobs and what its threads have to know; whoever has it starts the threads.
 pub(super) struct Workers<'env> {
@@ -21,12 +23,17 @@ pub(super) struct Workers<'env> {
     initializer: Option<Initializer>,
     /// Tells the pools of this process apart.
     number: usize,
+    /// How many threads are closing the pool at this moment, and cancel what was queued.
+    cancelling: Mutex<usize>,
+    cancelled: Condvar,
 }
 
 /// Starts a thread that calls [`Workers::work`] with this worker.
 pub(super) type Start<'a, 'env> = &'a dyn Fn(Worker<Job<'env>>) -> io::Result<()>;
 
 thread_local! {
+    /// How many calls of [`Workers::close`] this thread is in: a callback may make another.
+    static CANCELS: Cell<u32> = const { Cell::new(0) };
     /// The number of the pool whose worker this thread is; 0 where it is none.
     static WORKER_OF: Cell<usize> = const { Cell::new(0) };
 }
@@ -41,7 +48,15 @@ impl<'env> Workers<'env> {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let before = MADE.fetch_add(1, Ordering::Relaxed);
         let name_prefix = name_prefix.unwrap_or_else(|| format!("ThreadPoolExecutor-{before}"));
-        Self { pool, when_full, name_prefix, initializer, number: before + 1 }
+        Self {
+            pool,
+            when_full,
+            name_prefix,
+            initializer,
+            number: before + 1,
+            cancelling: Mutex::new(0),
+            cancelled: Condvar::new(),
+        }
     }
 
     /// Whether the calling thread is one of these workers.
@@ -86,8 +101,26 @@ impl<'env> Workers<'env> {
     }
 
     pub(super) fn close(&self, cancel_futures: bool) {
+        *self.cancelling.lock() += 1;
+        CANCELS.set(CANCELS.get() + 1);
         // Dropping a job cancels its future: its callbacks run here, with no lock held.
         drop(self.pool.close(cancel_futures));
+        CANCELS.set(CANCELS.get() - 1);
+        *self.cancelling.lock() -= 1;
+        self.cancelled.notify_all();
+    }
+
+    /// Waits until nobody is about to cancel what they have taken from the queue; whether that is so. A
+    /// callback of a future that is being cancelled does not wait for itself.
+    pub(super) fn wait_for_cancels(&self, deadline: Option<Instant>) -> bool {
+        let mut cancelling = self.cancelling.lock();
+        while *cancelling > 0 && CANCELS.get() == 0 {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
+            cancelling = self.cancelled.wait(cancelling, deadline);
+        }
+        true
     }
 
     /// A thread for the worker of this number, to be started.
