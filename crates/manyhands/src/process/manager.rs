@@ -45,7 +45,7 @@ pub(super) struct Setting {
 /// The longest answer over a socket.
 const MOST_BYTES: usize = 1 << 31;
 
-/// Turns between two looks for deaths, while answers keep coming.
+/// Turns between two looks for deaths, while the manager does not sleep.
 const LOOK_EVERY: u32 = 256;
 
 /// Starts the manager of a pool.
@@ -120,10 +120,12 @@ impl<T: Task> Manager<T> {
                 return;
             }
             turns = turns.wrapping_add(1);
+            // Also if there was nothing: of a link that is torn, there is always an answer to be seen
+            // and never one to be received, until its worker's death is.
+            if turns.is_multiple_of(LOOK_EVERY) {
+                self.look(Some(Duration::ZERO));
+            }
             if turn.worked {
-                if turns.is_multiple_of(LOOK_EVERY) {
-                    self.look(Some(Duration::ZERO));
-                }
                 continue;
             }
             let pool = &self.pool;
