@@ -110,7 +110,8 @@ impl<T: Task> Manager<T> {
         loop {
             let turn = self.pool.turn(&mut chores, &mut endings, &mut tellings);
             for telling in tellings.drain(..) {
-                telling();
+                // As for `Pool::end`: the others are told all the same.
+                drop(catch_unwind(AssertUnwindSafe(telling)));
             }
             self.pool.end(&mut endings);
             for chore in chores.drain(..) {
