@@ -198,10 +198,11 @@ impl<T: Task> Pool<T> {
         }
         let end = deadline(timeout);
         let mut state = self.state.lock();
-        if state.manager_id == Some(std::thread::current().id()) {
+        let this = Some(std::thread::current().id());
+        if state.manager_id == this || state.attendant_id == this {
             return false; // A callback of a task of this pool, which cannot wait for its own end.
         }
-        while !state.done && state.manager_id.is_some() {
+        while !state.is_over() && state.manager_id.is_some() {
             if end.is_some_and(|end| Instant::now() >= end) {
                 return false;
             }

@@ -37,10 +37,12 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) asleep: Option<Sleep>,
     /// A thread that waits for a task attends, and whether it sleeps.
     pub(super) attendant: Option<Asleep>,
+    pub(super) attendant_id: Option<ThreadId>,
     /// Who is to be told of tasks that have ended, by the manager.
     pub(super) tellings: Vec<Telling>,
     pub(super) manager: Option<JoinHandle<()>>,
     pub(super) manager_id: Option<ThreadId>,
+    /// All workers have left, and all tasks have ended for the supervisor.
     pub(super) done: bool,
 }
 
@@ -79,6 +81,7 @@ impl<T: Task> State<T> {
             spare: Vec::new(),
             asleep: None,
             attendant: None,
+            attendant_id: None,
             tellings: Vec::new(),
             manager: None,
             manager_id: None,
@@ -93,6 +96,12 @@ impl<T: Task> State<T> {
             }
             None => self.supervisor.is_closed().then_some(Reason::Shutdown),
         }
+    }
+
+    /// Whether nothing is left to be done, also of what the supervisor knows nothing of any more: a
+    /// thread that attends may still read a result, or leave somebody to be told.
+    pub(super) fn is_over(&self) -> bool {
+        self.done && self.attendant.is_none()
     }
 
     pub(in crate::process) fn set_manager(&mut self, manager: JoinHandle<()>) {

@@ -45,11 +45,12 @@ impl<T: Task> Pool<T> {
         if std::mem::take(&mut state.rings_attendant) {
             self.doorbells[CALLERS].ring();
         }
-        if state.done {
+        let done = state.is_over();
+        if done {
             self.gone.notify_all();
         }
         let left_over = !chores.is_empty() || !endings.is_empty() || !tellings.is_empty();
-        Turn { worked: answers || left_over, done: state.done }
+        Turn { worked: answers || left_over, done }
     }
 
     /// Ends tasks, and keeps the memory of their answers for others.
