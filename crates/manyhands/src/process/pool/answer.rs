@@ -27,8 +27,8 @@ pub(super) struct Place {
     pub(super) answered: u64,
     /// What it was lent with which request, and still looks at.
     pub(super) kept: HashMap<u64, Vec<Arc<Block>>>,
-    /// What it was lent with the request that it may be working on, though its task has ended.
-    pub(super) doomed: Vec<Arc<Block>>,
+    /// What it was lent with which request whose task has ended, and which it may be working on.
+    pub(super) doomed: HashMap<u64, Vec<Arc<Block>>>,
 }
 
 /// An answer, received and looked at so far.
@@ -64,14 +64,15 @@ impl Place {
         let body = bytes.len() - rest.len();
         let number = self.answered;
         self.answered += 1;
-        let keeps = flags.has(Flags::KEEPS).then_some((seat, number));
-        let doomed = std::mem::take(&mut self.doomed);
-        if keeps.is_some() {
+        let doomed = self.doomed.remove(&number).unwrap_or_default();
+        if flags.has(Flags::KEEPS) {
             self.kept.insert(number, doomed);
         }
         for number in returned {
             self.kept.remove(&number);
         }
+        // Unless it has let go of that, too, while it answered.
+        let keeps = self.kept.contains_key(&number).then_some((seat, number));
         let lease = (!lent.is_empty()).then(|| Arc::new(Lease::new(lent, &self.returned)));
         let arena = lease.as_ref().and_then(|_| self.arena.clone());
         let answer = Answered { kind, flags, bytes, body, arena, lease, keeps };

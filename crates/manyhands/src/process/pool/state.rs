@@ -123,7 +123,7 @@ impl<T: Task> State<T> {
             let event = match order {
                 Order::Send(seat, ticket) => self.send(seat, ticket),
                 Order::TakeBack(seat, most) => {
-                    let taken = self.link(seat).map_or(0, |link| link.take_back(most).len());
+                    let taken = self.take_back(seat, most);
                     Some(Event::TakenBack(seat, u32::try_from(taken).unwrap_or(u32::MAX)))
                 }
                 Order::Settle(ticket) => {
@@ -213,6 +213,16 @@ impl<T: Task> State<T> {
         })
     }
 
+    fn take_back(&mut self, seat: Seat, most: u32) -> usize {
+        let Some(place) = self.seats.get_mut(seat.index()) else { return 0 };
+        let Some(link) = &mut place.link else { return 0 };
+        let taken = link.take_back(most).len();
+        // Of what is not there any more, it sees nothing.
+        let end = place.answered + u64::from(link.in_flight());
+        place.doomed.retain(|number, _| *number < end);
+        taken
+    }
+
     fn settle(&mut self, ticket: Ticket) {
         let Some(answer) = self.answer.take() else { return };
         if let Some(Entry { task, request, .. }) = self.supervisor.take(ticket) {
@@ -229,8 +239,13 @@ impl<T: Task> State<T> {
         let Some(Entry { task, request, timeout, sent, .. }) = self.supervisor.take(ticket) else {
             return;
         };
-        if let Some(place) = sent.and_then(|seat| self.seats.get_mut(seat.index())) {
-            place.doomed.extend(request.blocks().cloned());
+        if let Some(seat) = sent
+            && let Some(ahead) = self.supervisor.ahead_of(ticket, seat)
+            && let Some(place) = self.seats.get_mut(seat.index())
+            && request.blocks().next().is_some()
+        {
+            let blocks = place.doomed.entry(place.answered + ahead as u64).or_default();
+            blocks.extend(request.blocks().cloned());
         }
         let worker = |seat: Seat| u32::try_from(seat.index()).unwrap_or(u32::MAX);
         let loss = match loss {

@@ -219,6 +219,11 @@ impl<C> Supervisor<C> {
         self.workers.iter().flat_map(|worker| &worker.lane).copied()
     }
 
+    /// How many frames lie ahead of this task in the lane there; `None` if it does not lie in it.
+    pub fn ahead_of(&self, ticket: Ticket, seat: Seat) -> Option<usize> {
+        self.workers.get(seat.index())?.lane.iter().position(|other| *other == ticket)
+    }
+
     /// The place of this number.
     pub fn seat(&self, number: usize) -> Seat {
         Seat(u32::try_from(number).unwrap_or(u32::MAX))
