@@ -12,7 +12,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::lending::{Borrowed, with_carrier};
+use super::lending::{Borrowed, MOST_IN_FRAME, with_carrier};
 use crate::crossing::is_crossing;
 
 /// What is smaller goes into the frame: to copy it costs less than to account for it.
@@ -207,7 +207,9 @@ impl<T: Number + Serialize> Serialize for Buffer<T> {
         }
         let bytes = as_bytes(self);
         let lent = with_carrier(|carrier| {
-            let arena = carrier.arena.as_ref().filter(|_| bytes.len() >= SMALL)?;
+            // More than that go with the bytes around them, as one block.
+            let is_block = bytes.len() >= SMALL && carrier.lent.len() < MOST_IN_FRAME;
+            let arena = carrier.arena.as_ref().filter(|_| is_block)?;
             Some(self.lend(arena).map(|block| {
                 let Place { offset, len } = block.place();
                 carrier.lent.push(block);

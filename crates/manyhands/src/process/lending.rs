@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands_shm::{Arena, ArenaView, Block, Place, View};
 
+/// The most numbers of blocks in a frame, of each kind: frames are short, whatever goes along.
+pub(super) const MOST_IN_FRAME: usize = 2048;
+
 thread_local! {
     static CARRIER: RefCell<Option<Carrier>> = const { RefCell::new(None) };
 }
@@ -120,12 +123,14 @@ impl Returned {
         }
     }
 
+    /// So many of them as one frame is to tell of.
     pub(super) fn take(&self) -> Vec<u64> {
         if !self.any.load(Ordering::Acquire) {
             return Vec::new();
         }
         let mut all = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        self.any.store(false, Ordering::Relaxed);
-        std::mem::take(&mut *all)
+        let left = all.len().saturating_sub(MOST_IN_FRAME);
+        self.any.store(left > 0, Ordering::Relaxed);
+        all.split_off(left)
     }
 }
