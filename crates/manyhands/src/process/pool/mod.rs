@@ -170,13 +170,14 @@ impl<T: Task> Pool<T> {
         }
     }
 
-    /// Stops the task at this address, which was cancelled while it ran.
+    /// Stops the task at this address, which was cancelled after it had begun: it runs, or it was taken
+    /// back from a worker and is queued again.
     pub(super) fn stop(&self, address: usize) {
         if self.mark.is_in_a_fork() {
             return;
         }
         let mut state = self.state.lock();
-        let ticket = state.supervisor.sent().find(|ticket| {
+        let ticket = state.supervisor.tickets().find(|ticket| {
             let entry = state.supervisor.payload(*ticket);
             entry.is_some_and(|entry| entry.task.is_at(address))
         });
