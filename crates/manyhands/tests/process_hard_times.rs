@@ -8,14 +8,14 @@ mod common;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use common::watched;
 use manyhands::process::{Buffer, TaskOptions, stop_requested};
 use manyhands::{Exception, Executor, ProcessPoolExecutor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 fn add(a: u64, b: u64) -> u64 {
     a + b
@@ -103,7 +103,74 @@ fn let_go() -> usize {
     std::mem::take(&mut *KEPT.lock().unwrap()).len()
 }
 
-manyhands::test_worker![add, tear, slow, occupy, touch, look_on, zeros, many, keep, let_go];
+static CACHE: Mutex<Option<Buffer<u64>>> = Mutex::new(None);
+
+/// In a worker: what is in its cache.
+struct Cached(Buffer<u64>);
+
+impl Serialize for Cached {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        CACHE.lock().unwrap().as_ref().unwrap().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cached {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Buffer::deserialize(deserializer).map(Self)
+    }
+}
+
+/// Late, from a cache that it fills.
+fn cached(len: usize) -> Cached {
+    thread::sleep(Duration::from_millis(100));
+    CACHE.lock().unwrap().get_or_insert_with(|| Buffer::filled(1, len));
+    Cached(Buffer::default())
+}
+
+/// Empties the cache, and puts others where it was.
+fn empty_the_cache(len: usize) {
+    CACHE.lock().unwrap().take();
+    *KEPT.lock().unwrap() = (0..4).map(|_| Buffer::filled(2, len)).collect();
+}
+
+static ASIDE: OnceLock<ProcessPoolExecutor> = OnceLock::new();
+
+/// Has another task run while it is written.
+struct Eager(Buffer<u64>);
+
+impl Serialize for Eager {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let pool = ASIDE.get_or_init(|| ProcessPoolExecutor::new(1).unwrap());
+        pool.submit(add, (1, 2)).unwrap().result(None).unwrap();
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Eager {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Buffer::deserialize(deserializer).map(Self)
+    }
+}
+
+fn sum(numbers: Eager) -> u64 {
+    numbers.0.iter().sum()
+}
+
+manyhands::test_worker![
+    add,
+    tear,
+    slow,
+    occupy,
+    touch,
+    look_on,
+    zeros,
+    many,
+    keep,
+    let_go,
+    cached,
+    empty_the_cache,
+    sum
+];
 
 /// A directory that is removed in the end.
 struct Directory(PathBuf);
@@ -248,4 +315,29 @@ fn a_result_of_very_many_buffers_does_not_cost_its_worker() {
     let pool = ProcessPoolExecutor::new(1).unwrap();
     let task = pool.submit(many, (40_000, 512)).unwrap();
     assert_eq!(task.into_result(None).unwrap().len(), 40_000);
+}
+
+#[test]
+fn a_block_that_was_lent_twice_is_kept_until_it_is_given_back_twice() {
+    const LEN: usize = 100_000;
+    let _watch = watched();
+    init_worker();
+    let pool = ProcessPoolExecutor::new(1).unwrap();
+    let first = pool.submit(cached, (LEN,)).unwrap().into_result(None).unwrap();
+    let second = pool.submit(cached, (LEN,)).unwrap();
+    drop(first);
+    let second = second.into_result(None).unwrap();
+    pool.submit(empty_the_cache, (LEN,)).unwrap().result(None).unwrap();
+    assert!(second.0.iter().all(|number| *number == 1), "others lie where it lay");
+}
+
+#[test]
+fn a_value_may_have_a_task_run_while_it_is_written() {
+    let _watch = watched();
+    init_worker();
+    let pool = ProcessPoolExecutor::new(1).unwrap();
+    for len in [10, 10_000] {
+        let task = pool.submit(sum, (Eager(Buffer::from(vec![3; len])),)).unwrap();
+        assert_eq!(task.result(None).unwrap(), 3 * len as u64);
+    }
 }
