@@ -1,6 +1,7 @@
 //! What a worker process does, from its first moment to its last.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::process::exit;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -144,15 +145,20 @@ struct Desk {
     /// How many requests were answered before, by which the parent knows what it has lent.
     answered: u64,
     returned: Arc<Returned>,
-    /// What the parent looks at.
-    lent: HashMap<u64, Arc<Block>>,
+    /// What the parent looks at, as often as it was lent.
+    lent: HashMap<u64, Vec<Arc<Block>>>,
 }
 
 impl Desk {
     /// The parent has done with these.
     fn take_back(&mut self, blocks: &[u64]) {
         for block in blocks {
-            self.lent.remove(block);
+            if let Entry::Occupied(mut lent) = self.lent.entry(*block) {
+                lent.get_mut().pop();
+                if lent.get().is_empty() {
+                    lent.remove();
+                }
+            }
         }
     }
 
@@ -227,7 +233,9 @@ impl Desk {
         flags.set(Flags::LENDS, !ids.is_empty());
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::SPILLED, self.place.is_some());
-        self.lent.extend(ids.into_iter().zip(lent));
+        for (id, block) in ids.into_iter().zip(lent) {
+            self.lent.entry(id).or_default().push(block);
+        }
         (kind, flags)
     }
 
