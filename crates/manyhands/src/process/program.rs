@@ -55,7 +55,7 @@ pub(super) fn declared() -> Option<Program> {
 /// # Panics
 /// If this process was started as a worker and its parent does not speak to it as one.
 pub fn init(tasks: Tasks) {
-    let _ = init_with(tasks, Vec::new());
+    init_with(tasks, Vec::new());
 }
 
 /// For [`test_worker!`](crate::test_worker): as [`init`], where libtest has to be told the way.

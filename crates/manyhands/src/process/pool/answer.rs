@@ -1,6 +1,7 @@
 //! What a pool knows of one worker, and what becomes of the worker's answers.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,7 +103,14 @@ impl Answered {
 
 impl<T: Task> Ending<T> {
     /// Ends the task; what it does not need of it any more.
-    pub(super) fn end(self) -> Option<Vec<u8>> {
+    ///
+    /// Code of the program's is caught where it is called. This is the second line of defence: a
+    /// logger's panic, say, must cost neither the manager nor the tasks that are to be ended next.
+    pub(super) fn end_caught(self) -> Option<Vec<u8>> {
+        catch_unwind(AssertUnwindSafe(|| self.end())).ok().flatten()
+    }
+
+    fn end(self) -> Option<Vec<u8>> {
         match self {
             Self::Answered { task, answer } => Some(answer.end(task)),
             Self::Lost { task, loss, request } => {

@@ -166,7 +166,7 @@ impl<T: Task> Pool<T> {
             self.doorbells[MANAGERS].ring();
         }
         for ending in endings {
-            ending.end();
+            ending.end_caught();
         }
     }
 
