@@ -127,6 +127,10 @@ fn cached(len: usize) -> Cached {
     Cached(Buffer::default())
 }
 
+fn sum_of_the_cache() -> u64 {
+    CACHE.lock().unwrap().as_ref().unwrap().iter().sum()
+}
+
 /// Empties the cache, and puts others where it was.
 fn empty_the_cache(len: usize) {
     CACHE.lock().unwrap().take();
@@ -169,7 +173,8 @@ manyhands::test_worker![
     let_go,
     cached,
     empty_the_cache,
-    sum
+    sum,
+    sum_of_the_cache
 ];
 
 /// A directory that is removed in the end.
@@ -340,4 +345,29 @@ fn a_value_may_have_a_task_run_while_it_is_written() {
         let task = pool.submit(sum, (Eager(Buffer::from(vec![3; len])),)).unwrap();
         assert_eq!(task.result(None).unwrap(), 3 * len as u64);
     }
+}
+
+#[test]
+fn what_a_worker_keeps_of_its_result_stays_as_it_was() {
+    const LEN: usize = 100_000;
+    let _watch = watched();
+    init_worker();
+    let pool = ProcessPoolExecutor::new(1).unwrap();
+    let mut ours = pool.submit(cached, (LEN,)).unwrap().into_result(None).unwrap();
+    ours.0.fill(5);
+    let theirs = pool.submit(sum_of_the_cache, ()).unwrap().result(None).unwrap();
+    assert_eq!(theirs, LEN as u64);
+}
+
+#[test]
+fn a_block_can_be_in_several_results_at_the_same_time() {
+    const LEN: usize = 100_000;
+    let _watch = watched();
+    init_worker();
+    let pool = ProcessPoolExecutor::new(1).unwrap();
+    let mut results: Vec<_> = (0..3)
+        .map(|_| pool.submit(cached, (LEN,)).unwrap().into_result(None).unwrap())
+        .collect();
+    results[0].0.fill(5);
+    assert!(results[1..].iter().all(|result| result.0.iter().all(|number| *number == 1)));
 }
