@@ -365,9 +365,8 @@ fn a_block_can_be_in_several_results_at_the_same_time() {
     let _watch = watched();
     init_worker();
     let pool = ProcessPoolExecutor::new(1).unwrap();
-    let mut results: Vec<_> = (0..3)
-        .map(|_| pool.submit(cached, (LEN,)).unwrap().into_result(None).unwrap())
-        .collect();
+    let mut results: Vec<_> =
+        (0..3).map(|_| pool.submit(cached, (LEN,)).unwrap().into_result(None).unwrap()).collect();
     results[0].0.fill(5);
     assert!(results[1..].iter().all(|result| result.0.iter().all(|number| *number == 1)));
 }

@@ -69,7 +69,7 @@ impl Carrier {
     pub(super) fn view(&self, place: Place) -> Result<Borrowed, String> {
         let source = self.source.as_ref().ok_or("there is no shared memory")?;
         let view = source.slice(place).map_err(|error| error.to_string())?;
-        Ok(Borrowed { view, _lease: self.lease.clone() })
+        Ok(Borrowed { view, lease: self.lease.clone() })
     }
 }
 
@@ -78,7 +78,15 @@ impl Carrier {
 pub(super) struct Borrowed {
     // Before the lease: once that is over, others may lie here.
     pub(super) view: View,
-    _lease: Option<Arc<Lease>>,
+    lease: Option<Arc<Lease>>,
+}
+
+impl Borrowed {
+    /// To be written, if nobody else looks at it.
+    pub(super) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        let is_shared = self.lease.as_ref().is_some_and(|lease| lease.is_shared);
+        if is_shared { None } else { self.view.bytes_mut() }
+    }
 }
 
 /// What was lent with one frame. When the last who looks at it has gone, the owner is told.
@@ -86,12 +94,14 @@ pub(super) struct Borrowed {
 pub(super) struct Lease {
     /// By what the owner knows it.
     ids: Vec<u64>,
+    /// The owner looks at it too.
+    is_shared: bool,
     returned: Arc<Returned>,
 }
 
 impl Lease {
-    pub(super) fn new(ids: Vec<u64>, returned: &Arc<Returned>) -> Self {
-        Self { ids, returned: Arc::clone(returned) }
+    pub(super) fn new(ids: Vec<u64>, is_shared: bool, returned: &Arc<Returned>) -> Self {
+        Self { ids, is_shared, returned: Arc::clone(returned) }
     }
 
     /// Ends it without telling the owner, who will learn of it otherwise.

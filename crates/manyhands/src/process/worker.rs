@@ -1,7 +1,6 @@
 //! What a worker process does, from its first moment to its last.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::os::fd::OwnedFd;
 use std::process::exit;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,20 +144,15 @@ struct Desk {
     /// How many requests were answered before, by which the parent knows what it has lent.
     answered: u64,
     returned: Arc<Returned>,
-    /// What the parent looks at, as often as it was lent.
-    lent: HashMap<u64, Vec<Arc<Block>>>,
+    /// What the parent looks at; each block is lent once at a time.
+    lent: HashMap<u64, Arc<Block>>,
 }
 
 impl Desk {
     /// The parent has done with these.
     fn take_back(&mut self, blocks: &[u64]) {
         for block in blocks {
-            if let Entry::Occupied(mut lent) = self.lent.entry(*block) {
-                lent.get_mut().pop();
-                if lent.get().is_empty() {
-                    lent.remove();
-                }
-            }
+            self.lent.remove(block);
         }
     }
 
@@ -169,7 +163,7 @@ impl Desk {
         if !flags.has(Flags::LENDS) {
             return None;
         }
-        let lease = Arc::new(Lease::new(vec![number], &self.returned));
+        let lease = Arc::new(Lease::new(vec![number], true, &self.returned));
         lending::with_carrier(|carrier| carrier.lease = Some(Arc::clone(&lease)));
         Some(lease)
     }
@@ -233,9 +227,8 @@ impl Desk {
         flags.set(Flags::LENDS, !ids.is_empty());
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::SPILLED, self.place.is_some());
-        for (id, block) in ids.into_iter().zip(lent) {
-            self.lent.entry(id).or_default().push(block);
-        }
+        flags.set(Flags::SHARED, lent.iter().any(|block| Arc::strong_count(block) > 1));
+        self.lent.extend(ids.into_iter().zip(lent));
         (kind, flags)
     }
 

@@ -74,7 +74,9 @@ impl Place {
         }
         // Unless it has let go of that, too, while it answered.
         let keeps = self.kept.contains_key(&number).then_some((seat, number));
-        let lease = (!lent.is_empty()).then(|| Arc::new(Lease::new(lent, &self.returned)));
+        let is_shared = flags.has(Flags::SHARED);
+        let lease = (!lent.is_empty()).then(|| Lease::new(lent, is_shared, &self.returned));
+        let lease = lease.map(Arc::new);
         let arena = lease.as_ref().and_then(|_| self.arena.clone());
         let answer = Answered { kind, flags, bytes, body, arena, lease, keeps };
         Some((answer, Duration::from_nanos(nanos)))
