@@ -123,3 +123,33 @@ impl<T: Task> Ending<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::crossing::write_list;
+    use crate::process::supervisor::{OnCrash, Options, Supervisor};
+
+    #[test]
+    fn what_is_let_go_of_while_it_is_answered_is_not_kept() {
+        let supervisor = Supervisor::<()>::new(Options {
+            max_workers: NonZeroU32::MIN,
+            capacity: NonZeroU32::MIN,
+            on_crash: OnCrash::Isolate,
+            retries: 0,
+            max_tasks_per_child: None,
+            births: NonZeroU32::MIN,
+            grace: Duration::ZERO,
+        });
+        let mut flags = Flags::default();
+        flags.set(Flags::KEEPS, true);
+        flags.set(Flags::RETURNS, true);
+        let mut bytes = AnswerHead { nanos: 0, kind: Kind::One, flags }.to_bytes().to_vec();
+        write_list(&[0], &mut bytes);
+        let mut place = Place::default();
+        let (answer, _) = place.understand(supervisor.seat(0), bytes).unwrap();
+        assert!(answer.keeps.is_none() && place.kept.is_empty());
+    }
+}
