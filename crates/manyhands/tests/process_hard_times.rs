@@ -264,15 +264,15 @@ fn the_arguments_of_a_cancelled_task_stay_while_it_runs() {
     let grace = Duration::from_secs(30);
     let pool = ProcessPoolExecutor::builder().max_workers(1).grace(grace).build().unwrap();
     // The manager is held up in a callback, and does not see the answer of the task after it.
-    let (hold, held) = mpsc::channel::<()>();
-    let (reached, reaches) = mpsc::channel();
+    let (hold, let_go) = mpsc::channel::<()>();
+    let (reached, is_reached) = mpsc::channel();
     let first = pool.submit(occupy, (100,)).unwrap();
     let second = pool.submit(occupy, (300,)).unwrap();
     first.add_done_callback(move |_| {
         reached.send(()).unwrap();
-        let _ = held.recv();
+        let _ = let_go.recv();
     });
-    reaches.recv().unwrap();
+    is_reached.recv().unwrap();
     let task = (pool.buffer(&vec![1_u64; LEN]), begun.clone(), go.clone(), changed.clone());
     let looker = pool.submit(look_on, task).unwrap();
     wait_for(&begun);
