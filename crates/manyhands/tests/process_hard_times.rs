@@ -6,6 +6,7 @@
 mod common;
 
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -93,6 +94,16 @@ fn many(count: usize, len: usize) -> Vec<Buffer<u64>> {
     (0..count).map(|_| Buffer::filled(0, len)).collect()
 }
 
+/// How much memory lies behind the arenas that this process has.
+fn arenas() -> u64 {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().map(|file| file.unwrap().path());
+    let is_arena = |file: &PathBuf| {
+        std::fs::read_link(file)
+            .is_ok_and(|name| name.to_string_lossy().contains("manyhands-arena"))
+    };
+    files.filter(is_arena).map(|file| std::fs::metadata(file).unwrap().blocks() * 512).sum()
+}
+
 static KEPT: Mutex<Vec<Buffer<u64>>> = Mutex::new(Vec::new());
 
 fn keep(numbers: Buffer<u64>) {
@@ -174,7 +185,8 @@ manyhands::test_worker![
     cached,
     empty_the_cache,
     sum,
-    sum_of_the_cache
+    sum_of_the_cache,
+    arenas
 ];
 
 /// A directory that is removed in the end.
@@ -369,4 +381,22 @@ fn a_block_can_be_in_several_results_at_the_same_time() {
         (0..3).map(|_| pool.submit(cached, (LEN,)).unwrap().into_result(None).unwrap()).collect();
     results[0].0.fill(5);
     assert!(results[1..].iter().all(|result| result.0.iter().all(|number| *number == 1)));
+}
+
+#[test]
+fn what_is_given_back_with_a_task_that_is_cancelled_is_given_back() {
+    const LEN: usize = 1_000_000;
+    let _watch = watched();
+    init_worker();
+    let pool = ProcessPoolExecutor::new(1).unwrap();
+    for _ in 0..50 {
+        let result = pool.submit(zeros, (LEN,)).unwrap().into_result(None).unwrap();
+        let first = pool.submit(occupy, (5,)).unwrap();
+        drop(result);
+        let second = pool.submit(add, (1, 2)).unwrap();
+        second.cancel_running();
+        first.result(None).unwrap();
+    }
+    let there = pool.submit(arenas, ()).unwrap().result(None).unwrap();
+    assert!(there < 20 * 8 * LEN as u64, "{there} bytes");
 }
