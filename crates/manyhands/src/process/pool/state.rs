@@ -9,7 +9,7 @@ use rustix::event::PollFlags;
 
 use super::answer::{Answered, Ending, Place};
 use super::listening::{Asleep, MANAGERS, Sleep};
-use crate::crossing::{Flags, Kind, RequestHead, Telling};
+use crate::crossing::{Flags, Kind, RequestHead, Telling, read_list};
 use crate::errors::{BrokenProcessPool, Exit, Reason};
 use crate::process::link::{Link, LinkError, OfferError};
 use crate::process::request::Request;
@@ -216,11 +216,19 @@ impl<T: Task> State<T> {
     fn take_back(&mut self, seat: Seat, most: u32) -> usize {
         let Some(place) = self.seats.get_mut(seat.index()) else { return 0 };
         let Some(link) = &mut place.link else { return 0 };
-        let taken = link.take_back(most).len();
+        let taken = link.take_back(most);
+        for frame in &taken {
+            if let Some((head, mut rest)) = RequestHead::parse(frame)
+                && let Some(returned) = read_list(head.flags.has(Flags::RETURNS), &mut rest)
+            {
+                // To be told with another frame, then.
+                place.returned.push(&returned);
+            }
+        }
         // Of what is not there any more, it sees nothing.
         let end = place.answered + u64::from(link.in_flight());
         place.doomed.retain(|number, _| *number < end);
-        taken
+        taken.len()
     }
 
     fn settle(&mut self, ticket: Ticket) {
