@@ -151,21 +151,24 @@ def in_seconds(way: str, workers: int, buffers: int, length: int) -> float:
     with pool(way, workers) as subject:
         wake(subject, workers)
         data = make(length)
-        begin = time.perf_counter()
-        total = sum(subject.run_all(touch, ((data,) for _ in range(buffers))))
-        elapsed = time.perf_counter() - begin
-    check(total, buffers * touched(length))
+        # The second time counts: a pool is used more than once, and the system has found the memory then.
+        for _ in range(2):
+            begin = time.perf_counter()
+            total = sum(subject.run_all(touch, ((data,) for _ in range(buffers))))
+            elapsed = time.perf_counter() - begin
+            check(total, buffers * touched(length))
     return elapsed
 
 
 def bytes_out(way: str, workers: int, length: int) -> list[float]:
     with pool(way, workers) as subject:
         wake(subject, workers)
-        begin = time.perf_counter()
-        (data,) = subject.run_all(make, [(length,)])
-        total = touch(data)
-        elapsed = time.perf_counter() - begin
-    check(total, touched(length))
+        for _ in range(2):
+            begin = time.perf_counter()
+            (data,) = subject.run_all(make, [(length,)])
+            total = touch(data)
+            elapsed = time.perf_counter() - begin
+            check(total, touched(length))
     return [elapsed * 1e3]
 
 

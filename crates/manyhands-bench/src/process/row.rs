@@ -94,12 +94,18 @@ pub(super) fn all(scale: f64) -> Vec<Row<Load>> {
 
     let bytes = sized(100_000_000);
     let length = usize::try_from(bytes).expect("there are 32 bits at least");
-    let what = format!("{} bytes in, a byte of each page read by the task", grouped(bytes));
+    let what = format!(
+        "{} bytes in, for the second time, a byte of each page read by the task",
+        grouped(bytes)
+    );
     rows.push(row("c1", what, MILLIS, 2, Work::In { length }));
-    let what = format!("{} bytes out, a byte of each page read by the parent", grouped(bytes));
+    let what = format!(
+        "{} bytes out, for the second time, a byte of each page read by the parent",
+        grouped(bytes)
+    );
     rows.push(row("c2", what, MILLIS, 2, Work::Out { length }));
     let buffers = sized(1_000);
-    let what = format!("{} buffers of 100,000 bytes in", grouped(buffers));
+    let what = format!("{} buffers of 100,000 bytes in, for the second time", grouped(buffers));
     let work = Work::ManyIn { buffers, length: 100_000 };
     rows.push(row("c3", what, PER_BUFFER, 2, work));
 

@@ -128,20 +128,27 @@ fn bytes_in<S: ProcessSubject>(
     length: usize,
 ) -> anyhow::Result<Duration> {
     let bytes = vec![FILLING; length];
-    let begin = Instant::now();
-    let sum = sum_of(subject, buffers, |_| subject.touch(&bytes))?;
-    let elapsed = begin.elapsed();
-    check_sum(sum, touched(length) * u64::from(buffers))?;
+    let mut elapsed = Duration::ZERO;
+    // The second time counts: a pool is used more than once, and the system has found the memory then.
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let sum = sum_of(subject, buffers, |_| subject.touch(&bytes))?;
+        elapsed = begin.elapsed();
+        check_sum(sum, touched(length) * u64::from(buffers))?;
+    }
     Ok(elapsed)
 }
 
 fn bytes_out<S: ProcessSubject>(subject: &S, length: usize) -> anyhow::Result<Vec<f64>> {
-    let begin = Instant::now();
-    let bytes = subject.make(length)?;
-    let sum = touch(&bytes);
-    let elapsed = begin.elapsed();
-    anyhow::ensure!(bytes.len() == length, "{} bytes came and not {length}", bytes.len());
-    check_sum(sum, touched(length))?;
+    let mut elapsed = Duration::ZERO;
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let bytes = subject.make(length)?;
+        let sum = touch(&bytes);
+        elapsed = begin.elapsed();
+        anyhow::ensure!(bytes.len() == length, "{} bytes came and not {length}", bytes.len());
+        check_sum(sum, touched(length))?;
+    }
     Ok(vec![millis(elapsed)])
 }
 

@@ -14,7 +14,7 @@ use super::request::Request;
 use super::supervisor::{Event, Rules, Stats};
 use super::task::{Loss, RustTask, Task as _};
 use crate::crossing::{Body, Kind, Registry};
-use crate::errors::{BrokenExecutor, ConfigError, Exception, Reason, Refused};
+use crate::errors::{ConfigError, Exception, Reason, Refused};
 use crate::executor::Executor;
 use crate::job::Job;
 use manyhands_shm::Number;
@@ -140,13 +140,14 @@ impl ProcessPoolExecutor {
     }
 
     fn accept(&self, job: Job<'static>, options: TaskOptions) -> Result<(), Refused<Job<'static>>> {
-        if let Some(reason) = self.pool.refusal() {
-            return Err(Refused { reason, task: job });
-        }
         let function = job.function();
         let Some(declared) = function.and_then(|function| self.registry.of_type(function)) else {
             let function = function.map_or("a scoped task", |function| function.name);
             return Err(Refused { reason: Reason::NotDeclared { function }, task: job });
+        };
+        let reserved = match self.pool.reserve() {
+            Ok(reserved) => reserved,
+            Err(reason) => return Err(Refused { reason, task: job }),
         };
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(Vec::new());
@@ -168,16 +169,10 @@ impl ProcessPoolExecutor {
         };
         let rules = Rules { timeout: options.timeout, retries: options.retries };
         let task = RustTask::new(task, declared, place);
-        match self.pool.submit(task, request, rules) {
-            Ok(()) => Ok(()),
-            // Broken since it was asked: the arguments are bytes by now, and cannot be given back.
-            Err((task, Reason::Broken(BrokenExecutor::ProcessPool(broken)))) => {
-                task.lose(Loss::Broken(broken.reason), Kind::One, &[]);
-                Ok(())
-            }
-            // Closed since it was asked.
-            Err((task, reason)) => Err(Refused { reason, task: task.into_job() }),
+        if let Err((task, why)) = reserved.submit(task, request, rules) {
+            task.lose(Loss::Broken(why), Kind::One, &[]);
         }
+        Ok(())
     }
 }
 

@@ -31,6 +31,7 @@ use super::pool::{Chore, MANAGERS, Pool, State};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
 use super::watch::{Seen, Watch, Watched};
+use crate::crossing::{tell_all, tellings_of};
 use crate::spin::Spin;
 
 /// How a pool's workers are started.
@@ -109,11 +110,9 @@ impl<T: Task> Manager<T> {
         let mut turns: u32 = 0;
         loop {
             let turn = self.pool.turn(&mut chores, &mut endings, &mut tellings);
-            for telling in tellings.drain(..) {
-                // As for `Pool::end`: the others are told all the same.
-                drop(catch_unwind(AssertUnwindSafe(telling)));
-            }
-            self.pool.end(&mut endings);
+            // All have ended before anybody is told of one: a callback may take long.
+            tellings.extend(tellings_of(|| self.pool.end(&mut endings)));
+            tell_all(tellings.drain(..));
             for chore in chores.drain(..) {
                 self.see_to(&chore);
             }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::crossing::{Declared, Kind, Remote};
 use crate::errors::{BrokenProcessPool, Crash, Exception, Exit, Overrun, TaskInfo};
-use crate::job::Job;
 
 /// A task of the host's, which a worker process runs. Dropping one that has not ended cancels it.
 pub(super) trait Task: Send + 'static {
@@ -69,12 +68,6 @@ impl RustTask {
         place: &'static Location<'static>,
     ) -> Self {
         Self { task: Some(task), declared, place }
-    }
-
-    /// For one that was not accepted.
-    pub(super) fn into_job(mut self) -> Job<'static> {
-        let task = self.task.take().expect("a task that has not ended has its promise");
-        Job::new(task, self.place)
     }
 
     fn info(&self, kind: Kind, request: &[u8]) -> TaskInfo {

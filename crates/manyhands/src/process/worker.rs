@@ -1,6 +1,7 @@
 //! What a worker process does, from its first moment to its last.
 
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::process::exit;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,19 +77,33 @@ fn work(arrival: Arrival, registry: &Registry) -> Result<(), LinkError> {
             serve(&mut SocketWorkerLink::new(socket), registry)
         }
         Transport::SharedMemory => {
-            let Ok([memory, first, second, parents, own]) = <[OwnedFd; 5]>::try_from(fds) else {
-                return Err(LinkError::Torn { why: "descriptors are missing".to_owned() });
+            let mut link = match open_memory(fds) {
+                Ok(link) => link,
+                Err(error) => {
+                    let why = format!(
+                        "shared memory could not be mapped ({error}): raise the limit on addresses \
+                         (RLIMIT_AS), or have the pool use `Transport::Socket`"
+                    );
+                    return Ok(reply.refuse(&why)?);
+                }
             };
-            let mut link = RingWorkerLink::open(memory, [first, second])?;
-            lending::install(Carrier {
-                arena: Some(Arena::adopt(own)?),
-                source: Some(ArenaView::open(parents, Access::ReadOnly)?),
-                ..Carrier::default()
-            });
             let _lifeline = reply.ready()?;
             serve(&mut link, registry)
         }
     }
+}
+
+/// Maps what came along with the hello: the rings, and both arenas.
+fn open_memory(fds: Vec<OwnedFd>) -> io::Result<RingWorkerLink> {
+    let Ok([memory, first, second, parents, own]) = <[OwnedFd; 5]>::try_from(fds) else {
+        return Err(io::Error::other("descriptors are missing"));
+    };
+    lending::install(Carrier {
+        arena: Some(Arena::adopt(own)?),
+        source: Some(ArenaView::open(parents, Access::ReadOnly)?),
+        ..Carrier::default()
+    });
+    RingWorkerLink::open(memory, [first, second])
 }
 
 /// Calls the initializer, if there is one.

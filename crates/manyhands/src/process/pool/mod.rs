@@ -23,6 +23,7 @@ use super::manager::{self, Setting};
 use super::request::Request;
 use super::supervisor::{self, Event, Rules, Stats};
 use super::task::Task;
+use crate::crossing::{tell_all, tellings_of};
 use crate::errors::{BrokenProcessPool, Reason};
 use crate::future::deadline;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -91,42 +92,27 @@ impl<T: Task> Pool<T> {
         &self.doorbells
     }
 
-    /// Whether it takes no more tasks, and why.
-    pub(super) fn refusal(&self) -> Option<Reason> {
-        if self.mark.is_in_a_fork() {
-            return Some(Reason::Forked);
-        }
-        self.state.lock().refusal()
-    }
-
-    /// Accepts a task.
+    /// A place for a task whose arguments are about to be written: once they are, they cannot be given
+    /// back. A pool that is closed meanwhile waits for it.
     ///
     /// # Errors
-    /// The task, if the pool is closed or broken.
-    pub(super) fn submit(
-        self: &Arc<Self>,
-        task: T,
-        request: Request,
-        rules: Rules,
-    ) -> Result<(), (T, Reason)> {
-        let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
-        let now = Instant::now();
+    /// Why it takes no more tasks.
+    pub(super) fn reserve(self: &Arc<Self>) -> Result<Reservation<'_, T>, Reason> {
+        if self.mark.is_in_a_fork() {
+            return Err(Reason::Forked);
+        }
         let mut state = self.state.lock();
         if let Some(reason) = state.refusal() {
-            return Err((entry.task, reason));
+            return Err(reason);
         }
         if state.manager.is_none()
             && let Err(error) = manager::start(self, &mut state)
         {
             let reason = Arc::new(format!("no thread could be started to manage it: {error}"));
-            return Err((entry.task, Reason::Broken(BrokenProcessPool { reason }.into())));
+            return Err(Reason::Broken(BrokenProcessPool { reason }.into()));
         }
-        let state_now = &mut *state;
-        let submitted = state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
-        debug_assert!(submitted.is_ok(), "refused above if it is closed");
-        state.carry_out(now);
-        self.let_go(state);
-        Ok(())
+        state.reserved += 1;
+        Ok(Reservation(self))
     }
 
     /// Tells the supervisor of something. In a forked copy of the process it does nothing: the lock may
@@ -165,9 +151,12 @@ impl<T: Task> Pool<T> {
         if rings {
             self.doorbells[MANAGERS].ring();
         }
-        for ending in endings {
-            ending.end_caught();
-        }
+        let tellings = tellings_of(|| {
+            for ending in endings {
+                ending.end_caught();
+            }
+        });
+        tell_all(tellings);
     }
 
     /// Stops the task at this address, which was cancelled after it had begun: it runs, or it was taken
@@ -189,7 +178,13 @@ impl<T: Task> Pool<T> {
 
     /// Accepts nothing more.
     pub(super) fn close(&self, cancel: bool) {
-        self.tell(Event::Close { cancel });
+        if self.mark.is_in_a_fork() {
+            return;
+        }
+        let mut state = self.state.lock();
+        state.closing = Some(cancel || state.closing.unwrap_or(false));
+        state.close_if_asked(Instant::now());
+        self.let_go(state);
     }
 
     /// Waits until all workers have left; whether they have.
@@ -234,6 +229,52 @@ impl<T: Task> Pool<T> {
         let result = f(&mut state, Instant::now());
         self.let_go(state);
         result
+    }
+}
+
+/// A place for a task.
+pub(super) struct Reservation<'a, T: Task>(&'a Arc<Pool<T>>);
+
+impl<T: Task> Reservation<'_, T> {
+    /// Puts the task in.
+    ///
+    /// # Errors
+    /// The task, if the pool has broken, or was ended by force, since it was reserved; and why.
+    pub(super) fn submit(
+        self,
+        task: T,
+        request: Request,
+        rules: Rules,
+    ) -> Result<(), (T, Arc<String>)> {
+        let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
+        let now = Instant::now();
+        let mut state = self.0.state.lock();
+        let state_now = &mut *state;
+        let submitted = state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
+        state.carry_out(now);
+        state.reserved -= 1;
+        if state.closing.is_some() {
+            state.close_if_asked(now);
+        }
+        let broken = state.supervisor.broken().cloned();
+        self.0.let_go(state);
+        // What dropping it would do is done.
+        std::mem::forget(self);
+        submitted.map(drop).map_err(|entry| {
+            let ended = || Arc::new("its workers were ended while the task was submitted".into());
+            (entry.task, broken.unwrap_or_else(ended))
+        })
+    }
+}
+
+impl<T: Task> Drop for Reservation<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.reserved -= 1;
+        if state.closing.is_some() {
+            state.close_if_asked(Instant::now());
+            self.0.let_go(state);
+        }
     }
 }
 

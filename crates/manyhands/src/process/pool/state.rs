@@ -40,6 +40,10 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) attendant_id: Option<ThreadId>,
     /// Who is to be told of tasks that have ended, by the manager.
     pub(super) tellings: Vec<Telling>,
+    /// Tasks that are about to come.
+    pub(super) reserved: usize,
+    /// It is to be closed, and whether what has not begun is to be cancelled.
+    pub(super) closing: Option<bool>,
     pub(super) manager: Option<JoinHandle<()>>,
     pub(super) manager_id: Option<ThreadId>,
     /// All workers have left, and all tasks have ended for the supervisor.
@@ -83,6 +87,8 @@ impl<T: Task> State<T> {
             attendant: None,
             attendant_id: None,
             tellings: Vec::new(),
+            reserved: 0,
+            closing: None,
             manager: None,
             manager_id: None,
             done: false,
@@ -94,7 +100,19 @@ impl<T: Task> State<T> {
             Some(reason) => {
                 Some(Reason::Broken(BrokenProcessPool { reason: Arc::clone(reason) }.into()))
             }
-            None => self.supervisor.is_closed().then_some(Reason::Shutdown),
+            None => {
+                let closed = self.closing.is_some() || self.supervisor.is_closed();
+                closed.then_some(Reason::Shutdown)
+            }
+        }
+    }
+
+    /// Closes the pool if that was asked for and nobody is about to put a task in.
+    pub(super) fn close_if_asked(&mut self, now: Instant) {
+        if self.reserved == 0
+            && let Some(cancel) = self.closing
+        {
+            self.on(Event::Close { cancel }, now);
         }
     }
 

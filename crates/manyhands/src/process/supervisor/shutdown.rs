@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::orders::{Loss, Order};
-use super::worker::{Phase, Why, Worker};
+use super::worker::{Phase, Why};
 use super::{Stage, Supervisor};
 
 impl<C> Supervisor<C> {
@@ -58,14 +58,10 @@ impl<C> Supervisor<C> {
     pub(super) fn terminate(&mut self, now: Instant, orders: &mut Vec<Order>) {
         self.end_all(&Arc::new("the program has terminated the worker processes".into()), orders);
         for seat in self.seats() {
-            let Worker { phase, deadline, .. } = self.workers[seat.index()];
-            if matches!(phase, Phase::Vacant | Phase::Killed) {
-                continue;
-            }
-            self.shift(seat, Phase::Terminated);
-            orders.push(Order::Terminate(seat));
-            // One that was to be killed if it does not obey still is.
-            if phase != Phase::Ready && deadline.is_some() {
+            if !matches!(self.phase(seat), Phase::Vacant | Phase::Killed) {
+                self.shift(seat, Phase::Terminated);
+                orders.push(Order::Terminate(seat));
+                // Of those that do not obey, nobody else would be rid.
                 self.set_deadline(seat, now.checked_add(self.options.grace));
             }
         }
