@@ -96,8 +96,8 @@ impl<T: Number> Buffer<T> {
         }
     }
 
-    /// Puts it into an arena, if it does not lie there: and is not lent already, where that is once at
-    /// a time.
+    /// Puts it into an arena, if it does not lie there; also if it does and is lent already, where a
+    /// block is lent once at a time.
     fn lend(&self, arena: &Arena, once: bool) -> Result<Arc<Block>, String> {
         if let Data::Here(block, _) = &self.0
             && arena.holds(block)

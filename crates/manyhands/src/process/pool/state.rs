@@ -293,10 +293,9 @@ impl<T: Task> State<T> {
         let head = RequestHead { function: 0, kind: Kind::Leave, flags: Flags::default() };
         match self.link(seat) {
             // It has answered all it was asked, so there is room; if its link is broken, it leaves.
+            // Nothing is logged here: a logger is code of the program's, which may ask for our lock.
             Some(link) => {
-                if let Err(error) = link.offer(&[&head.to_bytes()]) {
-                    log::debug!("a worker that is to leave could not be told: {error}");
-                }
+                drop(link.offer(&[&head.to_bytes()]));
                 self.note_flush(seat);
             }
             None => self.chores.push(Chore::Retire(seat)),
