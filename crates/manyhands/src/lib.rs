@@ -25,6 +25,7 @@
 //! | one function over many items | [`Executor::map`], [`Map`] |
 //! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
 //! | tasks that borrow from the stack | [`ThreadPoolBuilder::scope`] |
+//! | worker processes | [`process`], [`ProcessPoolExecutor`] |
 //! | tests without threads | [`InlineExecutor`] |
 //! | what went wrong | [`FutureError`], [`Exception`], [`Refused`] |
 //! | the 2009 proposal's lists | [`Executor::run_to_futures`], [`FutureList`] |

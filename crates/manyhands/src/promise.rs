@@ -708,21 +708,6 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         self.body.lock().slot.take()
     }
 
-    /// As [`take`](Self::take), for the task's only owner, who needs no lock.
-    ///
-    /// ```
-    /// # use manyhands::promise::{Promise, View, Watch};
-    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
-    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
-    /// let mut task: Promise<(), i32, String, Tell> = Promise::new(None);
-    /// assert_eq!(task.take_mut(), None);
-    /// drop(task.finish(Ok(5), |_| ()));
-    /// assert_eq!((task.take_mut(), task.take_mut()), (Some(5), None));
-    /// ```
-    pub fn take_mut(&mut self) -> Option<T> {
-        self.body.get_mut().slot.take()
-    }
-
     /// Called with the lock held, so that state and slot change together for all who take it.
     fn set(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);

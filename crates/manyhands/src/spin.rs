@@ -70,7 +70,11 @@ impl Spin {
                 ready()
             });
             if !done {
-                std::thread::yield_now();
+                // Not for a probe: where all cores are busy, a core that is given away is gone for a whole
+                // slice of time, and that is when it would find out that spinning does not pay.
+                if budget > 0 {
+                    std::thread::yield_now();
+                }
                 done = ready();
                 // Also when it is ready now: whoever had the core may have had it for long.
                 in_time = Instant::now() < end;

@@ -38,11 +38,6 @@ impl<T> Mutex<T> {
         let held = MutexGuard { lock: self, held };
         held
     }
-
-    /// What it guards, for its only owner.
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 pub(crate) struct Condvar(RawCondvar);

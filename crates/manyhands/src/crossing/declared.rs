@@ -51,7 +51,7 @@ impl Tasks {
         A: Serialize + DeserializeOwned + 'static,
         F::Output: Serialize + DeserializeOwned + 'static,
     {
-        self.0.push(Box::new(Of { function, arguments: PhantomData }));
+        self.0.push(Box::new(Of { function, id: id::<F, A>(), arguments: PhantomData }));
         self
     }
 
@@ -127,7 +127,15 @@ pub enum NotRun {
 
 struct Of<F, A> {
     function: F,
+    id: u64,
     arguments: PhantomData<fn() -> A>,
+}
+
+fn id<F: Function<A, Output: 'static> + 'static, A: 'static>() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (TypeId::of::<F>(), TypeId::of::<A>(), TypeId::of::<F::Output>()).hash(&mut hasher);
+    std::any::type_name::<F>().hash(&mut hasher);
+    hasher.finish()
 }
 
 impl<F, A> Declared for Of<F, A>
@@ -141,10 +149,7 @@ where
     }
 
     fn id(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (TypeId::of::<F>(), TypeId::of::<A>(), TypeId::of::<F::Output>()).hash(&mut hasher);
-        self.function().name.hash(&mut hasher);
-        hasher.finish()
+        self.id
     }
 
     fn pack(&self, arguments: &mut dyn Any, into: &mut Vec<u8>) -> Result<(), EncodeError> {

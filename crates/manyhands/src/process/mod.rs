@@ -27,7 +27,7 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | what the pool is, under one lock | `pool.rs` |
+//! | what the pool is, under one lock | `pool/` |
 //! | the thread that starts workers and sees them end | `manager.rs` |
 //! | what is decided: who gets which task, who is replaced | [`supervisor`] |
 //! | how frames reach a worker and answers come back | [`link`] |

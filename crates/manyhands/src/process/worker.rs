@@ -243,7 +243,9 @@ impl Desk {
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::SPILLED, self.place.is_some());
         flags.set(Flags::SHARED, lent.iter().any(|block| Arc::strong_count(block) > 1));
-        self.lent.extend(ids.into_iter().zip(lent));
+        if !ids.is_empty() {
+            self.lent.extend(ids.into_iter().zip(lent));
+        }
         (kind, flags)
     }
 

@@ -96,15 +96,12 @@ impl<T: Task> State<T> {
     }
 
     pub(super) fn refusal(&self) -> Option<Reason> {
-        match self.supervisor.broken() {
-            Some(reason) => {
-                Some(Reason::Broken(BrokenProcessPool { reason: Arc::clone(reason) }.into()))
-            }
-            None => {
-                let closed = self.closing.is_some() || self.supervisor.is_closed();
-                closed.then_some(Reason::Shutdown)
-            }
+        if let Some(reason) = self.supervisor.broken() {
+            let broken = BrokenProcessPool { reason: Arc::clone(reason) };
+            return Some(Reason::Broken(broken.into()));
         }
+        let closed = self.closing.is_some() || self.supervisor.is_closed();
+        closed.then_some(Reason::Shutdown)
     }
 
     /// Closes the pool if that was asked for and nobody is about to put a task in.
