@@ -76,7 +76,7 @@ fn pools_leave_nothing_behind_and_cost_nothing_when_idle() {
         work(transport);
         small(transport);
         let before = Holds::now();
-        let pools = if transport == Transport::Socket { 100 } else { 400 };
+        let pools = if transport == Transport::Socket { 100 } else { 1_000 };
         (0..pools / 10).for_each(|_| small(transport));
         let warm = memory();
         (0..pools).for_each(|_| small(transport));

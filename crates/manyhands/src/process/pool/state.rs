@@ -97,8 +97,8 @@ impl<T: Task> State<T> {
 
     pub(super) fn refusal(&self) -> Option<Reason> {
         if let Some(reason) = self.supervisor.broken() {
-            let broken = BrokenProcessPool { reason: Arc::clone(reason) };
-            return Some(Reason::Broken(broken.into()));
+            let reason = Arc::clone(reason);
+            return Some(Reason::Broken(BrokenProcessPool { reason }.into()));
         }
         let closed = self.closing.is_some() || self.supervisor.is_closed();
         closed.then_some(Reason::Shutdown)
