@@ -222,16 +222,16 @@ pub(crate) fn is_crossing() -> bool {
     CROSSING.get()
 }
 
-struct CrossesUntilDropped;
+/// And then as it was before: a value may submit a task while it is written itself.
+struct CrossesUntilDropped(bool);
 
 fn crosses() -> CrossesUntilDropped {
-    CROSSING.set(true);
-    CrossesUntilDropped
+    CrossesUntilDropped(CROSSING.replace(true))
 }
 
 impl Drop for CrossesUntilDropped {
     fn drop(&mut self) {
-        CROSSING.set(false);
+        CROSSING.set(self.0);
     }
 }
 

@@ -62,6 +62,8 @@ impl Flags {
     pub(crate) const KEEPS: Self = Self(4);
     /// A list of what the sender has done with comes along.
     pub(crate) const RETURNS: Self = Self(8);
+    /// The worker itself still looks at blocks that it lends: nobody may write into them.
+    pub(crate) const SHARED: Self = Self(16);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

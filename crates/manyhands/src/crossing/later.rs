@@ -1,6 +1,7 @@
 //! Telling later: what a thread must not tell itself is left to another.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Tells those who wait for a task.
 pub(crate) type Telling = Box<dyn FnOnce() + Send>;
@@ -28,4 +29,12 @@ pub(crate) fn tellings_of(f: impl FnOnce()) -> Vec<Telling> {
     let before = LATER.with(|later| later.borrow_mut().replace(Vec::new()));
     f();
     LATER.with(|later| std::mem::replace(&mut *later.borrow_mut(), before)).unwrap_or_default()
+}
+
+/// Tells all. Callbacks are caught where they are called; should what is said of their panics panic, a
+/// logger say, the others are told all the same.
+pub(crate) fn tell_all(tellings: impl IntoIterator<Item = Telling>) {
+    for telling in tellings {
+        drop(catch_unwind(AssertUnwindSafe(telling)));
+    }
 }

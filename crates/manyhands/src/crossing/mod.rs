@@ -25,7 +25,7 @@ pub(crate) use frame::{
     AnswerHead, Failure, Flags, Kind, RequestHead, parse_place, place_to_bytes, read_list,
     write_list,
 };
-pub(crate) use later::{Telling, tellings_of};
+pub(crate) use later::{Telling, tell_all, tellings_of};
 pub(crate) use perform::{fail, perform};
 pub(crate) use remote::Remote;
 

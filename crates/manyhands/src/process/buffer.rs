@@ -12,7 +12,7 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::lending::{Borrowed, with_carrier};
+use super::lending::{Borrowed, MOST_IN_FRAME, with_carrier};
 use crate::crossing::is_crossing;
 
 /// What is smaller goes into the frame: to copy it costs less than to account for it.
@@ -96,10 +96,12 @@ impl<T: Number> Buffer<T> {
         }
     }
 
-    /// Puts it into an arena, if it does not lie there.
-    fn lend(&self, arena: &Arena) -> Result<Arc<Block>, String> {
+    /// Puts it into an arena, if it does not lie there; also if it does and is lent already, where a
+    /// block is lent once at a time.
+    fn lend(&self, arena: &Arena, once: bool) -> Result<Arc<Block>, String> {
         if let Data::Here(block, _) = &self.0
             && arena.holds(block)
+            && !(once && Arc::strong_count(block) > 1)
         {
             return Ok(Arc::clone(block));
         }
@@ -129,7 +131,7 @@ impl<T: Number> DerefMut for Buffer<T> {
         let writable = match &mut self.0 {
             Data::Own(_) => true,
             Data::Here(block, _) => Arc::get_mut(block).is_some(),
-            Data::There(borrowed, _) => borrowed.view.bytes_mut().is_some(),
+            Data::There(borrowed, _) => borrowed.bytes_mut().is_some(),
             Data::Shown(_) => false,
         };
         if !writable {
@@ -138,7 +140,7 @@ impl<T: Number> DerefMut for Buffer<T> {
         let bytes = match &mut self.0 {
             Data::Own(numbers) => return numbers,
             Data::Here(block, _) => Arc::get_mut(block).map(|block| &mut **block),
-            Data::There(borrowed, _) => borrowed.view.bytes_mut(),
+            Data::There(borrowed, _) => borrowed.bytes_mut(),
             Data::Shown(_) => None,
         };
         as_numbers_mut(bytes.unwrap_or_default()).expect("as in `deref`")
@@ -207,8 +209,12 @@ impl<T: Number + Serialize> Serialize for Buffer<T> {
         }
         let bytes = as_bytes(self);
         let lent = with_carrier(|carrier| {
-            let arena = carrier.arena.as_ref().filter(|_| bytes.len() >= SMALL)?;
-            Some(self.lend(arena).map(|block| {
+            // More than that go with the bytes around them, as one block.
+            let is_block = bytes.len() >= SMALL && carrier.lent.len() < MOST_IN_FRAME;
+            let arena = carrier.arena.as_ref().filter(|_| is_block)?;
+            // A parent may write into what a worker sends, so it has one view of a block at most.
+            let once = carrier.source.is_some();
+            Some(self.lend(arena, once).map(|block| {
                 let Place { offset, len } = block.place();
                 carrier.lent.push(block);
                 Wire::Place { offset, len }

@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands_shm::{Arena, ArenaView, Block, Place, View};
 
+/// The most numbers of blocks in a frame, of each kind: frames are short, whatever goes along.
+pub(super) const MOST_IN_FRAME: usize = 2048;
+
 thread_local! {
     static CARRIER: RefCell<Option<Carrier>> = const { RefCell::new(None) };
 }
@@ -66,7 +69,7 @@ impl Carrier {
     pub(super) fn view(&self, place: Place) -> Result<Borrowed, String> {
         let source = self.source.as_ref().ok_or("there is no shared memory")?;
         let view = source.slice(place).map_err(|error| error.to_string())?;
-        Ok(Borrowed { view, _lease: self.lease.clone() })
+        Ok(Borrowed { view, lease: self.lease.clone() })
     }
 }
 
@@ -75,7 +78,15 @@ impl Carrier {
 pub(super) struct Borrowed {
     // Before the lease: once that is over, others may lie here.
     pub(super) view: View,
-    _lease: Option<Arc<Lease>>,
+    lease: Option<Arc<Lease>>,
+}
+
+impl Borrowed {
+    /// To be written, if nobody else looks at it.
+    pub(super) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        let is_shared = self.lease.as_ref().is_some_and(|lease| lease.is_shared);
+        if is_shared { None } else { self.view.bytes_mut() }
+    }
 }
 
 /// What was lent with one frame. When the last who looks at it has gone, the owner is told.
@@ -83,12 +94,14 @@ pub(super) struct Borrowed {
 pub(super) struct Lease {
     /// By what the owner knows it.
     ids: Vec<u64>,
+    /// The owner looks at it too.
+    is_shared: bool,
     returned: Arc<Returned>,
 }
 
 impl Lease {
-    pub(super) fn new(ids: Vec<u64>, returned: &Arc<Returned>) -> Self {
-        Self { ids, returned: Arc::clone(returned) }
+    pub(super) fn new(ids: Vec<u64>, is_shared: bool, returned: &Arc<Returned>) -> Self {
+        Self { ids, is_shared, returned: Arc::clone(returned) }
     }
 
     /// Ends it without telling the owner, who will learn of it otherwise.
@@ -120,12 +133,14 @@ impl Returned {
         }
     }
 
+    /// So many of them as one frame is to tell of.
     pub(super) fn take(&self) -> Vec<u64> {
         if !self.any.load(Ordering::Acquire) {
             return Vec::new();
         }
         let mut all = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
-        self.any.store(false, Ordering::Relaxed);
-        std::mem::take(&mut *all)
+        let left = all.len().saturating_sub(MOST_IN_FRAME);
+        self.any.store(left > 0, Ordering::Relaxed);
+        all.split_off(left)
     }
 }

@@ -31,7 +31,7 @@ use super::pool::{Chore, MANAGERS, Pool, State};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
 use super::watch::{Seen, Watch, Watched};
-use crate::crossing::tellings_of;
+use crate::crossing::{tell_all, tellings_of};
 use crate::spin::Spin;
 
 /// How a pool's workers are started.
@@ -46,7 +46,7 @@ pub(super) struct Setting {
 /// The longest answer over a socket.
 const MOST_BYTES: usize = 1 << 31;
 
-/// Turns between two looks for deaths, while answers keep coming.
+/// Turns between two looks for deaths, while the manager does not sleep.
 const LOOK_EVERY: u32 = 256;
 
 /// Starts the manager of a pool.
@@ -112,9 +112,7 @@ impl<T: Task> Manager<T> {
             let turn = self.pool.turn(&mut chores, &mut endings, &mut tellings);
             // All have ended before anybody is told of one: a callback may take long.
             tellings.extend(tellings_of(|| self.pool.end(&mut endings)));
-            for telling in tellings.drain(..) {
-                telling();
-            }
+            tell_all(tellings.drain(..));
             for chore in chores.drain(..) {
                 self.see_to(&chore);
             }
@@ -122,10 +120,12 @@ impl<T: Task> Manager<T> {
                 return;
             }
             turns = turns.wrapping_add(1);
+            // Also if there was nothing: of a link that is torn, there is always an answer to be seen
+            // and never one to be received, until its worker's death is.
+            if turns.is_multiple_of(LOOK_EVERY) {
+                self.look(Some(Duration::ZERO));
+            }
             if turn.worked {
-                if turns.is_multiple_of(LOOK_EVERY) {
-                    self.look(Some(Duration::ZERO));
-                }
                 continue;
             }
             let pool = &self.pool;

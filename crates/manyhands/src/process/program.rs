@@ -1,6 +1,7 @@
 //! What a program has said of itself: which functions its workers can be asked to call, and how it is
 //! started again to be one.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,11 +16,18 @@ pub(super) struct Program {
     pub(super) arguments: Vec<OsString>,
 }
 
-static DECLARED: Mutex<Option<Program>> = Mutex::new(None);
+/// One, and of a test program one for each module with workers; the one declared last comes last.
+static DECLARED: Mutex<Vec<Program>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// That of the test which this thread runs, while others run those of other modules.
+    static OF_THIS_TEST: RefCell<Option<Program>> = const { RefCell::new(None) };
+}
 
 /// What this program has declared; `None` if it has not called `init`.
 pub(super) fn declared() -> Option<Program> {
-    DECLARED.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    let last = || DECLARED.lock().unwrap_or_else(PoisonError::into_inner).last().cloned();
+    OF_THIS_TEST.with_borrow(Clone::clone).or_else(last)
 }
 
 /// Declares the functions that worker processes can be asked to call. The first line of `main`: a
@@ -58,18 +66,21 @@ pub fn init_test(tasks: Tasks, module: &str) {
         .split_once("::")
         .map_or("manyhands_worker".to_owned(), |(_, module)| format!("{module}::manyhands_worker"));
     let options = ["--exact", "--nocapture", "--test-threads=1"].map(OsString::from);
-    init_with(tasks, [OsString::from(path)].into_iter().chain(options).collect());
+    let program = init_with(tasks, [OsString::from(path)].into_iter().chain(options).collect());
+    OF_THIS_TEST.set(Some(program));
 }
 
-fn init_with(tasks: Tasks, arguments: Vec<OsString>) {
+fn init_with(tasks: Tasks, arguments: Vec<OsString>) -> Program {
     let mut declared = DECLARED.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = declared.take();
+    let at = declared.iter().position(|program| program.arguments == arguments);
+    let before = at.map(|at| declared.remove(at));
     let mut registry = before.map_or_else(Registry::default, |before| (*before.registry).clone());
     registry.add(tasks);
     let program = Program { registry: Arc::new(registry), arguments };
-    *declared = Some(program.clone());
+    declared.push(program.clone());
     drop(declared);
     worker::become_one_if_started_so(&program);
+    program
 }
 
 /// Lets the tests of a file use worker processes: a line at the top of the file, and the function that

@@ -159,7 +159,7 @@ struct Desk {
     /// How many requests were answered before, by which the parent knows what it has lent.
     answered: u64,
     returned: Arc<Returned>,
-    /// What the parent looks at.
+    /// What the parent looks at; each block is lent once at a time.
     lent: HashMap<u64, Arc<Block>>,
 }
 
@@ -178,7 +178,7 @@ impl Desk {
         if !flags.has(Flags::LENDS) {
             return None;
         }
-        let lease = Arc::new(Lease::new(vec![number], &self.returned));
+        let lease = Arc::new(Lease::new(vec![number], true, &self.returned));
         lending::with_carrier(|carrier| carrier.lease = Some(Arc::clone(&lease)));
         Some(lease)
     }
@@ -242,6 +242,7 @@ impl Desk {
         flags.set(Flags::LENDS, !ids.is_empty());
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::SPILLED, self.place.is_some());
+        flags.set(Flags::SHARED, lent.iter().any(|block| Arc::strong_count(block) > 1));
         if !ids.is_empty() {
             self.lent.extend(ids.into_iter().zip(lent));
         }

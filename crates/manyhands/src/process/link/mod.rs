@@ -66,8 +66,9 @@ pub trait Link: fmt::Debug + Send {
     /// once `receive` has failed, all are there for the asking.
     fn take_back(&mut self, most: u32) -> Vec<Vec<u8>>;
 
-    /// Asks the task of the oldest frame in flight to stop, through its [`StopToken`]. Comes to
-    /// nothing if the worker has not begun it, or has answered it already; never reaches another frame.
+    /// Asks the task of the newest frame in flight to stop, through its [`StopToken`]: what is not begun
+    /// has been taken back before, so that it is this one which runs, even if the answers of others
+    /// are still to be received. Comes to nothing if it was answered; never reaches another frame.
     fn ask_to_stop(&mut self);
 
     /// Puts the next answer into `into`, in place of what is there, and says whether there was one.

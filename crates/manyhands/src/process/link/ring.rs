@@ -99,7 +99,7 @@ impl Link for RingLink {
     }
 
     fn ask_to_stop(&mut self) {
-        self.end.ask_to_stop(0);
+        self.end.ask_to_stop(self.end.in_flight().saturating_sub(1));
     }
 
     fn receive(&mut self, into: &mut Vec<u8>) -> Result<bool, LinkError> {

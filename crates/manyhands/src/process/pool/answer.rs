@@ -1,6 +1,7 @@
 //! What a pool knows of one worker, and what becomes of the worker's answers.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ pub(super) struct Place {
     pub(super) answered: u64,
     /// What it was lent with which request, and still looks at.
     pub(super) kept: HashMap<u64, Vec<Arc<Block>>>,
-    /// What it was lent with the request that it may be working on, though its task has ended.
-    pub(super) doomed: Vec<Arc<Block>>,
+    /// What it was lent with which request whose task has ended, and which it may be working on.
+    pub(super) doomed: HashMap<u64, Vec<Arc<Block>>>,
 }
 
 /// An answer, received and looked at so far.
@@ -64,15 +65,18 @@ impl Place {
         let body = bytes.len() - rest.len();
         let number = self.answered;
         self.answered += 1;
-        let keeps = flags.has(Flags::KEEPS).then_some((seat, number));
-        let doomed = std::mem::take(&mut self.doomed);
-        if keeps.is_some() {
+        let doomed = self.doomed.remove(&number).unwrap_or_default();
+        if flags.has(Flags::KEEPS) {
             self.kept.insert(number, doomed);
         }
         for number in returned {
             self.kept.remove(&number);
         }
-        let lease = (!lent.is_empty()).then(|| Arc::new(Lease::new(lent, &self.returned)));
+        // Unless it has let go of that, too, while it answered.
+        let keeps = self.kept.contains_key(&number).then_some((seat, number));
+        let is_shared = flags.has(Flags::SHARED);
+        let lease = (!lent.is_empty()).then(|| Lease::new(lent, is_shared, &self.returned));
+        let lease = lease.map(Arc::new);
         let arena = lease.as_ref().and_then(|_| self.arena.clone());
         let answer = Answered { kind, flags, bytes, body, arena, lease, keeps };
         Some((answer, Duration::from_nanos(nanos)))
@@ -101,7 +105,14 @@ impl Answered {
 
 impl<T: Task> Ending<T> {
     /// Ends the task; what it does not need of it any more.
-    pub(super) fn end(self) -> Option<Vec<u8>> {
+    ///
+    /// Code of the program's is caught where it is called. This is the second line of defence: a
+    /// logger's panic, say, must cost neither the manager nor the tasks that are to be ended next.
+    pub(super) fn end_caught(self) -> Option<Vec<u8>> {
+        catch_unwind(AssertUnwindSafe(|| self.end())).ok().flatten()
+    }
+
+    fn end(self) -> Option<Vec<u8>> {
         match self {
             Self::Answered { task, answer } => Some(answer.end(task)),
             Self::Lost { task, loss, request } => {
@@ -110,5 +121,35 @@ impl<T: Task> Ending<T> {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::crossing::write_list;
+    use crate::process::supervisor::{OnCrash, Options, Supervisor};
+
+    #[test]
+    fn what_is_let_go_of_while_it_is_answered_is_not_kept() {
+        let supervisor = Supervisor::<()>::new(Options {
+            max_workers: NonZeroU32::MIN,
+            capacity: NonZeroU32::MIN,
+            on_crash: OnCrash::Isolate,
+            retries: 0,
+            max_tasks_per_child: None,
+            births: NonZeroU32::MIN,
+            grace: Duration::ZERO,
+        });
+        let mut flags = Flags::default();
+        flags.set(Flags::KEEPS, true);
+        flags.set(Flags::RETURNS, true);
+        let mut bytes = AnswerHead { nanos: 0, kind: Kind::One, flags }.to_bytes().to_vec();
+        write_list(&[0], &mut bytes);
+        let mut place = Place::default();
+        let (answer, _) = place.understand(supervisor.seat(0), bytes).unwrap();
+        assert!(answer.keeps.is_none() && place.kept.is_empty());
     }
 }

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Wake, Waker};
+use std::thread;
 use std::time::Instant;
 
 use manyhands_shm::{Doorbell, Lookout};
@@ -124,7 +125,7 @@ impl<T: Task> Pool<T> {
         let left_over = !state.chores.is_empty()
             || !state.endings.is_empty()
             || !state.tellings.is_empty()
-            || state.done;
+            || state.is_over();
         let sleep = Sleep { until: state.supervisor.next_deadline() };
         state.asleep = Some(sleep);
         if left_over || state.listen() {
@@ -156,6 +157,7 @@ impl<T: Task> Pool<T> {
             return false;
         }
         state.attendant = Some(false);
+        state.attendant_id = Some(thread::current().id());
         state.busy_links().for_each(|link| link.set_awake());
         drop(state);
         self.attended.store(true, Ordering::Relaxed);
@@ -167,8 +169,12 @@ impl<T: Task> Pool<T> {
         self.attended.store(false, Ordering::Relaxed);
         let mut state = self.state.lock();
         state.attendant = None;
+        state.attendant_id = None;
         // As it would have done before it fell asleep.
-        let rings = state.listen();
+        let rings = state.listen() || state.done;
+        if state.done {
+            self.gone.notify_all();
+        }
         drop(state);
         if rings {
             self.doorbells[MANAGERS].ring();

@@ -23,7 +23,7 @@ use super::manager::{self, Setting};
 use super::request::Request;
 use super::supervisor::{self, Event, Rules, Stats};
 use super::task::Task;
-use crate::crossing::tellings_of;
+use crate::crossing::{tell_all, tellings_of};
 use crate::errors::{BrokenProcessPool, Reason};
 use crate::future::deadline;
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -153,21 +153,20 @@ impl<T: Task> Pool<T> {
         }
         let tellings = tellings_of(|| {
             for ending in endings {
-                ending.end();
+                ending.end_caught();
             }
         });
-        for telling in tellings {
-            telling();
-        }
+        tell_all(tellings);
     }
 
-    /// Stops the task at this address, which was cancelled while it ran.
+    /// Stops the task at this address, which was cancelled after it had begun: it runs, or it was taken
+    /// back from a worker and is queued again.
     pub(super) fn stop(&self, address: usize) {
         if self.mark.is_in_a_fork() {
             return;
         }
         let mut state = self.state.lock();
-        let ticket = state.supervisor.sent().find(|ticket| {
+        let ticket = state.supervisor.tickets().find(|ticket| {
             let entry = state.supervisor.payload(*ticket);
             entry.is_some_and(|entry| entry.task.is_at(address))
         });
@@ -195,10 +194,11 @@ impl<T: Task> Pool<T> {
         }
         let end = deadline(timeout);
         let mut state = self.state.lock();
-        if state.manager_id == Some(std::thread::current().id()) {
+        let this = Some(std::thread::current().id());
+        if state.manager_id == this || state.attendant_id == this {
             return false; // A callback of a task of this pool, which cannot wait for its own end.
         }
-        while !state.done && state.manager_id.is_some() {
+        while !state.is_over() && state.manager_id.is_some() {
             if end.is_some_and(|end| Instant::now() >= end) {
                 return false;
             }

@@ -9,7 +9,7 @@ use rustix::event::PollFlags;
 
 use super::answer::{Answered, Ending, Place};
 use super::listening::{Asleep, MANAGERS, Sleep};
-use crate::crossing::{Flags, Kind, RequestHead, Telling};
+use crate::crossing::{Flags, Kind, RequestHead, Telling, read_list};
 use crate::errors::{BrokenProcessPool, Exit, Reason};
 use crate::process::link::{Link, LinkError, OfferError};
 use crate::process::request::Request;
@@ -37,6 +37,7 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) asleep: Option<Sleep>,
     /// A thread that waits for a task attends, and whether it sleeps.
     pub(super) attendant: Option<Asleep>,
+    pub(super) attendant_id: Option<ThreadId>,
     /// Who is to be told of tasks that have ended, by the manager.
     pub(super) tellings: Vec<Telling>,
     /// Tasks that are about to come.
@@ -45,6 +46,7 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) closing: Option<bool>,
     pub(super) manager: Option<JoinHandle<()>>,
     pub(super) manager_id: Option<ThreadId>,
+    /// All workers have left, and all tasks have ended for the supervisor.
     pub(super) done: bool,
 }
 
@@ -83,6 +85,7 @@ impl<T: Task> State<T> {
             spare: Vec::new(),
             asleep: None,
             attendant: None,
+            attendant_id: None,
             tellings: Vec::new(),
             reserved: 0,
             closing: None,
@@ -110,6 +113,12 @@ impl<T: Task> State<T> {
         }
     }
 
+    /// Whether nothing is left to be done, also of what the supervisor knows nothing of any more: a
+    /// thread that attends may still read a result, or leave somebody to be told.
+    pub(super) fn is_over(&self) -> bool {
+        self.done && self.attendant.is_none()
+    }
+
     pub(in crate::process) fn set_manager(&mut self, manager: JoinHandle<()>) {
         self.manager_id = Some(manager.thread().id());
         self.manager = Some(manager);
@@ -129,7 +138,7 @@ impl<T: Task> State<T> {
             let event = match order {
                 Order::Send(seat, ticket) => self.send(seat, ticket),
                 Order::TakeBack(seat, most) => {
-                    let taken = self.link(seat).map_or(0, |link| link.take_back(most).len());
+                    let taken = self.take_back(seat, most);
                     Some(Event::TakenBack(seat, u32::try_from(taken).unwrap_or(u32::MAX)))
                 }
                 Order::Settle(ticket) => {
@@ -219,6 +228,24 @@ impl<T: Task> State<T> {
         })
     }
 
+    fn take_back(&mut self, seat: Seat, most: u32) -> usize {
+        let Some(place) = self.seats.get_mut(seat.index()) else { return 0 };
+        let Some(link) = &mut place.link else { return 0 };
+        let taken = link.take_back(most);
+        for frame in &taken {
+            if let Some((head, mut rest)) = RequestHead::parse(frame)
+                && let Some(returned) = read_list(head.flags.has(Flags::RETURNS), &mut rest)
+            {
+                // To be told with another frame, then.
+                place.returned.push(&returned);
+            }
+        }
+        // Of what is not there any more, it sees nothing.
+        let end = place.answered + u64::from(link.in_flight());
+        place.doomed.retain(|number, _| *number < end);
+        taken.len()
+    }
+
     fn settle(&mut self, ticket: Ticket) {
         let Some(answer) = self.answer.take() else { return };
         if let Some(Entry { task, request, .. }) = self.supervisor.take(ticket) {
@@ -235,8 +262,13 @@ impl<T: Task> State<T> {
         let Some(Entry { task, request, timeout, sent, .. }) = self.supervisor.take(ticket) else {
             return;
         };
-        if let Some(place) = sent.and_then(|seat| self.seats.get_mut(seat.index())) {
-            place.doomed.extend(request.blocks().cloned());
+        if let Some(seat) = sent
+            && let Some(ahead) = self.supervisor.ahead_of(ticket, seat)
+            && let Some(place) = self.seats.get_mut(seat.index())
+            && request.blocks().next().is_some()
+        {
+            let blocks = place.doomed.entry(place.answered + ahead as u64).or_default();
+            blocks.extend(request.blocks().cloned());
         }
         let worker = |seat: Seat| u32::try_from(seat.index()).unwrap_or(u32::MAX);
         let loss = match loss {
@@ -258,10 +290,9 @@ impl<T: Task> State<T> {
         let head = RequestHead { function: 0, kind: Kind::Leave, flags: Flags::default() };
         match self.link(seat) {
             // It has answered all it was asked, so there is room; if its link is broken, it leaves.
+            // Nothing is logged here: a logger is code of the program's, which may ask for our lock.
             Some(link) => {
-                if let Err(error) = link.offer(&[&head.to_bytes()]) {
-                    log::debug!("a worker that is to leave could not be told: {error}");
-                }
+                drop(link.offer(&[&head.to_bytes()]));
                 self.note_flush(seat);
             }
             None => self.chores.push(Chore::Retire(seat)),

@@ -1,6 +1,5 @@
 //! A turn of the manager's: what it takes from under the lock, and what it does without it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -45,11 +44,12 @@ impl<T: Task> Pool<T> {
         if std::mem::take(&mut state.rings_attendant) {
             self.doorbells[CALLERS].ring();
         }
-        if state.done {
+        let done = state.is_over();
+        if done {
             self.gone.notify_all();
         }
         let left_over = !chores.is_empty() || !endings.is_empty() || !tellings.is_empty();
-        Turn { worked: answers || left_over, done: state.done }
+        Turn { worked: answers || left_over, done }
     }
 
     /// Ends tasks, and keeps the memory of their answers for others.
@@ -58,9 +58,7 @@ impl<T: Task> Pool<T> {
         const MOST_BYTES: usize = 4 << 10;
         let mut spare: Vec<Vec<u8>> = Vec::new();
         for ending in endings.drain(..) {
-            // Code of the program's is caught where it is called. This is the second line of defence: a
-            // logger's panic, say, must not cost the manager.
-            if let Ok(Some(bytes)) = catch_unwind(AssertUnwindSafe(|| ending.end()))
+            if let Some(bytes) = ending.end_caught()
                 && bytes.capacity() <= MOST_BYTES
             {
                 spare.push(bytes);

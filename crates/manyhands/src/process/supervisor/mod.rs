@@ -214,9 +214,15 @@ impl<C> Supervisor<C> {
         self.tasks.take(ticket)
     }
 
-    /// The tasks that lie in a lane at this moment.
-    pub fn sent(&self) -> impl Iterator<Item = Ticket> {
-        self.workers.iter().flat_map(|worker| &worker.lane).copied()
+    /// The tasks that have not ended, first those in lanes, and some that have.
+    pub fn tickets(&self) -> impl Iterator<Item = Ticket> {
+        let sent = self.workers.iter().flat_map(|worker| &worker.lane).copied();
+        sent.chain(self.tasks.queue())
+    }
+
+    /// How many frames lie ahead of this task in the lane there; `None` if it does not lie in it.
+    pub fn ahead_of(&self, ticket: Ticket, seat: Seat) -> Option<usize> {
+        self.workers.get(seat.index())?.lane.iter().position(|other| *other == ticket)
     }
 
     /// The place of this number.

@@ -92,6 +92,10 @@ impl<C> Tasks<C> {
         self.slot(ticket)?.timeout
     }
 
+    pub(super) fn queue(&self) -> impl Iterator<Item = Ticket> {
+        self.queue.iter().copied()
+    }
+
     pub(super) fn queued(&self) -> usize {
         self.queued
     }
