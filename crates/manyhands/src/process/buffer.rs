@@ -204,7 +204,7 @@ impl<T: Number + Serialize> Serialize for Buffer<T> {
             let shown = format_args!("[{}; {len}]", std::any::type_name::<T>());
             return serializer.collect_str(&shown);
         }
-        if !is_crossing() {
+        if !is_crossing() || serializer.is_human_readable() {
             return serializer.collect_seq(self.iter());
         }
         let bytes = as_bytes(self);
@@ -227,7 +227,7 @@ impl<T: Number + Serialize> Serialize for Buffer<T> {
 
 impl<'de, T: Number + Deserialize<'de>> Deserialize<'de> for Buffer<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !is_crossing() {
+        if !is_crossing() || deserializer.is_human_readable() {
             return deserializer.deserialize_seq(Numbers(PhantomData));
         }
         let (offset, len) = match Wire::deserialize(deserializer)? {

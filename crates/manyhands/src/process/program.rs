@@ -53,8 +53,14 @@ pub(super) fn declared() -> Option<Program> {
 /// In tests there is no `main` of one's own: see [`test_worker!`](crate::test_worker).
 ///
 /// # Panics
-/// If this process was started as a worker and its parent does not speak to it as one.
+/// If it is called a second time: a worker becomes one in the first, and would know nothing of what comes
+/// after it.
 pub fn init(tasks: Tasks) {
+    let is_first = DECLARED.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+    assert!(
+        is_first,
+        "`process::init` is called once, with all the functions that workers may call"
+    );
     init_with(tasks, Vec::new());
 }
 

@@ -10,6 +10,7 @@ mod listening;
 mod state;
 mod turn;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -112,6 +113,7 @@ impl<T: Task> Pool<T> {
             return Err(Reason::Broken(BrokenProcessPool { reason }.into()));
         }
         state.reserved += 1;
+        SUBMITS_TO.with_borrow_mut(|pools| pools.push(self.number));
         Ok(Reservation(self))
     }
 
@@ -198,6 +200,9 @@ impl<T: Task> Pool<T> {
         if state.manager_id == this || state.attendant_id == this {
             return false; // A callback of a task of this pool, which cannot wait for its own end.
         }
+        if SUBMITS_TO.with_borrow(|pools| pools.contains(&self.number)) {
+            return false; // Arguments that do so as they are written: their task is still to come.
+        }
         while !state.is_over() && state.manager_id.is_some() {
             if end.is_some_and(|end| Instant::now() >= end) {
                 return false;
@@ -215,11 +220,17 @@ impl<T: Task> Pool<T> {
     }
 
     pub(super) fn stats(&self) -> Stats {
+        if self.mark.is_in_a_fork() {
+            return Stats::default();
+        }
         self.state.lock().supervisor.stats()
     }
 
     /// The process numbers of the workers there are.
     pub(super) fn pids(&self) -> Vec<u32> {
+        if self.mark.is_in_a_fork() {
+            return Vec::new();
+        }
         let state = self.state.lock();
         state.seats.iter().map(|place| place.pid).filter(|pid| *pid != 0).collect()
     }
@@ -232,7 +243,12 @@ impl<T: Task> Pool<T> {
     }
 }
 
-/// A place for a task.
+thread_local! {
+    /// The pools that this thread has places reserved in.
+    static SUBMITS_TO: RefCell<Vec<NonZeroU32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A place for a task. It stays in its thread.
 pub(super) struct Reservation<'a, T: Task>(&'a Arc<Pool<T>>);
 
 impl<T: Task> Reservation<'_, T> {
@@ -259,6 +275,7 @@ impl<T: Task> Reservation<'_, T> {
         let broken = state.supervisor.broken().cloned();
         self.0.let_go(state);
         // What dropping it would do is done.
+        self.forget_it();
         std::mem::forget(self);
         submitted.map(drop).map_err(|entry| {
             let ended = || Arc::new("its workers were ended while the task was submitted".into());
@@ -267,8 +284,18 @@ impl<T: Task> Reservation<'_, T> {
     }
 }
 
+impl<T: Task> Reservation<'_, T> {
+    fn forget_it(&self) {
+        SUBMITS_TO.with_borrow_mut(|pools| {
+            let at = pools.iter().rposition(|pool| *pool == self.0.number);
+            at.map(|at| pools.remove(at));
+        });
+    }
+}
+
 impl<T: Task> Drop for Reservation<'_, T> {
     fn drop(&mut self) {
+        self.forget_it();
         let mut state = self.0.state.lock();
         state.reserved -= 1;
         if state.closing.is_some() {
