@@ -7,6 +7,9 @@ use super::orders::{Order, Seat, Ticket};
 use super::worker::{Phase, Why};
 use super::{Loss, Stage, Supervisor};
 
+/// How often lanes are looked at for what is held up there.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 impl<C> Supervisor<C> {
     /// Restores what holds between two events: nothing is queued while a worker has room, nothing
     /// lies ahead while one is idle, and somebody is launched for what waits.
@@ -111,6 +114,23 @@ impl<C> Supervisor<C> {
             }
         }
         self.refill(seat, now, orders);
+        if self.tasks.queued() > 0 && self.look_at.is_none_or(|look_at| look_at <= now) {
+            self.free_what_is_held_up(now, orders);
+        }
+    }
+
+    /// Puts in front of the queue what lies behind tasks that run long: those in the queue came later.
+    #[cold]
+    fn free_what_is_held_up(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        self.look_at = now.checked_add(LOOK_EVERY);
+        for seat in self.seats() {
+            let worker = &mut self.workers[seat.index()];
+            let most = worker.held_up(now);
+            if most > 0 {
+                worker.taking = Some((Why::Move, most));
+                orders.push(Order::TakeBack(seat, most));
+            }
+        }
     }
 
     /// Gives a worker that has got room what is queued: nobody else has any.
@@ -267,7 +287,7 @@ impl<C> Supervisor<C> {
                 Seat(u32::try_from(self.workers.len() - 1).unwrap_or(u32::MAX))
             });
             self.restarted += u64::from(vacant.is_some());
-            self.workers[seat.index()].reset(&self.options);
+            self.workers[seat.index()].reset();
             self.shift(seat, Phase::Starting);
             orders.push(Order::Launch(seat));
         }

@@ -39,6 +39,7 @@
 //! 1. **A task ends once**: by one [`Order::Settle`] or one [`Order::Lose`].
 //! 2. **No task waits behind another while a worker is idle.** What lies ahead in a lane, because
 //!    tasks are short or all workers were busy, is taken back for the worker that has nothing to do.
+//!    Nor does what lies ahead wait for a long task while those in the queue, which came later, are run.
 //! 3. **Workers are launched on demand**: never more than there are tasks that wait.
 //! 4. **Only what a dead worker had begun is lost**, or run again if it may be; the rest goes in front
 //!    of the queue.
@@ -79,6 +80,8 @@ pub struct Supervisor<C> {
     /// Seats that are not vacant.
     live: u32,
     starting: u32,
+    /// When to look next for what is held up in lanes.
+    look_at: Option<Instant>,
     /// Not after the first of all deadlines.
     earliest: Option<Instant>,
     /// Deaths before ready, in a row.
@@ -117,6 +120,7 @@ impl<C> Supervisor<C> {
             busy: 0,
             live: 0,
             starting: 0,
+            look_at: None,
             earliest: None,
             births: 0,
             fruitless: 0,
