@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use manyhands::process::supervisor::{Event, Loss, Order, Seat, Ticket};
 
-use crate::world::{Process, World};
+use crate::world::{LONG, Process, World};
 
 impl World {
     pub(crate) fn carry_out(&mut self, mut orders: Vec<Order>) {
@@ -117,6 +117,8 @@ impl World {
             claimed: false,
             kept: 0,
             blocked: false,
+            took: None,
+            relieved: false,
             since: self.now,
             asked: None,
             terminated: None,
@@ -148,6 +150,8 @@ impl World {
         assert!(*disturbed || !process.blocked, "sent to one whose lane has no room: {process:?}");
         assert!(process.frames.len() < capacity.get() as usize, "too many frames: {process:?}");
         assert!(most.is_none_or(|most| process.kept < most.get()), "too many tasks: {process:?}");
+        let is_short = process.took.is_some_and(|(last, _)| last <= LONG);
+        assert!(process.frames.is_empty() || is_short, "sent behind a long task: {process:?}");
         if withdrawn {
             *disturbed = true;
             return Some(Event::Withdrawn(seat, ticket));
@@ -175,6 +179,7 @@ impl World {
         let taken = process.frames.split_off(process.frames.len() - count);
         let count = u32::try_from(count).unwrap();
         process.kept -= count;
+        process.relieved = true;
         if process.frames.is_empty() {
             process.blocked = false;
             let started = process.since;

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use manyhands::Exit;
 use manyhands::process::supervisor::{Event, OnCrash, Options, Rules, Seat, Supervisor, Ticket};
 
+/// Behind tasks that take longer, none is sent.
+pub(crate) const LONG: Duration = Duration::from_millis(2);
+
 pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) supervisor: Supervisor<usize>,
@@ -33,6 +36,8 @@ pub(crate) struct World {
     pub(crate) failed: Vec<Seat>,
     pub(crate) dead: Vec<Ticket>,
     pub(crate) overdue: Vec<Seat>,
+    /// When the last answer was fed in.
+    pub(crate) heard: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -61,6 +66,10 @@ pub(crate) struct Process {
     pub(crate) claimed: bool,
     pub(crate) kept: u32,
     pub(crate) blocked: bool,
+    /// How long its last task took, and how long its longest.
+    pub(crate) took: Option<(Duration, Duration)>,
+    /// Something was taken back from it since its last answer.
+    pub(crate) relieved: bool,
     pub(crate) since: Instant,
     pub(crate) asked: Option<Instant>,
     pub(crate) terminated: Option<Instant>,
@@ -80,6 +89,12 @@ impl Process {
 
     pub(crate) fn is_given_up(&self) -> bool {
         self.terminated.is_some() || self.killed || self.retired || self.torn
+    }
+
+    /// How many frames it may have at least, if there are as many.
+    pub(crate) fn credit(&self) -> usize {
+        let always_short = self.took.is_some_and(|(_, longest)| longest <= LONG);
+        if always_short && !self.relieved { 2 } else { 1 }
     }
 
     pub(crate) fn unclaimed(&self) -> usize {
@@ -109,6 +124,7 @@ impl World {
             failed: Vec::new(),
             dead: Vec::new(),
             overdue: Vec::new(),
+            heard: None,
         }
     }
 
@@ -163,9 +179,10 @@ impl World {
         let process = self.process(at);
         if !process.ready && !process.killed {
             process.ready = true;
-            let seat = process.seat;
+            let (seat, held_up) = (process.seat, self.held_up());
             self.births = 0;
             self.feed(Event::Ready(seat));
+            self.check_first(at, &held_up);
         }
     }
 
@@ -198,6 +215,9 @@ impl World {
             process.answered -= 1;
             process.since = self.now;
             process.blocked = false;
+            process.took =
+                Some((took, process.took.map_or(took, |(_, longest)| longest.max(took))));
+            process.relieved = false;
             self.answer = process.frames.pop_front();
             if process.frames.is_empty() && process.terminated.is_none() {
                 process.asked = None;
@@ -207,6 +227,7 @@ impl World {
             self.task(ticket).in_lane = false;
             self.feed(Event::Answered(seat, took));
             assert_eq!(self.answer, None, "an answer is somebody's or nobody's");
+            self.check_fairness();
         }
     }
 

@@ -7,7 +7,7 @@ use super::orders::{Order, Seat, Ticket};
 use super::worker::{Phase, Why};
 use super::{Loss, Stage, Supervisor};
 
-/// How often lanes are looked at for what is held up there.
+/// How often answers have all lanes looked at for what is held up there.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 impl<C> Supervisor<C> {
@@ -15,6 +15,13 @@ impl<C> Supervisor<C> {
     /// lies ahead while one is idle, and somebody is launched for what waits.
     #[inline]
     pub(super) fn dispatch(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        if self.in_lanes > self.busy
+            && !self.idle.is_empty()
+            && self.free_what_is_held_up(now, orders)
+        {
+            // It comes first, and each of these orders leads back to here.
+            return;
+        }
         while self.tasks.queued() > 0
             && let Some(seat) = self.pick()
         {
@@ -114,15 +121,18 @@ impl<C> Supervisor<C> {
             }
         }
         self.refill(seat, now, orders);
-        if self.tasks.queued() > 0 && self.look_at.is_none_or(|look_at| look_at <= now) {
+        // Even if nothing is queued: what comes later may go straight to those who answer.
+        if self.in_lanes > self.busy && self.look_at.is_none_or(|look_at| look_at <= now) {
+            self.look_at = now.checked_add(LOOK_EVERY);
             self.free_what_is_held_up(now, orders);
         }
     }
 
     /// Puts in front of the queue what lies behind tasks that run long: those in the queue came later.
+    /// Whether there is any.
     #[cold]
-    fn free_what_is_held_up(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        self.look_at = now.checked_add(LOOK_EVERY);
+    fn free_what_is_held_up(&mut self, now: Instant, orders: &mut Vec<Order>) -> bool {
+        let before = orders.len();
         for seat in self.seats() {
             let worker = &mut self.workers[seat.index()];
             let most = worker.held_up(now);
@@ -131,6 +141,7 @@ impl<C> Supervisor<C> {
                 orders.push(Order::TakeBack(seat, most));
             }
         }
+        orders.len() > before
     }
 
     /// Gives a worker that has got room what is queued: nobody else has any.

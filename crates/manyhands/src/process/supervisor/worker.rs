@@ -176,7 +176,8 @@ impl Worker {
 
     /// Gives up sending ahead if the oldest runs much longer than it was thought to; what lies ahead.
     pub(super) fn held_up(&mut self, now: Instant) -> u32 {
-        let usual = Duration::from_nanos(self.average.saturating_mul(8));
+        // What still lies ahead of one whose tasks have become long was sent when they were not.
+        let usual = Duration::from_nanos(self.average.min(LONG_NANOS) * 8);
         if self.ahead() == 0 || self.ran(now) <= HOLDS_UP.max(usual) {
             return 0;
         }
