@@ -29,12 +29,12 @@ fn held_up(rules: Rules) -> Script {
     pool
 }
 
-/// The same, and x and y are in front of the queue.
+/// The same, and a is done, x is in its place, and y is in front of the queue.
 fn freed(rules: Rules) -> Script {
     let mut pool = held_up(rules);
     assert_eq!(pool.pass(2 * MILLI), NOTHING);
-    assert_eq!(pool.answer_after(0, TINY), ["settle a", "send d to 0", "take 2 back from 1"]);
-    assert_eq!(pool.taken_back(1, 2), NOTHING, "nobody has room");
+    assert_eq!(pool.answer_after(0, TINY), ["settle a", "take 2 back from 1"]);
+    assert_eq!(pool.taken_back(1, 2), ["send x to 0"]);
     pool
 }
 
@@ -73,11 +73,11 @@ fn nothing_lies_ahead_while_tasks_are_long() {
 #[test]
 fn what_lies_behind_a_long_task_comes_before_what_is_queued() {
     let mut pool = freed(Rules::default());
-    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send x to 0"]);
-    assert_eq!(pool.answer_after(0, TINY), ["settle c", "send y to 0"]);
-    assert_eq!(pool.answer_after(0, TINY), ["settle d", "send e to 0"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send y to 0"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle c", "send d to 0"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle x", "send e to 0"]);
     let stats = pool.supervisor.stats();
-    assert_eq!((stats.running, stats.pending), (2, 4), "y, e, f and g");
+    assert_eq!((stats.running, stats.pending), (2, 4), "d, e, f and g");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_task_holds_nothing_up_that_runs_for_a_milli() {
     pool.pass(MILLI);
     assert_eq!(pool.answer_after(0, TINY), ["settle a", "send d to 0"]);
     pool.pass(MILLI);
-    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send e to 0", "take 2 back from 1"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle b", "take 2 back from 1"]);
 }
 
 #[test]
@@ -98,9 +98,8 @@ fn a_task_holds_nothing_up_that_runs_for_little_longer_than_those_before_it() {
     pool.pass(8 * MILLI);
     assert_eq!(pool.answer(0), ["settle a", "send c to 0"]);
     pool.pass(MILLI);
-    assert_eq!(pool.answer(0), ["settle b", "send d to 0", "take 1 back from 1"]);
-    pool.taken_back(1, 1);
-    assert_eq!(pool.answer(0), ["settle c", "send x to 0"]);
+    assert_eq!(pool.answer(0), ["settle b", "take 1 back from 1"]);
+    assert_eq!(pool.taken_back(1, 1), ["send x to 0"]);
 }
 
 #[test]
@@ -114,20 +113,36 @@ fn lanes_are_looked_at_once_a_milli() {
     pool.on(1, |seat| Event::Answered(seat, TINY));
     pool.pass(MILLI);
     let orders = pool.answer_after(0, TINY);
-    assert_eq!(orders, ["settle a", "send e to 0", "take 2 back from 2"]);
-    assert_eq!(pool.taken_back(2, 2), NOTHING);
+    assert_eq!(orders, ["settle a", "take 2 back from 2"]);
+    assert_eq!(pool.taken_back(2, 2), ["send z to 0"]);
     pool.pass(MILLI - TINY);
     let orders = pool.answer_after(0, TINY);
-    assert_eq!(orders.len(), 2, "lane 1 is held up too, and waits for the next look: {orders:?}");
+    assert_eq!(orders, ["settle b", "send u to 0"], "what holds up lane 1 is not seen yet");
     pool.pass(TINY);
     let orders = pool.answer_after(0, TINY);
-    assert_eq!(orders[2..], ["take 2 back from 1"]);
+    assert_eq!(orders, ["settle c", "take 2 back from 1"]);
+}
+
+#[test]
+fn all_that_is_held_up_is_there_before_anything_is_sent() {
+    let mut pool = Script::ready_after(three_in_a_lane(3), TINY);
+    for task in ["long", "long too", "a", "b", "x", "z", "c", "y", "u", "d", "e"] {
+        pool.submit(task); // long, z, u to 2; long too, x, y to 1; a, b, c to 0
+    }
+    pool.pass(2 * MILLI);
+    let orders = pool.answer_after(0, TINY);
+    assert_eq!(orders, ["settle a", "take 2 back from 1", "take 2 back from 2"]);
+    assert_eq!(pool.taken_back(1, 0), NOTHING, "its answers are on their way");
+    assert_eq!(pool.submit("f"), NOTHING);
+    assert_eq!(pool.taken_back(2, 2), ["send z to 0"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send u to 0"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle c", "send d to 0"]);
 }
 
 #[test]
 fn a_worker_that_was_held_up_gets_nothing_ahead_before_it_answers() {
     let mut pool = freed(Rules::default());
-    for (done, next) in [("b", "x"), ("c", "y"), ("d", "e"), ("x", "f"), ("y", "g")] {
+    for (done, next) in [("b", "y"), ("c", "d"), ("x", "e"), ("y", "f"), ("d", "g")] {
         let orders = pool.answer_after(0, TINY);
         assert_eq!(orders, [format!("settle {done}"), format!("send {next} to 0")]);
     }
@@ -148,17 +163,18 @@ fn a_worker_that_was_held_up_gets_nothing_ahead_before_it_answers() {
 fn a_worker_that_was_only_delayed_goes_on_as_before() {
     let mut pool = freed(Rules::default());
     let orders = pool.answer_after(1, TINY);
-    assert_eq!(orders, ["settle long", "send x to 1", "send y to 1", "send e to 1"]);
+    assert_eq!(orders, ["settle long", "send y to 1", "send d to 1", "send e to 1"]);
 }
 
 #[test]
 fn what_has_been_begun_behind_a_task_is_not_held_up() {
     let mut pool = held_up(Rules::default());
     pool.pass(2 * MILLI);
-    assert_eq!(pool.answer_after(0, TINY), ["settle a", "send d to 0", "take 2 back from 1"]);
-    assert_eq!(pool.taken_back(1, 1), NOTHING, "it has begun x, so the answer is on its way");
+    assert_eq!(pool.answer_after(0, TINY), ["settle a", "take 2 back from 1"]);
+    let orders = pool.taken_back(1, 1);
+    assert_eq!(orders, ["send y to 0"], "it has begun x, so the answer is on its way");
     pool.pass(2 * MILLI);
-    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send y to 0"], "not asked again");
+    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send d to 0"], "not asked again");
     assert_eq!(pool.answer_after(1, TINY), ["settle long", "send e to 1", "send f to 1"]);
 }
 
@@ -168,9 +184,8 @@ fn a_lane_from_the_time_when_tasks_were_tiny_is_not_worked_off_when_they_have_be
     assert_eq!(pool.answer_after(1, Duration::from_secs(1)), ["settle long"]);
     pool.pass(Duration::from_millis(17));
     let orders = pool.answer_after(0, TINY);
-    assert_eq!(orders, ["settle a", "send d to 0", "take 1 back from 1"], "x runs, y waits");
-    pool.taken_back(1, 1);
-    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send y to 0"]);
+    assert_eq!(orders, ["settle a", "take 1 back from 1"], "x runs, y waits");
+    assert_eq!(pool.taken_back(1, 1), ["send y to 0"]);
 }
 
 #[test]
@@ -224,8 +239,8 @@ fn a_held_up_worker_whose_task_times_out_is_asked_to_stop() {
     assert_eq!(pool.until_tick(), Some(LONG));
     assert_eq!(pool.pass(LONG), ["lose long: timed out after 5ms", "take 1 back from 1"]);
     assert_eq!(pool.taken_back(1, 0), ["ask 1 to stop"]);
-    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send x to 0"]);
-    assert_eq!(pool.answer_after(1, 5 * MILLI), ["discard", "send y to 1"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send y to 0"]);
+    assert_eq!(pool.answer_after(1, 5 * MILLI), ["discard", "send d to 1"]);
 }
 
 #[test]
@@ -241,8 +256,8 @@ fn a_task_that_times_out_when_it_holds_others_up_ends_once() {
 #[test]
 fn what_was_held_up_is_cancelled_like_anything_that_is_queued() {
     let mut pool = freed(Rules::default());
-    assert_eq!(pool.cancel("x"), ["lose x: cancelled"]);
-    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send y to 0"]);
+    assert_eq!(pool.cancel("y"), ["lose y: cancelled"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send d to 0"]);
     assert_eq!(pool.cancel("long"), ["lose long: cancelled", "take 1 back from 1"]);
     assert_eq!(pool.taken_back(1, 0), ["ask 1 to stop"]);
     assert_eq!(pool.pass(GRACE), ["terminate 1"]);
@@ -254,8 +269,8 @@ fn a_held_up_worker_that_dies_takes_only_the_long_task_along() {
     let orders = pool.left(1, SIGKILL, 1);
     assert!(orders[0].starts_with("lose long: 1 was killed by SIGKILL"), "{orders:?}");
     assert_eq!(orders[1..], ["launch 1"]);
-    assert_eq!(pool.on(1, Event::Ready), ["send x to 1"]);
-    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send y to 0"]);
+    assert_eq!(pool.on(1, Event::Ready), ["send y to 1"]);
+    assert_eq!(pool.answer_after(0, TINY), ["settle b", "send d to 0"]);
 }
 
 #[test]
@@ -263,7 +278,7 @@ fn a_long_task_that_is_run_again_comes_before_what_lay_behind_it() {
     let mut pool = freed(Rules { retries: Some(1), ..Rules::default() });
     assert_eq!(pool.left(1, SIGKILL, 1), ["launch 1"]);
     assert_eq!(pool.answer_after(0, TINY), ["settle b", "send long to 0"]);
-    assert_eq!(pool.on(1, Event::Ready), ["send x to 1"]);
+    assert_eq!(pool.on(1, Event::Ready), ["send y to 1"]);
 }
 
 #[test]
@@ -273,9 +288,9 @@ fn closing_cancels_what_was_held_up_if_asked_to() {
         tasks.iter().map(|task| format!("lose {task}: cancelled")).collect()
     };
     let orders = pool.feed(Event::Close { cancel: true });
-    assert_eq!(orders[..5], cancelled(&["x", "y", "e", "f", "g"]));
+    assert_eq!(orders[..5], cancelled(&["y", "d", "e", "f", "g"]));
     assert_eq!(orders[5..], ["take 3 back from 0", "take 1 back from 1"]);
-    assert_eq!(pool.taken_back(0, 2), cancelled(&["c", "d"]));
+    assert_eq!(pool.taken_back(0, 2), cancelled(&["c", "x"]));
     assert_eq!(pool.taken_back(1, 0), NOTHING);
     assert_eq!(pool.answer_after(1, LONG), ["settle long"]);
     assert_eq!(pool.answer_after(0, TINY), ["settle b", "retire 0", "retire 1"]);

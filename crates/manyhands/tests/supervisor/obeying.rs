@@ -139,6 +139,11 @@ impl World {
             *disturbed || self.tasks[number].was_sent || first == Some(number),
             "task {number} is sent before {first:?}"
         );
+        assert!(
+            !self.in_order || self.tasks[number].was_sent || self.held_up().is_empty(),
+            "task {number} is sent before what is held up: {:?}",
+            self.held_up()
+        );
         let (capacity, most) = (self.options.capacity, self.options.max_tasks_per_child);
         let (is_full, now) = (self.lanes_full > 0, self.now);
         let task = &mut self.tasks[number];

@@ -97,15 +97,6 @@ impl World {
         );
     }
 
-    /// A worker that has just become ready begins with what was held up.
-    pub(crate) fn check_first(&self, at: usize, held_up: &[Ticket]) {
-        let process = self.processes[at].as_ref();
-        let first = process.and_then(|process| process.frames.front());
-        if let Some(first) = first.filter(|_| !held_up.is_empty()) {
-            assert!(held_up.contains(first), "{first:?} is begun before {held_up:?}");
-        }
-    }
-
     fn check_deadline(&self, deadline: Option<Instant>) {
         if let Some(deadline) = deadline {
             let next = self.supervisor.next_deadline();

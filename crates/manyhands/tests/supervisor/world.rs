@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) overdue: Vec<Seat>,
     /// When the last answer was fed in.
     pub(crate) heard: Option<Instant>,
+    /// Nothing may be sent for the first time now before what is held up.
+    pub(crate) in_order: bool,
 }
 
 #[derive(Debug)]
@@ -125,6 +127,7 @@ impl World {
             dead: Vec::new(),
             overdue: Vec::new(),
             heard: None,
+            in_order: false,
         }
     }
 
@@ -179,10 +182,11 @@ impl World {
         let process = self.process(at);
         if !process.ready && !process.killed {
             process.ready = true;
-            let (seat, held_up) = (process.seat, self.held_up());
+            let seat = process.seat;
             self.births = 0;
+            self.in_order = true;
             self.feed(Event::Ready(seat));
-            self.check_first(at, &held_up);
+            self.in_order = false;
         }
     }
 
@@ -225,7 +229,9 @@ impl World {
             let seat = process.seat;
             let ticket = self.answer.expect("an answered frame is in the lane");
             self.task(ticket).in_lane = false;
+            self.in_order = self.heard != Some(self.now);
             self.feed(Event::Answered(seat, took));
+            self.in_order = false;
             assert_eq!(self.answer, None, "an answer is somebody's or nobody's");
             self.check_fairness();
         }

@@ -15,11 +15,11 @@ impl<C> Supervisor<C> {
     /// lies ahead while one is idle, and somebody is launched for what waits.
     #[inline]
     pub(super) fn dispatch(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        if self.in_lanes > self.busy
-            && !self.idle.is_empty()
-            && self.free_what_is_held_up(now, orders)
-        {
-            // It comes first, and each of these orders leads back to here.
+        if self.in_lanes > self.busy && !self.idle.is_empty() {
+            self.free_what_is_held_up(now, orders);
+        }
+        if self.freeing > 0 {
+            // It comes first, and leads back to here.
             return;
         }
         while self.tasks.queued() > 0
@@ -120,34 +120,35 @@ impl<C> Supervisor<C> {
                 worker.phase = Phase::Ready;
             }
         }
-        self.refill(seat, now, orders);
         // Even if nothing is queued: what comes later may go straight to those who answer.
         if self.in_lanes > self.busy && self.look_at.is_none_or(|look_at| look_at <= now) {
             self.look_at = now.checked_add(LOOK_EVERY);
             self.free_what_is_held_up(now, orders);
         }
+        self.refill(seat, now, orders);
     }
 
     /// Puts in front of the queue what lies behind tasks that run long: those in the queue came later.
-    /// Whether there is any.
     #[cold]
-    fn free_what_is_held_up(&mut self, now: Instant, orders: &mut Vec<Order>) -> bool {
-        let before = orders.len();
+    fn free_what_is_held_up(&mut self, now: Instant, orders: &mut Vec<Order>) {
         for seat in self.seats() {
             let worker = &mut self.workers[seat.index()];
             let most = worker.held_up(now);
             if most > 0 {
-                worker.taking = Some((Why::Move, most));
+                worker.taking = Some((Why::HeldUp, most));
+                self.freeing += 1;
                 orders.push(Order::TakeBack(seat, most));
             }
         }
-        orders.len() > before
     }
 
     /// Gives a worker that has got room what is queued: nobody else has any.
     #[inline]
     fn refill(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
-        while self.tasks.queued() > 0 && self.workers[seat.index()].has_room(&self.options) {
+        while self.tasks.queued() > 0
+            && self.freeing == 0
+            && self.workers[seat.index()].has_room(&self.options)
+        {
             self.send(seat, now, orders);
         }
         let worker = &self.workers[seat.index()];
@@ -259,6 +260,7 @@ impl<C> Supervisor<C> {
     ) {
         let worker = &mut self.workers[seat.index()];
         let Some((why, most)) = worker.taking.take() else { return };
+        self.freeing -= u32::from(why == Why::HeldUp);
         let taken = worker.take_back(count.min(most), most);
         let left = worker.lane.back().copied();
         self.in_lanes -= taken.len();

@@ -82,6 +82,8 @@ pub struct Supervisor<C> {
     starting: u32,
     /// When to look next for what is held up in lanes.
     look_at: Option<Instant>,
+    /// So many orders to take that back are out: nothing is sent before it is here.
+    freeing: u32,
     /// Not after the first of all deadlines.
     earliest: Option<Instant>,
     /// Deaths before ready, in a row.
@@ -121,6 +123,7 @@ impl<C> Supervisor<C> {
             live: 0,
             starting: 0,
             look_at: None,
+            freeing: 0,
             earliest: None,
             births: 0,
             fruitless: 0,

@@ -44,6 +44,8 @@ pub(super) enum Phase {
 pub(super) enum Why {
     /// To run elsewhere.
     Move,
+    /// To run elsewhere, before what is queued.
+    HeldUp,
     /// To be cancelled.
     Cancel,
     /// To run elsewhere, as the oldest has been there for longer than its timeout.
