@@ -23,7 +23,8 @@ fn a_task_that_the_first_waits_for_is_run_by_the_second_worker() {
     on_both(|transport| {
         init_worker();
         let builder = ProcessPoolExecutor::builder().max_workers(2).transport(transport);
-        the_second_worker_runs_what_the_first_waits_for(&builder.build().unwrap(), 5);
+        let (directory, pool) = (Directory::new(), builder.build().unwrap());
+        the_second_worker_runs_what_the_first_waits_for(&pool, &directory.gate("first"), 5);
     });
 }
 
@@ -35,21 +36,25 @@ fn the_second_worker_begins_with_the_oldest_of_what_lies_ahead_of_the_first() {
         for behind in [5, 1_000] {
             let builder = ProcessPoolExecutor::builder().max_workers(2).transport(transport);
             // When it is there, the first has been at its task for long.
-            let pool = builder.initializer(sleep, (100,)).build().unwrap();
+            let builder = builder.initializer(sleep, (100,));
+            let (directory, pool) = (Directory::new(), builder.build().unwrap());
             for _ in 0..100 {
                 pool.submit(sleep, (0,)).unwrap().result(None).unwrap();
             }
             assert_eq!(pool.stats().workers, 1, "the second comes when there is need of it");
-            the_second_worker_runs_what_the_first_waits_for(&pool, behind);
+            let gate = directory.gate("first");
+            the_second_worker_runs_what_the_first_waits_for(&pool, &gate, behind);
         }
     });
 }
 
 /// The second worker comes for the task that opens the gate, and must not take up those behind it.
-fn the_second_worker_runs_what_the_first_waits_for(pool: &ProcessPoolExecutor, behind: usize) {
-    let directory = Directory::new();
-    let gate = directory.gate("first");
-    let first = keep_busy(pool, &gate);
+fn the_second_worker_runs_what_the_first_waits_for(
+    pool: &ProcessPoolExecutor,
+    gate: &Gate,
+    behind: usize,
+) {
+    let first = keep_busy(pool, gate);
     let opens = pool.submit(open, (gate.clone(),)).unwrap();
     let others: Vec<_> = (0..behind).map(|_| pool.submit(hold, (gate.clone(),)).unwrap()).collect();
     let in_time = opens.result(Duration::from_secs(20)).is_ok();

@@ -140,6 +140,20 @@ fn all_that_is_held_up_is_there_before_anything_is_sent() {
 }
 
 #[test]
+fn what_is_held_up_by_one_long_task_does_not_come_to_lie_behind_another() {
+    let mut pool = Script::ready_after(three_in_a_lane(3), TINY);
+    for task in ["long", "long too", "a", "x", "y", "b", "c"] {
+        pool.submit(task); // long, b to 2; long too, y to 1; a, x, c to 0
+    }
+    let cancelled = pool.cancel("b");
+    assert_eq!(cancelled, ["lose b: cancelled", "take 1 back from 2"]);
+    pool.taken_back(2, 1);
+    pool.pass(2 * MILLI);
+    assert_eq!(pool.answer_after(0, TINY), ["settle a", "take 1 back from 1"]);
+    assert_eq!(pool.taken_back(1, 1), ["send y to 0"], "not to 2, though that has less to do");
+}
+
+#[test]
 fn a_worker_that_was_held_up_gets_nothing_ahead_before_it_answers() {
     let mut pool = freed(Rules::default());
     for (done, next) in [("b", "y"), ("c", "d"), ("x", "e"), ("y", "f"), ("d", "g")] {

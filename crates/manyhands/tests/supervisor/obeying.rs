@@ -118,7 +118,6 @@ impl World {
             kept: 0,
             blocked: false,
             took: None,
-            relieved: false,
             since: self.now,
             asked: None,
             terminated: None,
@@ -184,7 +183,6 @@ impl World {
         let taken = process.frames.split_off(process.frames.len() - count);
         let count = u32::try_from(count).unwrap();
         process.kept -= count;
-        process.relieved = true;
         if process.frames.is_empty() {
             process.blocked = false;
             let started = process.since;

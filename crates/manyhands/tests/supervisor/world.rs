@@ -70,8 +70,6 @@ pub(crate) struct Process {
     pub(crate) blocked: bool,
     /// How long its last task took, and how long its longest.
     pub(crate) took: Option<(Duration, Duration)>,
-    /// Something was taken back from it since its last answer.
-    pub(crate) relieved: bool,
     pub(crate) since: Instant,
     pub(crate) asked: Option<Instant>,
     pub(crate) terminated: Option<Instant>,
@@ -93,10 +91,11 @@ impl Process {
         self.terminated.is_some() || self.killed || self.retired || self.torn
     }
 
-    /// How many frames it may have at least, if there are as many.
-    pub(crate) fn credit(&self) -> usize {
+    /// How many frames it has at least, if there are as many.
+    pub(crate) fn credit(&self, now: Instant) -> usize {
         let always_short = self.took.is_some_and(|(_, longest)| longest <= LONG);
-        if always_short && !self.relieved { 2 } else { 1 }
+        let holds_up = now.duration_since(self.since) > Duration::from_millis(1);
+        if always_short && !holds_up { 2 } else { 1 }
     }
 
     pub(crate) fn unclaimed(&self) -> usize {
@@ -221,7 +220,6 @@ impl World {
             process.blocked = false;
             process.took =
                 Some((took, process.took.map_or(took, |(_, longest)| longest.max(took))));
-            process.relieved = false;
             self.answer = process.frames.pop_front();
             if process.frames.is_empty() && process.terminated.is_none() {
                 process.asked = None;

@@ -180,9 +180,10 @@ impl Worker {
     pub(super) fn held_up(&mut self, now: Instant) -> u32 {
         // What still lies ahead of one whose tasks have become long was sent when they were not.
         let usual = Duration::from_nanos(self.average.min(LONG_NANOS) * 8);
-        if self.ahead() == 0 || self.ran(now) <= HOLDS_UP.max(usual) {
+        if self.lane.is_empty() || self.ran(now) <= HOLDS_UP.max(usual) {
             return 0;
         }
+        // Even if nothing lies ahead: what is taken back from others must not come to lie here.
         self.credit = 1;
         self.ahead()
     }
