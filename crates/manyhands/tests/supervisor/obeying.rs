@@ -118,6 +118,7 @@ impl World {
             kept: 0,
             blocked: false,
             took: None,
+            ran_on: false,
             since: self.now,
             asked: None,
             terminated: None,

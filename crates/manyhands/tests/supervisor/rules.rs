@@ -46,7 +46,7 @@ impl World {
                     || process.blocked
                     || used_up
                     || process.frames.len()
-                        >= process.credit(self.now).min(self.options.capacity.get() as usize),
+                        >= process.credit().min(self.options.capacity.get() as usize),
                 "work is queued, and there is room: {process:?}"
             );
             let ended = |ticket| self.tasks[self.numbers[ticket]].ended;

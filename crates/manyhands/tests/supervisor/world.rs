@@ -70,6 +70,8 @@ pub(crate) struct Process {
     pub(crate) blocked: bool,
     /// How long its last task took, and how long its longest.
     pub(crate) took: Option<(Duration, Duration)>,
+    /// Since its last answer, a task was the oldest for over a millisecond.
+    pub(crate) ran_on: bool,
     pub(crate) since: Instant,
     pub(crate) asked: Option<Instant>,
     pub(crate) terminated: Option<Instant>,
@@ -92,10 +94,9 @@ impl Process {
     }
 
     /// How many frames it has at least, if there are as many.
-    pub(crate) fn credit(&self, now: Instant) -> usize {
+    pub(crate) fn credit(&self) -> usize {
         let always_short = self.took.is_some_and(|(_, longest)| longest <= LONG);
-        let holds_up = now.duration_since(self.since) > Duration::from_millis(1);
-        if always_short && !holds_up { 2 } else { 1 }
+        if always_short && !self.ran_on { 2 } else { 1 }
     }
 
     pub(crate) fn unclaimed(&self) -> usize {
@@ -218,6 +219,7 @@ impl World {
             process.answered -= 1;
             process.since = self.now;
             process.blocked = false;
+            process.ran_on = false;
             process.took =
                 Some((took, process.took.map_or(took, |(_, longest)| longest.max(took))));
             self.answer = process.frames.pop_front();
@@ -307,6 +309,10 @@ impl World {
 
     pub(crate) fn advance(&mut self, by: Duration) {
         self.now += by;
+        for process in self.processes.iter_mut().flatten() {
+            let ran = self.now.duration_since(process.since);
+            process.ran_on |= !process.frames.is_empty() && ran > Duration::from_millis(1);
+        }
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now) {
             self.feed(Event::Tick);
             self.overdue.clear();
