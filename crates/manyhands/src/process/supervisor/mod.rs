@@ -39,7 +39,8 @@
 //! 1. **A task ends once**: by one [`Order::Settle`] or one [`Order::Lose`].
 //! 2. **No task waits behind another while a worker is idle.** What lies ahead in a lane, because
 //!    tasks are short or all workers were busy, is taken back for the worker that has nothing to do.
-//!    Nor does what lies ahead wait for a long task while those in the queue, which came later, are run.
+//!    Nor does what lies ahead wait for a long task while others answer: it is taken back, and goes to
+//!    them before what came later. Nothing is sent ahead of a worker whose tasks are long, or not known.
 //! 3. **Workers are launched on demand**: never more than there are tasks that wait.
 //! 4. **Only what a dead worker had begun is lost**, or run again if it may be; the rest goes in front
 //!    of the queue.
