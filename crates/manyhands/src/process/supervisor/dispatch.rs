@@ -15,7 +15,7 @@ impl<C> Supervisor<C> {
     /// lies ahead while one is idle, and somebody is launched for what waits.
     #[inline]
     pub(super) fn dispatch(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        if self.in_lanes > self.busy && !self.idle.is_empty() {
+        if !self.idle.is_empty() && self.in_lanes > self.busy {
             self.free_what_is_held_up(now, orders);
         }
         if self.freeing > 0 {
@@ -124,6 +124,9 @@ impl<C> Supervisor<C> {
         if self.in_lanes > self.busy && self.look_at.is_none_or(|look_at| look_at <= now) {
             self.look_at = now.checked_add(LOOK_EVERY);
             self.free_what_is_held_up(now, orders);
+            if self.freeing > 0 {
+                return self.after_refill(seat, orders);
+            }
         }
         self.refill(seat, now, orders);
     }
@@ -145,12 +148,14 @@ impl<C> Supervisor<C> {
     /// Gives a worker that has got room what is queued: nobody else has any.
     #[inline]
     fn refill(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
-        while self.tasks.queued() > 0
-            && self.freeing == 0
-            && self.workers[seat.index()].has_room(&self.options)
-        {
+        while self.tasks.queued() > 0 && self.workers[seat.index()].has_room(&self.options) {
             self.send(seat, now, orders);
         }
+        self.after_refill(seat, orders);
+    }
+
+    #[inline]
+    fn after_refill(&mut self, seat: Seat, orders: &mut Vec<Order>) {
         let worker = &self.workers[seat.index()];
         if worker.phase != Phase::Ready {
             return;
