@@ -7,6 +7,7 @@
 mod common;
 mod deaths;
 mod ends;
+mod fairness;
 mod obeying;
 mod random;
 mod rules;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use manyhands::process::supervisor::{Event, Loss, Order, Seat, Ticket};
 
-use crate::world::{Process, World};
+use crate::world::{LONG, Process, World};
 
 impl World {
     pub(crate) fn carry_out(&mut self, mut orders: Vec<Order>) {
@@ -117,6 +117,8 @@ impl World {
             claimed: false,
             kept: 0,
             blocked: false,
+            took: None,
+            ran_on: false,
             since: self.now,
             asked: None,
             terminated: None,
@@ -137,6 +139,11 @@ impl World {
             *disturbed || self.tasks[number].was_sent || first == Some(number),
             "task {number} is sent before {first:?}"
         );
+        assert!(
+            !self.in_order || self.tasks[number].was_sent || self.held_up().is_empty(),
+            "task {number} is sent before what is held up: {:?}",
+            self.held_up()
+        );
         let (capacity, most) = (self.options.capacity, self.options.max_tasks_per_child);
         let (is_full, now) = (self.lanes_full > 0, self.now);
         let task = &mut self.tasks[number];
@@ -148,6 +155,8 @@ impl World {
         assert!(*disturbed || !process.blocked, "sent to one whose lane has no room: {process:?}");
         assert!(process.frames.len() < capacity.get() as usize, "too many frames: {process:?}");
         assert!(most.is_none_or(|most| process.kept < most.get()), "too many tasks: {process:?}");
+        let is_short = process.took.is_some_and(|(last, _)| last <= LONG);
+        assert!(process.frames.is_empty() || is_short, "sent behind a long task: {process:?}");
         if withdrawn {
             *disturbed = true;
             return Some(Event::Withdrawn(seat, ticket));

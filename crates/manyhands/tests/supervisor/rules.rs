@@ -1,8 +1,13 @@
 //! What must hold between two events.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use manyhands::process::supervisor::Ticket;
 
 use crate::world::World;
+
+/// A task that has run for longer holds up what lies behind it, however long those before it ran.
+const HOLDS_UP: Duration = Duration::from_millis(16);
 
 impl World {
     pub(crate) fn starting(&self) -> usize {
@@ -40,7 +45,8 @@ impl World {
                 self.queued() == 0
                     || process.blocked
                     || used_up
-                    || process.frames.len() >= 2.min(self.options.capacity.get() as usize),
+                    || process.frames.len()
+                        >= process.credit().min(self.options.capacity.get() as usize),
                 "work is queued, and there is room: {process:?}"
             );
             let ended = |ticket| self.tasks[self.numbers[ticket]].ended;
@@ -67,6 +73,28 @@ impl World {
         );
         let must_be_done = self.closed && unended == 0 && self.seats().is_empty();
         assert_eq!(self.done, must_be_done);
+    }
+
+    /// What nobody has begun behind tasks that run for long.
+    pub(crate) fn held_up(&self) -> Vec<Ticket> {
+        let long = self.processes.iter().flatten().filter(|process| {
+            process.is_healthy() && self.now.duration_since(process.since) > HOLDS_UP
+        });
+        let behind = long.flat_map(|process| {
+            let begun = process.answered + usize::from(process.claimed);
+            process.frames.iter().skip(begun.max(1))
+        });
+        behind.copied().collect()
+    }
+
+    /// After an answer, the first for a millisecond or more, nothing is held up.
+    pub(crate) fn check_fairness(&mut self) {
+        let before = self.heard.replace(self.now);
+        let held_up = self.held_up();
+        assert!(
+            before == Some(self.now) || held_up.is_empty(),
+            "others answer, and behind a long task lie {held_up:?}"
+        );
     }
 
     fn check_deadline(&self, deadline: Option<Instant>) {

@@ -10,6 +10,7 @@ use manyhands::process::supervisor::{
 };
 
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const SHORT: Duration = Duration::from_millis(1);
 pub(crate) const SIGKILL: Exit = Exit::Signal(9);
 /// How a worker leaves that was let go.
 pub(crate) const LEFT: Exit = Exit::Code(0);
@@ -43,21 +44,24 @@ impl Script {
         }
     }
 
-    /// A pool of one or two workers that have run one task each; the last is the first to get work.
+    /// A pool of workers that have run one task each, which was short enough for one more to go ahead;
+    /// the last is the first to get work.
     pub(crate) fn ready(options: Options) -> Self {
+        Self::ready_after(options, SHORT)
+    }
+
+    /// A pool of workers that have run one task each, for so long.
+    pub(crate) fn ready_after(options: Options, took: Duration) -> Self {
         let mut script = Self::new(options);
-        if options.max_workers.get() == 1 {
-            script.submit("first");
-            script.on(0, Event::Ready);
-        } else {
-            script.submit("first");
-            script.submit("second");
-            script.on(0, Event::Ready);
-            assert_eq!(script.on(1, Event::Ready), ["take 1 back from 0"]);
-            script.taken_back(0, 1);
+        let seats = 0..options.max_workers.get() as usize;
+        for at in seats.clone() {
+            assert_eq!(script.submit("first"), [format!("launch {at}")]);
         }
-        for at in 0..options.max_workers.get() as usize {
-            script.answer(at);
+        for at in seats.clone() {
+            assert_eq!(script.on(at, Event::Ready), [format!("send first to {at}")]);
+        }
+        for at in seats {
+            assert_eq!(script.answer_after(at, took), ["settle first"]);
         }
         script
     }
@@ -84,8 +88,9 @@ impl Script {
         self.read(&orders)
     }
 
+    /// Answers a task that was short enough for one more to go ahead, and no more.
     pub(crate) fn answer(&mut self, at: usize) -> Vec<String> {
-        self.answer_after(at, Duration::from_secs(1))
+        self.answer_after(at, SHORT)
     }
 
     pub(crate) fn answer_after(&mut self, at: usize, took: Duration) -> Vec<String> {

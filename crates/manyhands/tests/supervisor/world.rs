@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 use manyhands::Exit;
 use manyhands::process::supervisor::{Event, OnCrash, Options, Rules, Seat, Supervisor, Ticket};
 
+/// Behind tasks that take longer, none is sent.
+pub(crate) const LONG: Duration = Duration::from_millis(2);
+
 pub(crate) struct World {
     pub(crate) options: Options,
     pub(crate) supervisor: Supervisor<usize>,
@@ -33,6 +36,10 @@ pub(crate) struct World {
     pub(crate) failed: Vec<Seat>,
     pub(crate) dead: Vec<Ticket>,
     pub(crate) overdue: Vec<Seat>,
+    /// When the last answer was fed in.
+    pub(crate) heard: Option<Instant>,
+    /// Nothing may be sent for the first time now before what is held up.
+    pub(crate) in_order: bool,
 }
 
 #[derive(Debug)]
@@ -61,6 +68,10 @@ pub(crate) struct Process {
     pub(crate) claimed: bool,
     pub(crate) kept: u32,
     pub(crate) blocked: bool,
+    /// How long its last task took, and how long its longest.
+    pub(crate) took: Option<(Duration, Duration)>,
+    /// Since its last answer, a task was the oldest for over a millisecond.
+    pub(crate) ran_on: bool,
     pub(crate) since: Instant,
     pub(crate) asked: Option<Instant>,
     pub(crate) terminated: Option<Instant>,
@@ -80,6 +91,12 @@ impl Process {
 
     pub(crate) fn is_given_up(&self) -> bool {
         self.terminated.is_some() || self.killed || self.retired || self.torn
+    }
+
+    /// How many frames it has at least, if there are as many.
+    pub(crate) fn credit(&self) -> usize {
+        let always_short = self.took.is_some_and(|(_, longest)| longest <= LONG);
+        if always_short && !self.ran_on { 2 } else { 1 }
     }
 
     pub(crate) fn unclaimed(&self) -> usize {
@@ -109,6 +126,8 @@ impl World {
             failed: Vec::new(),
             dead: Vec::new(),
             overdue: Vec::new(),
+            heard: None,
+            in_order: false,
         }
     }
 
@@ -165,7 +184,9 @@ impl World {
             process.ready = true;
             let seat = process.seat;
             self.births = 0;
+            self.in_order = true;
             self.feed(Event::Ready(seat));
+            self.in_order = false;
         }
     }
 
@@ -198,6 +219,9 @@ impl World {
             process.answered -= 1;
             process.since = self.now;
             process.blocked = false;
+            process.ran_on = false;
+            process.took =
+                Some((took, process.took.map_or(took, |(_, longest)| longest.max(took))));
             self.answer = process.frames.pop_front();
             if process.frames.is_empty() && process.terminated.is_none() {
                 process.asked = None;
@@ -205,8 +229,11 @@ impl World {
             let seat = process.seat;
             let ticket = self.answer.expect("an answered frame is in the lane");
             self.task(ticket).in_lane = false;
+            self.in_order = self.heard != Some(self.now);
             self.feed(Event::Answered(seat, took));
+            self.in_order = false;
             assert_eq!(self.answer, None, "an answer is somebody's or nobody's");
+            self.check_fairness();
         }
     }
 
@@ -282,6 +309,10 @@ impl World {
 
     pub(crate) fn advance(&mut self, by: Duration) {
         self.now += by;
+        for process in self.processes.iter_mut().flatten() {
+            let ran = self.now.duration_since(process.since);
+            process.ran_on |= !process.frames.is_empty() && ran > Duration::from_millis(1);
+        }
         if self.supervisor.next_deadline().is_some_and(|deadline| deadline <= self.now) {
             self.feed(Event::Tick);
             self.overdue.clear();

@@ -7,11 +7,21 @@ use super::orders::{Order, Seat, Ticket};
 use super::worker::{Phase, Why};
 use super::{Loss, Stage, Supervisor};
 
+/// How often answers have all lanes looked at for what is held up there.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 impl<C> Supervisor<C> {
     /// Restores what holds between two events: nothing is queued while a worker has room, nothing
     /// lies ahead while one is idle, and somebody is launched for what waits.
     #[inline]
     pub(super) fn dispatch(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        if !self.idle.is_empty() && self.in_lanes > self.busy {
+            self.free_what_is_held_up(now, orders);
+        }
+        if self.freeing > 0 {
+            // It comes first, and leads back to here.
+            return;
+        }
         while self.tasks.queued() > 0
             && let Some(seat) = self.pick()
         {
@@ -110,7 +120,29 @@ impl<C> Supervisor<C> {
                 worker.phase = Phase::Ready;
             }
         }
+        // Even if nothing is queued: what comes later may go straight to those who answer.
+        if self.in_lanes > self.busy && self.look_at.is_none_or(|look_at| look_at <= now) {
+            self.look_at = now.checked_add(LOOK_EVERY);
+            self.free_what_is_held_up(now, orders);
+            if self.freeing > 0 {
+                return self.after_refill(seat, orders);
+            }
+        }
         self.refill(seat, now, orders);
+    }
+
+    /// Puts in front of the queue what lies behind tasks that run long: those in the queue came later.
+    #[cold]
+    fn free_what_is_held_up(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        for seat in self.seats() {
+            let worker = &mut self.workers[seat.index()];
+            let most = worker.held_up(now);
+            if most > 0 {
+                worker.taking = Some((Why::HeldUp, most));
+                self.freeing += 1;
+                orders.push(Order::TakeBack(seat, most));
+            }
+        }
     }
 
     /// Gives a worker that has got room what is queued: nobody else has any.
@@ -119,6 +151,11 @@ impl<C> Supervisor<C> {
         while self.tasks.queued() > 0 && self.workers[seat.index()].has_room(&self.options) {
             self.send(seat, now, orders);
         }
+        self.after_refill(seat, orders);
+    }
+
+    #[inline]
+    fn after_refill(&mut self, seat: Seat, orders: &mut Vec<Order>) {
         let worker = &self.workers[seat.index()];
         if worker.phase != Phase::Ready {
             return;
@@ -228,6 +265,7 @@ impl<C> Supervisor<C> {
     ) {
         let worker = &mut self.workers[seat.index()];
         let Some((why, most)) = worker.taking.take() else { return };
+        self.freeing -= u32::from(why == Why::HeldUp);
         let taken = worker.take_back(count.min(most), most);
         let left = worker.lane.back().copied();
         self.in_lanes -= taken.len();
@@ -267,7 +305,7 @@ impl<C> Supervisor<C> {
                 Seat(u32::try_from(self.workers.len() - 1).unwrap_or(u32::MAX))
             });
             self.restarted += u64::from(vacant.is_some());
-            self.workers[seat.index()].reset(&self.options);
+            self.workers[seat.index()].reset();
             self.shift(seat, Phase::Starting);
             orders.push(Order::Launch(seat));
         }

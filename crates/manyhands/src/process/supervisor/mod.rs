@@ -39,6 +39,8 @@
 //! 1. **A task ends once**: by one [`Order::Settle`] or one [`Order::Lose`].
 //! 2. **No task waits behind another while a worker is idle.** What lies ahead in a lane, because
 //!    tasks are short or all workers were busy, is taken back for the worker that has nothing to do.
+//!    Nor does what lies ahead wait for a long task while others answer: it is taken back, and goes to
+//!    them before what came later. Nothing is sent ahead of a worker whose tasks are long, or not known.
 //! 3. **Workers are launched on demand**: never more than there are tasks that wait.
 //! 4. **Only what a dead worker had begun is lost**, or run again if it may be; the rest goes in front
 //!    of the queue.
@@ -79,6 +81,10 @@ pub struct Supervisor<C> {
     /// Seats that are not vacant.
     live: u32,
     starting: u32,
+    /// When to look next for what is held up in lanes.
+    look_at: Option<Instant>,
+    /// So many orders to take that back are out: nothing is sent before it is here.
+    freeing: u32,
     /// Not after the first of all deadlines.
     earliest: Option<Instant>,
     /// Deaths before ready, in a row.
@@ -117,6 +123,8 @@ impl<C> Supervisor<C> {
             busy: 0,
             live: 0,
             starting: 0,
+            look_at: None,
+            freeing: 0,
             earliest: None,
             births: 0,
             fruitless: 0,

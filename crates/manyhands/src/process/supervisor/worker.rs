@@ -18,6 +18,13 @@ use super::orders::{Options, Ticket};
 /// next task back, even when the parent's thread has to be woken for it.
 const AHEAD_NANOS: u64 = 200_000;
 
+/// Of tasks that run longer, none goes ahead: what the next one's way takes is little beside them. None
+/// goes ahead either before a worker has shown how long its tasks run.
+const LONG_NANOS: u64 = 2_000_000;
+
+/// A task that runs longer than this, and much longer than those before it, holds up what lies ahead.
+const HOLDS_UP: Duration = Duration::from_millis(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Vacant,
@@ -37,6 +44,8 @@ pub(super) enum Phase {
 pub(super) enum Why {
     /// To run elsewhere.
     Move,
+    /// To run elsewhere, before what is queued.
+    HeldUp,
     /// To be cancelled.
     Cancel,
     /// To run elsewhere, as the oldest has been there for longer than its timeout.
@@ -75,7 +84,7 @@ impl Worker {
         Self {
             phase: Phase::Vacant,
             lane: VecDeque::new(),
-            credit: 2,
+            credit: 1,
             given: 0,
             blocked: false,
             taking: None,
@@ -90,9 +99,9 @@ impl Worker {
     }
 
     /// For the next process.
-    pub(super) fn reset(&mut self, options: &Options) {
+    pub(super) fn reset(&mut self) {
         let lane = std::mem::take(&mut self.lane);
-        *self = Self { lane, credit: 2.min(options.capacity.get()), ..Self::vacant() };
+        *self = Self { lane, ..Self::vacant() };
         self.lane.clear();
     }
 
@@ -136,7 +145,8 @@ impl Worker {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
         self.average = took.max(self.average - self.average / 8 + took / 8);
         let ahead = u32::try_from(AHEAD_NANOS / self.average).unwrap_or(u32::MAX);
-        self.credit = ahead.saturating_add(1).max(2).min(options.capacity.get());
+        let least = if self.average > LONG_NANOS { 1 } else { 2 };
+        self.credit = ahead.saturating_add(1).max(least).min(options.capacity.get());
         Some(ticket)
     }
 
@@ -164,6 +174,18 @@ impl Worker {
         } else {
             0
         }
+    }
+
+    /// Gives up sending ahead if the oldest runs much longer than it was thought to; what lies ahead.
+    pub(super) fn held_up(&mut self, now: Instant) -> u32 {
+        // What still lies ahead of one whose tasks have become long was sent when they were not.
+        let usual = Duration::from_nanos(self.average.min(LONG_NANOS) * 8);
+        if self.lane.is_empty() || self.ran(now) <= HOLDS_UP.max(usual) {
+            return 0;
+        }
+        // Even if nothing lies ahead: what is taken back from others must not come to lie here.
+        self.credit = 1;
+        self.ahead()
     }
 
     /// Another frame is the oldest.
