@@ -86,6 +86,8 @@ fn a_worker_that_tears_its_memory_is_ended_and_replaced() {
     init_worker();
     let directory = Directory::new();
     let pool = ProcessPoolExecutor::new(1).unwrap();
+    // A worker that has been quick is given tasks ahead.
+    pool.submit(add, (1, 1)).unwrap().result(None).unwrap();
     let torn = pool.submit(tear, (directory.path().join("mark"),)).unwrap();
     wait_for(&directory.path().join("mark"));
     // No thread attends: the manager has to see it.
@@ -146,15 +148,23 @@ fn the_arguments_of_a_cancelled_task_stay_while_it_runs() {
     let grace = Duration::from_secs(30);
     let pool = ProcessPoolExecutor::builder().max_workers(1).grace(grace).build().unwrap();
     // The manager is held up in a callback, and does not see the answer of the task after it.
-    let (hold, let_go) = mpsc::channel::<()>();
-    let (reached, is_reached) = mpsc::channel();
-    let first = pool.submit(sleep, (100,)).unwrap();
+    let test = thread::current().id();
+    let hold = loop {
+        let (hold, let_go) = mpsc::channel::<()>();
+        let (reached, is_reached) = mpsc::channel();
+        // Short, so that the worker is given tasks ahead.
+        pool.submit(sleep, (1,)).unwrap().add_done_callback(move |_| {
+            let is_manager = thread::current().id() != test;
+            reached.send(is_manager).unwrap();
+            if is_manager {
+                let _ = let_go.recv();
+            }
+        });
+        if is_reached.recv().unwrap() {
+            break hold;
+        }
+    };
     let second = pool.submit(sleep, (300,)).unwrap();
-    first.add_done_callback(move |_| {
-        reached.send(()).unwrap();
-        let _ = let_go.recv();
-    });
-    is_reached.recv().unwrap();
     let task = (pool.buffer(&vec![1_u64; LEN]), begun.clone(), go.clone(), changed.clone());
     let looker = pool.submit(look_on, task).unwrap();
     wait_for(&begun);
