@@ -27,11 +27,10 @@ use super::launch::{Launcher, Newborn, ProcessLauncher};
 use super::link::Link;
 use super::link::ring::{self, RingLink};
 use super::link::socket::SocketLink;
-use super::pool::{Chore, MANAGERS, Pool, State};
+use super::pool::{Chore, LeftOver, MANAGERS, Pool, State};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
 use super::watch::{Seen, Watch, Watched};
-use crate::crossing::{tell_all, tellings_of};
 use crate::spin::Spin;
 
 /// How a pool's workers are started.
@@ -46,6 +45,9 @@ pub(super) struct Setting {
 /// The longest answer over a socket.
 const MOST_BYTES: usize = 1 << 31;
 
+/// For so many looks it lets answers gather, about a microsecond.
+const GATHERS: u32 = 128;
+
 /// Turns between two looks for deaths, while the manager does not sleep.
 const LOOK_EVERY: u32 = 256;
 
@@ -59,6 +61,7 @@ pub(super) fn start<T: Task>(pool: &Arc<Pool<T>>, state: &mut State<T>) -> io::R
         seen: Vec::new(),
         flags: Vec::new(),
         spin: Spin::new(),
+        lookouts: Arc::new([]),
     };
     let name = format!("manyhands-pool-{}", pool.number());
     state.set_manager(thread::Builder::new().name(name).spawn(|| manager.run())?);
@@ -75,6 +78,8 @@ struct Manager<T: Task> {
     /// What to poll the links for, by seat.
     flags: Vec<Option<PollFlags>>,
     spin: Spin,
+    /// Of the workers there are: they show whether there are answers without the pool's lock.
+    lookouts: Arc<[Lookout]>,
 }
 
 /// One worker, as its manager has it.
@@ -106,17 +111,15 @@ impl<T: Task> Manager<T> {
     }
 
     fn manage(&mut self) {
-        let (mut chores, mut endings, mut tellings) = (Vec::new(), Vec::new(), Vec::new());
+        let mut left_over = LeftOver::new();
         let mut turns: u32 = 0;
         loop {
-            let turn = self.pool.turn(&mut chores, &mut endings, &mut tellings);
-            // All have ended before anybody is told of one: a callback may take long.
-            tellings.extend(tellings_of(|| self.pool.end(&mut endings)));
-            tell_all(tellings.drain(..));
-            for chore in chores.drain(..) {
+            let done = self.pool.turn(&mut left_over);
+            left_over.end_and_tell();
+            for chore in left_over.chores.drain(..) {
                 self.see_to(&chore);
             }
-            if turn.done {
+            if done {
                 return;
             }
             turns = turns.wrapping_add(1);
@@ -125,15 +128,14 @@ impl<T: Task> Manager<T> {
             if turns.is_multiple_of(LOOK_EVERY) {
                 self.look(Some(Duration::ZERO));
             }
-            if turn.worked {
-                continue;
-            }
-            let pool = &self.pool;
-            let lookouts = pool.lookouts();
+            let (pool, lookouts) = (&self.pool, &self.lookouts);
             let has_answer = || {
                 pool.is_called() || !pool.is_attended() && lookouts.iter().any(Lookout::has_answer)
             };
-            if !self.spin.until(has_answer) {
+            if self.spin.until(has_answer) {
+                // Answers rarely come alone, and each turn takes the lock from those who submit.
+                (0..GATHERS).for_each(|_| std::hint::spin_loop());
+            } else {
                 self.sleep();
             }
         }
@@ -163,7 +165,8 @@ impl<T: Task> Manager<T> {
             log::error!("the manager of a process pool cannot poll: {error}");
             thread::sleep(Duration::from_millis(10));
         }
-        for seen in std::mem::take(&mut self.seen) {
+        let mut all = std::mem::take(&mut self.seen);
+        for seen in all.drain(..) {
             match seen {
                 Seen::Doorbell => {
                     self.pool.doorbells()[MANAGERS].clear();
@@ -174,6 +177,8 @@ impl<T: Task> Manager<T> {
                 Seen::Link(_) => (), // The next turn receives.
             }
         }
+        self.seen = all;
+        self.lookouts = self.pool.lookouts();
     }
 
     fn see_to(&mut self, chore: &Chore) {

@@ -19,6 +19,7 @@ use manyhands_shm::{Doorbell, Lookout};
 use rustix::event::{PollFd, PollFlags};
 
 use super::answer::Ending;
+use super::turn::end_all;
 use super::{Pool, State};
 use crate::crossing::{Telling, tellings_of};
 use crate::process::by_number::Awaited;
@@ -54,10 +55,10 @@ impl<T: Task> Pool<T> {
         let _attends = Attends(self);
         let waker = Waker::from(Arc::new(Rings(Arc::clone(self.doorbells()))));
         let mut lookouts = self.lookouts();
-        let mut endings = Vec::new();
+        let (mut endings, mut spare) = (Vec::new(), Vec::new());
         while !task.is_done() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            if self.receive_while_attending(&mut endings) {
-                let tellings = tellings_of(|| self.end(&mut endings));
+            if self.receive_while_attending(&mut endings, &mut spare) {
+                let tellings = tellings_of(|| end_all(&mut endings, &mut spare));
                 self.leave_tellings(tellings);
                 continue;
             }
@@ -182,9 +183,14 @@ impl<T: Task> Pool<T> {
     }
 
     /// Receives what has been answered, for the thread that attends; whether there was anything.
-    pub(in crate::process) fn receive_while_attending(&self, endings: &mut Vec<Ending<T>>) -> bool {
+    fn receive_while_attending(
+        &self,
+        endings: &mut Vec<Ending<T>>,
+        spare: &mut Vec<Vec<u8>>,
+    ) -> bool {
         let now = Instant::now();
         let mut state = self.state.lock();
+        state.take_spare(spare);
         let mut answers = false;
         for seat in 0..state.seats.len() {
             answers |= state.receive(seat, now);

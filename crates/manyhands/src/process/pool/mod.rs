@@ -31,6 +31,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 
 pub(super) use listening::{CALLERS, MANAGERS};
 pub(super) use state::{Chore, State};
+pub(super) use turn::LeftOver;
 
 use listening::Sleep;
 use state::Entry;

@@ -95,6 +95,13 @@ impl<T: Task> State<T> {
         }
     }
 
+    /// Keeps memory for the next answers.
+    pub(super) fn take_spare(&mut self, spare: &mut Vec<Vec<u8>>) {
+        const MOST: usize = 256;
+        let room = MOST.saturating_sub(self.spare.len());
+        self.spare.extend(spare.drain(..).take(room));
+    }
+
     pub(super) fn refusal(&self) -> Option<Reason> {
         if let Some(reason) = self.supervisor.broken() {
             let reason = Arc::clone(reason);

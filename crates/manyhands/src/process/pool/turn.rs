@@ -5,35 +5,53 @@ use std::time::Instant;
 
 use super::answer::Ending;
 use super::{CALLERS, Chore, Pool};
-use crate::crossing::Telling;
+use crate::crossing::{Telling, tell_all, tellings_of};
 use crate::errors::Exit;
 use crate::process::supervisor::Event;
 use crate::process::task::Task;
 
-/// What a turn of the manager's has come to.
-pub(in crate::process) struct Turn {
-    /// There was something.
-    pub(in crate::process) worked: bool,
-    /// The pool is closed and empty.
-    pub(in crate::process) done: bool,
+/// What is to be done without the lock.
+pub(in crate::process) struct LeftOver<T> {
+    pub(in crate::process) chores: Vec<Chore>,
+    endings: Vec<Ending<T>>,
+    tellings: Vec<Telling>,
+    /// What answers came in, for others.
+    spare: Vec<Vec<u8>>,
+}
+
+impl<T: Task> LeftOver<T> {
+    pub(in crate::process) fn new() -> Self {
+        Self { chores: Vec::new(), endings: Vec::new(), tellings: Vec::new(), spare: Vec::new() }
+    }
+
+    /// Ends the tasks that have ended, and tells those who wait for them. All have ended before anybody
+    /// is told of one: a callback may take long.
+    pub(in crate::process) fn end_and_tell(&mut self) {
+        let Self { endings, tellings, spare, .. } = self;
+        tellings.extend(tellings_of(|| end_all(endings, spare)));
+        tell_all(tellings.drain(..));
+    }
+}
+
+/// Ends tasks; what their answers came in is spare.
+pub(super) fn end_all<T: Task>(endings: &mut Vec<Ending<T>>, spare: &mut Vec<Vec<u8>>) {
+    const MOST_BYTES: usize = 4 << 10;
+    let bytes = endings.drain(..).filter_map(Ending::end_caught);
+    spare.extend(bytes.filter(|bytes| bytes.capacity() <= MOST_BYTES));
 }
 
 impl<T: Task> Pool<T> {
     /// Receives what has been answered and does what is due. Leaves what is left over to the caller;
-    /// whether there was anything at all.
-    pub(in crate::process) fn turn(
-        &self,
-        chores: &mut Vec<Chore>,
-        endings: &mut Vec<Ending<T>>,
-        tellings: &mut Vec<Telling>,
-    ) -> Turn {
+    /// whether the pool is over.
+    pub(in crate::process) fn turn(&self, over: &mut LeftOver<T>) -> bool {
+        let LeftOver { chores, endings, tellings, spare } = over;
         let now = Instant::now();
         let mut state = self.state.lock();
+        state.take_spare(spare);
         self.called.store(false, Ordering::Relaxed);
         state.flushes = false;
-        let mut answers = false;
         for seat in 0..state.seats.len() {
-            answers |= state.receive(seat, now);
+            state.receive(seat, now);
         }
         if state.supervisor.next_deadline().is_some_and(|due| due <= now) {
             state.on(Event::Tick, now);
@@ -48,27 +66,7 @@ impl<T: Task> Pool<T> {
         if done {
             self.gone.notify_all();
         }
-        let left_over = !chores.is_empty() || !endings.is_empty() || !tellings.is_empty();
-        Turn { worked: answers || left_over, done }
-    }
-
-    /// Ends tasks, and keeps the memory of their answers for others.
-    pub(in crate::process) fn end(&self, endings: &mut Vec<Ending<T>>) {
-        const MOST_SPARE: usize = 256;
-        const MOST_BYTES: usize = 4 << 10;
-        let mut spare: Vec<Vec<u8>> = Vec::new();
-        for ending in endings.drain(..) {
-            if let Some(bytes) = ending.end_caught()
-                && bytes.capacity() <= MOST_BYTES
-            {
-                spare.push(bytes);
-            }
-        }
-        if !spare.is_empty() {
-            let mut state = self.state.lock();
-            let room = MOST_SPARE.saturating_sub(state.spare.len());
-            state.spare.extend(spare.drain(..).take(room));
-        }
+        done
     }
 
     /// After a fault of the manager's: ends all tasks, for nobody else will.
