@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `offers` | offers, takes back | claims, says that it sleeps |
 //! | `bell` | rings it for a worker that sleeps | sleeps on it |
-//! | `stop` | the count of the request that is to stop | reads |
+//! | `stop` | the count of the request that is to stop, or that it has left | reads |
 //! | `tail` | says which of its threads sleeps (bits 0 and 1) | publishes an answer, takes the bits off |
 //! | `head` | frees room, takes the bit off | says that it waits for room (bit 0) |
 //! | `room` | rings it for a worker that waits for room | sleeps on it |
@@ -33,6 +33,9 @@ pub(crate) const ANYBODY: u64 = 0b11;
 
 /// What is in `stop` when nothing is to stop: no count is so large.
 pub(crate) const NO_STOP: u32 = u32::MAX;
+
+/// What is in `stop` when the parent has left for good. No count is so large either.
+pub(crate) const LEFT: u32 = u32::MAX - 1;
 
 /// The first bytes of a worker's memory. All zeros is a valid one.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use crate::control::{ANYBODY, NO_STOP, WAITING, position, waiting_at};
+use crate::control::{ANYBODY, LEFT, NO_STOP, WAITING, position, waiting_at};
 use crate::errors::{Full, Torn};
 use crate::memory::Memory;
 #[cfg(not(loom))]
@@ -238,6 +238,15 @@ impl ParentEnd {
             #[cfg(sabotage = "lane_stop_is_for_the_last_claim")]
             let nth = self.claimed().saturating_sub(1);
             self.memory.control().stop.store(after(self.released, nth + 1), Release);
+        }
+    }
+
+    /// Leaves for good: the worker hears of it, also if it sleeps, and all its stop tokens are set.
+    pub fn leave(&mut self) {
+        let control = self.memory.control();
+        control.stop.store(LEFT, Release);
+        if cfg!(not(sabotage = "lane_leave_wakes_nobody")) {
+            control.bell.ring();
         }
     }
 

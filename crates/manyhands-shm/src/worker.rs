@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::control::{WAITING, position, waiting_at};
+use crate::control::{LEFT, WAITING, position, waiting_at};
 use crate::doorbell::Doorbell;
 use crate::errors::{SendError, Torn};
 use crate::memory::Memory;
@@ -24,6 +24,9 @@ pub struct WorkerEnd {
     /// Where the next frame to be claimed begins.
     read: u64,
     claimed: u32,
+    /// Where the request lies that is not answered yet.
+    #[cfg(not(loom))]
+    request: Option<(usize, usize)>,
     /// Up to where answers are published, and how far the parent is known to have read them.
     write: u64,
     freed: u64,
@@ -40,7 +43,17 @@ impl StopToken {
     /// Whether it has.
     pub fn is_set(&self) -> bool {
         let control = self.0.control();
-        control.stop.load(Acquire) == Offers::unpack(control.offers.load(Relaxed)).claimed
+        let stop = control.stop.load(Acquire);
+        stop == LEFT || stop == Offers::unpack(control.offers.load(Relaxed)).claimed
+    }
+
+    /// The same for the request of this [`count`](WorkerEnd::count), also when it is answered already.
+    pub fn is_set_for(&self, count: u32) -> bool {
+        let control = self.0.control();
+        let stop = control.stop.load(Acquire);
+        stop == LEFT
+            || stop == count
+            || Offers::unpack(control.offers.load(Relaxed)).claimed != count
     }
 }
 
@@ -63,6 +76,8 @@ impl WorkerEnd {
             doorbells,
             read: 0,
             claimed: Offers::NONE.claimed,
+            #[cfg(not(loom))]
+            request: None,
             write: 0,
             freed: 0,
             #[cfg(loom)]
@@ -117,14 +132,20 @@ impl WorkerEnd {
         offers.fetch_update(AcqRel, Relaxed, claim).is_ok()
     }
 
+    /// The request that was claimed last, as long as it is not answered.
+    #[cfg(not(loom))]
+    pub fn request(&self) -> Option<&[u8]> {
+        let (offset, len) = self.request?;
+        // SAFETY: claimed and not answered, and sending needs `&mut self`, which this slice borrows.
+        // Covered by the models in `loom_models::lane`, and `tests/streams.rs`.
+        #[allow(unsafe_code)]
+        Some(unsafe { self.memory.frame(offset, len) })
+    }
+
     #[cfg(not(loom))]
     fn frame(&mut self, offset: usize, len: usize) -> &[u8] {
-        // SAFETY: just claimed by the caller, and sending needs the `&mut self` that this slice
-        // borrows. Covered by the models in `loom_models::lane`, and `tests/streams.rs`.
-        #[allow(unsafe_code)]
-        unsafe {
-            self.memory.frame(offset, len)
-        }
+        self.request = Some((offset, len));
+        self.request().unwrap_or_default()
     }
 
     #[cfg(loom)]
@@ -150,12 +171,21 @@ impl WorkerEnd {
         Offers::unpack(self.memory.control().offers.load(Acquire)).unclaimed() > 0
     }
 
-    /// Sleeps until a frame is offered (not at all if one is), or the time is up, or for no reason.
+    /// Whether the parent has left for good.
+    pub fn is_left(&self) -> bool {
+        self.memory.control().stop.load(Acquire) == LEFT
+    }
+
+    /// Sleeps until a frame is offered (not at all if one is), or the parent leaves, or the time is up, or
+    /// for no reason.
     pub fn sleep(&self, timeout: Option<Duration>) {
         let control = self.memory.control();
         // Before the parent is told: a ring from then on has to end the sleep.
         #[cfg(not(sabotage = "lane_sleeper_takes_the_bell_late"))]
         let seen = control.bell.seen();
+        if self.is_left() {
+            return;
+        }
         let announce = |word| {
             let seen = Offers::unpack(word);
             (seen.unclaimed() == 0).then(|| Offers { asleep: true, ..seen }.pack())
@@ -176,6 +206,11 @@ impl WorkerEnd {
         control.offers.fetch_and(!ASLEEP, Relaxed);
     }
 
+    /// What tells the request that was claimed last from others.
+    pub fn count(&self) -> u32 {
+        self.claimed
+    }
+
     /// For whoever works on what was claimed last, in any thread.
     pub fn stop_token(&self) -> StopToken {
         StopToken(Arc::clone(&self.memory))
@@ -190,6 +225,10 @@ impl WorkerEnd {
     pub fn send(&mut self, parts: &[&[u8]]) -> Result<(), SendError> {
         #[cfg(loom)]
         self.let_go();
+        #[cfg(not(loom))]
+        {
+            self.request = None;
+        }
         let memory = Arc::clone(&self.memory);
         let ring = memory.answers();
         let len = words::total(parts);

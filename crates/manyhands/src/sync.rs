@@ -71,7 +71,7 @@ impl Condvar {
         guard: MutexGuard<'a, T>,
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, T> {
-        #[cfg(sabotage = "condvar_lets_go_before_it_waits")]
+        #[cfg(sabotage = "promise_condvar_lets_go_before_it_waits")]
         let guard = guard.let_go();
         if deadline.is_some() {
             return guard.let_go();
@@ -85,7 +85,7 @@ impl Condvar {
     }
 
     pub(crate) fn notify_all(&self) {
-        if cfg!(sabotage = "condvar_notifies_one_for_all") {
+        if cfg!(sabotage = "promise_condvar_notifies_one_for_all") {
             return self.0.notify_one();
         }
         self.0.notify_all();

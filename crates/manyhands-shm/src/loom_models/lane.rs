@@ -45,6 +45,21 @@ fn a_sleeper_that_meets_two_offers_claims_both() {
     });
 }
 
+#[test]
+fn a_sleeper_that_meets_the_parents_leave_wakes() {
+    exhaustive(|| {
+        let (mut parent, worker, _doorbell) = ends(8, 4);
+        let sleeping = thread::spawn(move || {
+            while !worker.is_left() {
+                worker.sleep(None);
+            }
+            assert!(worker.stop_token().is_set());
+        });
+        parent.leave();
+        sleeping.join().unwrap();
+    });
+}
+
 /// The worker wakes for an offer that is gone, and has to wake again for the next one.
 #[test]
 fn a_sleeper_that_was_woken_for_nothing_wakes_again() {

@@ -10,6 +10,7 @@
 //! | `lane_offer_wakes_nobody` | `lane::a_sleeper_that_meets…`, `lane::a_sleeper_that_was_woken…` and others |
 //! | `lane_claim_looks_first` | `lane::a_frame_is_claimed…`, `lane::frames_that_wrap…` and others |
 //! | `lane_take_back_looks_first` | `lane::a_frame_is_claimed…` |
+//! | `lane_leave_wakes_nobody` | `lane::a_sleeper_that_meets_the_parents…` |
 //! | `lane_sleeper_looks_first` | `lane::a_sleeper_that_meets…` and others |
 //! | `lane_sleeper_takes_the_bell_late` | `lane::a_sleeper_that_meets…` and others |
 //! | `lane_release_is_rash` | `lane::a_frame_that_is_being_read…` |

@@ -10,7 +10,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use manyhands_shm::{Doorbell, ParentEnd, Shape, Torn, WorkerEnd};
+use manyhands_shm::{Doorbell, ForkMark, ParentEnd, Shape, Torn, WorkerEnd};
 use rustix::event::PollFlags;
 
 use super::{Link, LinkError, OfferError, StopSource, StopToken, WorkerLink};
@@ -25,6 +25,7 @@ pub struct RingLink {
     /// The worker answered what it had not claimed.
     torn: Option<Torn>,
     dead: bool,
+    mark: ForkMark,
     /// Kept open as long as the worker is wanted: it is how the worker sees that its parent is there.
     _lifeline: OwnedFd,
 }
@@ -43,7 +44,13 @@ pub fn prepare(doorbells: &[Doorbell; 2]) -> io::Result<(ParentEnd, Vec<OwnedFd>
 impl RingLink {
     /// The link to a worker that has been born with what [`prepare`] gave.
     pub fn new(end: ParentEnd, lifeline: OwnedFd) -> Self {
-        Self { end, torn: None, dead: false, _lifeline: lifeline }
+        Self {
+            end,
+            torn: None,
+            dead: false,
+            mark: ForkMark::of_this_process(),
+            _lifeline: lifeline,
+        }
     }
 }
 
@@ -63,6 +70,9 @@ impl Link for RingLink {
     }
 
     fn offer(&mut self, parts: &[&[u8]]) -> Result<(), OfferError> {
+        if self.dead {
+            return Err(OfferError::Broken(io::ErrorKind::BrokenPipe.into()));
+        }
         if self.end.in_flight() >= CAPACITY {
             return Err(OfferError::Full);
         }
@@ -133,6 +143,15 @@ impl Link for RingLink {
     }
 }
 
+impl Drop for RingLink {
+    fn drop(&mut self) {
+        // A forked copy has no part in it.
+        if !self.mark.is_in_a_fork() {
+            self.end.leave();
+        }
+    }
+}
+
 impl From<Torn> for LinkError {
     fn from(torn: Torn) -> Self {
         Self::Torn { why: torn.to_string() }
@@ -149,8 +168,8 @@ pub struct RingWorkerLink {
 struct Stops(manyhands_shm::StopToken);
 
 impl StopSource for Stops {
-    fn is_asked(&self, _frame: u64) -> bool {
-        self.0.is_set()
+    fn is_asked(&self, frame: u64) -> bool {
+        u32::try_from(frame).is_ok_and(|count| self.0.is_set_for(count))
     }
 }
 
@@ -174,18 +193,23 @@ impl fmt::Debug for RingWorkerLink {
 
 impl WorkerLink for RingWorkerLink {
     fn claim(&mut self, wait: Option<Duration>) -> Result<Option<&[u8]>, LinkError> {
-        let end = &self.end;
-        if !self.spin.until(|| end.has_offer()) {
-            let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-            while !self.end.has_offer() {
-                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                if left == Some(Duration::ZERO) {
-                    return Ok(None);
-                }
-                self.end.sleep(left);
+        let until = wait.and_then(|wait| Instant::now().checked_add(wait));
+        loop {
+            let end = &self.end;
+            let is_offered = self.spin.until(|| end.has_offer());
+            if end.is_left() {
+                return Err(LinkError::Closed);
             }
+            // What was offered may have been taken back since.
+            if is_offered && self.end.claim()?.is_some() {
+                return Ok(self.end.request());
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+            self.end.sleep(left);
         }
-        Ok(self.end.claim()?)
     }
 
     fn answer(&mut self, parts: &[&[u8]]) -> Result<(), LinkError> {
@@ -193,6 +217,6 @@ impl WorkerLink for RingWorkerLink {
     }
 
     fn stop_token(&self) -> StopToken {
-        StopToken::new(Arc::clone(&self.stops) as _, 0)
+        StopToken::new(Arc::clone(&self.stops) as _, self.end.count().into())
     }
 }
