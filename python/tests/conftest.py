@@ -4,10 +4,15 @@ many tests hold their tasks back with.
 
 import faulthandler
 import os
+import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Only a test that hangs takes so long.
 WATCHDOG_SECONDS = 240
