@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::guard;
 use crate::sabotage::{self, Verdict};
-use crate::shell::{Shell, seconds, step};
+use crate::shell::{Shell, Source, seconds, step};
 
 /// The crates that have models, each in `src/loom_models`.
 const PACKAGES: [&str; 2] = ["manyhands", "manyhands-shm"];
@@ -52,6 +52,8 @@ struct Suite {
     /// Their paths.
     models: Vec<String>,
     sabotages: BTreeSet<String>,
+    /// The file that says which model catches which fault.
+    table: String,
 }
 
 impl Suite {
@@ -76,33 +78,36 @@ impl Suite {
             bail!("no loom models found: they belong in crates/{package}/src/loom_models");
         }
         println!("loom: {} models of {package}", models.len());
-        Ok(Self { package, models, sabotages })
+        let is_table = |source: &Source| source.path.ends_with("src/loom_models/mod.rs");
+        let table = sources.into_iter().find(is_table).map(|source| source.text);
+        Ok(Self { package, models, sabotages, table: table.unwrap_or_default() })
     }
 
-    /// Builds with the fault in and runs the models, one of which has to notice.
+    /// Builds with the fault in and runs the models, one of which has to notice: first the one that is
+    /// said to, for the others may take minutes.
     fn catches(&self, shell: &Shell, name: &str) -> Result<()> {
         let start = Instant::now();
         let compiler = sabotage::compiler(&shell.this, &target(shell), name)?;
-        let output = models(shell, self.package, &concerned(name, &self.models), &[])
-            .env("RUSTC_WORKSPACE_WRAPPER", &compiler)
-            .output()
-            .context("could not start cargo")?;
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        match sabotage::verdict(output.status.success(), &said) {
-            Verdict::Caught(by) => {
-                println!("sabotage {name}: caught by {by} ({})", seconds(start.elapsed()));
-                Ok(())
-            }
-            Verdict::Missed => {
-                bail!(
-                    "sabotage {name} was not noticed: every model passed with the fault compiled in"
-                )
-            }
-            Verdict::Unproved => {
-                bail!("sabotage {name}: the models neither passed nor failed:\n{said}")
+        let expected = expected(&self.table, name);
+        for filter in expected.into_iter().chain([concerned(name, &self.models)]) {
+            let output = models(shell, self.package, &filter, &[])
+                .env("RUSTC_WORKSPACE_WRAPPER", &compiler)
+                .output()
+                .context("could not start cargo")?;
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            match sabotage::verdict(output.status.success(), &said) {
+                Verdict::Caught(by) => {
+                    println!("sabotage {name}: caught by {by} ({})", seconds(start.elapsed()));
+                    return Ok(());
+                }
+                Verdict::Missed => (),
+                Verdict::Unproved => {
+                    bail!("sabotage {name}: the models neither passed nor failed:\n{said}")
+                }
             }
         }
+        bail!("sabotage {name} was not noticed: every model passed with the fault compiled in")
     }
 }
 
@@ -128,6 +133,14 @@ fn concerned(name: &str, models: &[String]) -> String {
     if models.iter().any(|model| model.starts_with(&of_part)) { of_part } else { ALL.to_owned() }
 }
 
+/// The models that the table names first for a fault, by the beginning of their path.
+fn expected(table: &str, name: &str) -> Option<String> {
+    let row = format!("//! | `{name}` | `");
+    let models = table.lines().find_map(|line| line.strip_prefix(&row))?;
+    let (path, _) = models.split_once(['…', '`'])?;
+    path.contains("::").then(|| format!("{ALL}{path}"))
+}
+
 /// The tests that libtest's `--list` names.
 fn listed(list: &str) -> Vec<String> {
     list.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect()
@@ -135,7 +148,7 @@ fn listed(list: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{concerned, listed};
+    use super::{concerned, expected, listed};
 
     #[test]
     fn only_tests_count_as_models() {
@@ -144,6 +157,17 @@ mod tests {
             ["a::b", "c"]
         );
         assert!(listed("0 tests, 0 benchmarks\n").is_empty());
+    }
+
+    #[test]
+    fn the_table_says_which_model_comes_first() {
+        let table = "//! | `pool_a` | `pool::a_job_that…`, `pool::b…` |\n\
+                     //! | `pool_b` | all in which somebody sleeps |\n\
+                     //! | `pool_c` | `pool::whole` |\n";
+        assert_eq!(expected(table, "pool_a").as_deref(), Some("loom_models::pool::a_job_that"));
+        assert_eq!(expected(table, "pool_c").as_deref(), Some("loom_models::pool::whole"));
+        assert_eq!(expected(table, "pool_b"), None);
+        assert_eq!(expected(table, "pool_d"), None);
     }
 
     #[test]
