@@ -40,6 +40,8 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) attendant_id: Option<ThreadId>,
     /// Who is to be told of tasks that have ended, by the manager.
     pub(super) tellings: Vec<Telling>,
+    /// Whose worker has died, and is heard out.
+    pub(super) buries: Option<Seat>,
     /// Tasks that are about to come.
     pub(super) reserved: usize,
     /// It is to be closed, and whether what has not begun is to be cancelled.
@@ -87,6 +89,7 @@ impl<T: Task> State<T> {
             attendant: None,
             attendant_id: None,
             tellings: Vec::new(),
+            buries: None,
             reserved: 0,
             closing: None,
             manager: None,
@@ -231,6 +234,8 @@ impl<T: Task> State<T> {
         place.returned.push(&returned);
         Some(match error {
             OfferError::Full | OfferError::TooLarge { .. } => Event::NoRoom(seat, ticket),
+            // It counts as sent and not begun, as its worker's end, which comes next, will find it.
+            OfferError::Broken(_) if self.buries == Some(seat) => return None,
             OfferError::Broken(error) => Event::LinkBroken(seat, error.to_string()),
         })
     }
@@ -374,10 +379,12 @@ impl<T: Task> State<T> {
     pub(in crate::process) fn left(&mut self, seat: Seat, exit: Exit, now: Instant) {
         if let Some(link) = self.link(seat) {
             link.set_dead();
+            self.buries = Some(seat);
             while self.receive(seat.index(), now) {}
         }
         let claimed = self.link(seat).map_or(0, |link| link.claimed());
         // What comes of it may concern the next worker in this place, which has no link yet.
+        self.buries = None;
         self.place(seat).link = None;
         self.on(Event::Left { seat, exit, claimed }, now);
         self.vacate(seat);
