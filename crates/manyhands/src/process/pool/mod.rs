@@ -7,6 +7,7 @@
 
 mod answer;
 mod listening;
+mod orders;
 mod state;
 mod turn;
 
