@@ -52,6 +52,7 @@ pub(crate) fn fatten(future: &Bound<'_, PyFuture>) -> PyResult<()> {
     if core.fat.get().is_some() {
         return Ok(());
     }
+    future.get().check_lock()?;
     let condition = stdlib::CONDITION.get(py)?.call0()?;
     condition.call_method0(intern!(py, "acquire"))?;
     let fat = Fat { condition: condition.clone().unbind(), for_worker: Mutex::new(None) };

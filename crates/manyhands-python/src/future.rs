@@ -80,6 +80,7 @@ impl PyFuture {
 
     /// What there is when the task has ended, waiting for it.
     fn ended(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<Seen> {
+        self.check_lock()?;
         let seen = self.look(py);
         if !matches!(seen, Seen::Unfinished) {
             return Ok(seen);
@@ -90,6 +91,18 @@ impl PyFuture {
         } else {
             Err(stdlib::TIMEOUT_ERROR.bare_error(py))
         }
+    }
+
+    /// An error if a thread that is not in this process held it when the process forked.
+    pub(crate) fn check_lock(&self) -> PyResult<()> {
+        if self.is_from_before_fork() && !self.core.life.is_free() {
+            return self.check_process();
+        }
+        Ok(())
+    }
+
+    fn is_from_before_fork(&self) -> bool {
+        ![0, fork::generation()].contains(&self.core.submitted_in)
     }
 
     /// An error if the workers that would end it are in another process.
@@ -128,6 +141,7 @@ impl PyFuture {
 
     fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
         let py = slf.py();
+        slf.get().check_lock()?;
         match slf.get().core.life.finish(outcome, |_| ()) {
             Ok(wake) => task::tell(py, wake, Some(slf)),
             Err((outcome, _)) if slf.get().is_fat() => fat::set(slf.as_any(), outcome),
@@ -155,6 +169,7 @@ impl PyFuture {
     /// True
     fn cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let future = slf.get();
+        future.check_lock()?;
         match task::cancel(slf.py(), &future.core.life, Some(slf)) {
             Some(told) => told.map(|()| true),
             None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
@@ -256,6 +271,7 @@ impl PyFuture {
     /// >>> future.set_result("ended")
     /// ended
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Py<PyAny>) -> PyResult<()> {
+        slf.get().check_lock()?;
         let submitted = slf.get().core.submitted_in > 0;
         let future = submitted.then(|| slf.clone().into_any().unbind());
         match slf.get().core.life.watch(Watcher::Callback { function: r#fn, future }) {
@@ -275,6 +291,7 @@ impl PyFuture {
     /// (True, True)
     fn set_running_or_notify_cancel(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let py = slf.py();
+        slf.get().check_lock()?;
         match slf.get().core.life.set_running_or_notify_cancel() {
             Ok(Turn::Run) => Ok(true),
             Ok(Turn::Skip(wake)) => task::tell(py, wake, Some(slf)).map(|()| false),
@@ -321,6 +338,7 @@ impl PyFuture {
     /// CPython 3.15.
     fn _get_snapshot(slf: &Bound<'_, Self>) -> PyResult<(bool, bool, Py<PyAny>, Py<PyAny>)> {
         let py = slf.py();
+        slf.get().check_lock()?;
         Ok(match slf.get().look(py) {
             Seen::Value(value) => (true, false, value, py.None()),
             Seen::Exception(exception) => (true, false, py.None(), exception),
@@ -341,6 +359,7 @@ impl PyFuture {
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let py = slf.py();
+        slf.get().check_lock()?;
         let (state, exception, result) = match slf.get().look(py) {
             Seen::Value(value) => ("FINISHED".to_owned(), None, Some(value.into_bound(py))),
             Seen::Exception(exception) => {
@@ -384,6 +403,7 @@ impl PyFuture {
     #[getter]
     fn _result<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        slf.get().check_lock()?;
         match slf.get().look(py) {
             Seen::Value(value) => Ok(value.into_bound(py)),
             Seen::Fat => fat::field(slf, intern!(py, "_result")),
@@ -399,6 +419,7 @@ impl PyFuture {
     #[getter]
     fn _exception<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        slf.get().check_lock()?;
         match slf.get().look(py) {
             Seen::Exception(exception) => Ok(exception.into_bound(py)),
             Seen::Fat => fat::field(slf, intern!(py, "_exception")),
@@ -473,6 +494,9 @@ impl PyFuture {
 impl Drop for PyFuture {
     fn drop(&mut self) {
         let core = &self.core;
+        if self.is_from_before_fork() {
+            return;
+        }
         let last = Arc::strong_count(core) == 1 || core.shared.load(Ordering::Relaxed);
         if !last && core.life.state().is_done() {
             drop(core.life.hand_over());

@@ -60,6 +60,7 @@ impl<'py> Awaited<'py> {
         if let Self::Lean(future) = self
             && future.get().state().is_some()
         {
+            future.get().check_lock()?;
             return Ok(future.get().core.life.look(|view| matches!(view, View::Failed(_))));
         }
         waiter::hold(self.future(), || {

@@ -295,6 +295,21 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         State::from_u8(self.state.load(Ordering::Acquire))
     }
 
+    /// Whether one can look at it without waiting. In a forked child, what was made before the fork may
+    /// be held for ever, by a thread that is not there.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # struct Tell;
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// assert!(task.is_free());
+    /// assert!(!task.look(|_| task.is_free()));
+    /// ```
+    pub fn is_free(&self) -> bool {
+        self.body.is_free()
+    }
+
     /// PENDING to RUNNING, handing the job to the one who will run it. `None`: the task was
     /// cancelled or ended in another way, and there is nothing to run.
     ///

@@ -11,15 +11,18 @@ pub(crate) use std::sync::{Condvar as RawCondvar, Mutex as RawMutex, MutexGuard,
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar as RawCondvar, Mutex as RawMutex, atomic};
 
-use std::sync::PoisonError;
-#[cfg(not(loom))]
-use std::sync::TryLockError;
+use std::sync::{PoisonError, TryLockError};
 
 pub(crate) struct Mutex<T>(RawMutex<T>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(RawMutex::new(value))
+    }
+
+    /// Whether nobody holds it at this moment.
+    pub(crate) fn is_free(&self) -> bool {
+        !matches!(self.0.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// Tries for a while before it sleeps, longer than the standard library does: our locks are held

@@ -29,7 +29,7 @@ use crate::panic::Panic;
 /// What a body holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Of one call.
     One = 0,
     /// Of several calls.
@@ -51,7 +51,7 @@ impl Kind {
 
 /// What else there is to know about a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Flags(u8);
+pub struct Flags(u8);
 
 impl Flags {
     /// The body is the place of a block in the sender's arena.
@@ -115,9 +115,11 @@ const HEAD: usize = 10;
 
 /// The beginning of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RequestHead {
-    pub(crate) function: u64,
-    pub(crate) kind: Kind,
+pub struct RequestHead {
+    /// What is to be called, in the words of the host.
+    pub function: u64,
+    /// What the body holds.
+    pub kind: Kind,
     pub(crate) flags: Flags,
 }
 

@@ -11,8 +11,9 @@ thread_local! {
     static LATER: RefCell<Option<Vec<Telling>>> = const { RefCell::new(None) };
 }
 
-/// Tells now, or leaves it to another.
-pub(super) fn tell(telling: impl FnOnce() + Send + 'static) {
+/// Tells those who wait for a task now, or leaves it to another thread, where this one only waits for a
+/// task of its own: it may hold what their callbacks ask for.
+pub fn tell_later(telling: impl FnOnce() + Send + 'static) {
     let mut telling = Some(telling);
     LATER.with(|later| {
         if let Some(list) = &mut *later.borrow_mut() {

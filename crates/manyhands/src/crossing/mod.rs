@@ -18,13 +18,11 @@ mod remote;
 use std::any::TypeId;
 
 pub use declared::{Declared, Tasks};
-pub use frame::{Answer, Body};
+pub use frame::{Answer, Body, Flags, Kind, RequestHead};
+pub use later::tell_later;
 
 pub(crate) use declared::{Registry, is_crossing};
-pub(crate) use frame::{
-    AnswerHead, Failure, Flags, Kind, RequestHead, parse_place, place_to_bytes, read_list,
-    write_list,
-};
+pub(crate) use frame::{AnswerHead, Failure, parse_place, place_to_bytes, read_list, write_list};
 pub(crate) use later::{Telling, tell_all, tellings_of};
 pub(crate) use perform::{fail, perform};
 pub(crate) use remote::Remote;

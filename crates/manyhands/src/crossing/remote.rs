@@ -118,7 +118,7 @@ where
         Ok(wake) if wake.is_empty() => (),
         Ok(wake) => {
             let core = Arc::clone(core);
-            later::tell(move || tell(wake, || Future::task(Arc::clone(&core) as _)));
+            later::tell_later(move || tell(wake, || Future::task(Arc::clone(&core) as _)));
         }
         // Ended from outside: that counts, and this is for nobody.
         Err((outcome, _)) => panic::drop_caught(outcome),

@@ -14,7 +14,7 @@ use super::birth;
 use super::launch::{self, ProcessLauncher};
 use super::link::ring;
 use super::manager;
-use super::pool::Pool;
+use super::pool::{ManagedBy, Pool};
 use super::program;
 use super::supervisor::{self, OnCrash};
 use crate::crossing::{Body, FunctionType};
@@ -227,12 +227,8 @@ impl ProcessPoolBuilder {
             Transport::Automatic => (birth::Transport::SharedMemory, ring::CAPACITY),
             Transport::Socket => (birth::Transport::Socket, 1),
         };
-        let setting = manager::Setting {
-            launcher,
-            build_id: program.registry.build_id(),
-            initializer,
-            transport,
-        };
+        let setting =
+            manager::Setting { build_id: program.registry.build_id(), initializer, transport };
         let options = supervisor::Options {
             max_workers,
             capacity: NonZeroU32::new(capacity).unwrap_or(NonZeroU32::MIN),
@@ -242,7 +238,7 @@ impl ProcessPoolBuilder {
             births: BIRTHS,
             grace: self.grace,
         };
-        let pool = Pool::new(options, setting)
+        let pool = Pool::new(options, setting, Box::new(launcher), ManagedBy::Pool)
             .map_err(|error| ConfigError::NoDoorbell { error: error.kind() })?;
         Ok(ProcessPoolExecutor::with_pool(pool, program.registry, self.max_workers))
     }

@@ -16,7 +16,8 @@ pub(super) trait Known: Send + Sync {
 }
 
 /// A task that a thread waits for.
-pub(crate) trait Awaited {
+pub trait Awaited {
+    /// Whether it has ended.
     fn is_done(&self) -> bool;
 
     /// Has `waker` woken when it is done; `false` if it is done already.

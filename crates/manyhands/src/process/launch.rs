@@ -25,8 +25,8 @@ use super::child::{Child, ChildProcess};
 pub trait Launcher: fmt::Debug + Send {
     /// Starts the worker of a seat.
     ///
-    /// On Linux a worker dies with the *thread* that has started it: call this from one that
-    /// outlives the workers.
+    /// On Linux a worker that asks to die with its parent dies with the *thread* that has started it: call
+    /// this from one that outlives the workers.
     ///
     /// # Errors
     ///

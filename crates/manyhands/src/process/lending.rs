@@ -75,15 +75,20 @@ impl Carrier {
 
 /// Data of the other side's, looked at where it lies.
 #[derive(Debug)]
-pub(super) struct Borrowed {
+pub struct Borrowed {
     // Before the lease: once that is over, others may lie here.
     pub(super) view: View,
     lease: Option<Arc<Lease>>,
 }
 
 impl Borrowed {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.view
+    }
+
     /// To be written, if nobody else looks at it.
-    pub(super) fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let is_shared = self.lease.as_ref().is_some_and(|lease| lease.is_shared);
         if is_shared { None } else { self.view.bytes_mut() }
     }

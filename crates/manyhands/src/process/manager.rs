@@ -23,7 +23,7 @@ use rustix::process::Signal;
 use super::birth::{Birth, BirthError, Hello, Progress, Transport};
 use super::child::Child;
 use super::last_lines::LastLines;
-use super::launch::{Launcher, Newborn, ProcessLauncher};
+use super::launch::Newborn;
 use super::link::Link;
 use super::link::ring::{self, RingLink};
 use super::link::socket::SocketLink;
@@ -33,13 +33,15 @@ use super::task::Task;
 use super::watch::{Seen, Watch, Watched};
 use crate::spin::Spin;
 
-/// How a pool's workers are started.
+/// What a pool's workers are told when they are started.
 #[derive(Debug)]
-pub(super) struct Setting {
-    pub(super) launcher: ProcessLauncher,
-    pub(super) build_id: u64,
-    pub(super) initializer: Vec<u8>,
-    pub(super) transport: Transport,
+pub struct Setting {
+    /// Of the program, which the workers must be of too.
+    pub build_id: u64,
+    /// What a worker runs first, as bytes for the host.
+    pub initializer: Vec<u8>,
+    /// How the parent and its workers talk.
+    pub transport: Transport,
 }
 
 /// The longest answer over a socket.
@@ -53,26 +55,20 @@ const LOOK_EVERY: u32 = 256;
 
 /// Starts the manager of a pool.
 pub(super) fn start<T: Task>(pool: &Arc<Pool<T>>, state: &mut State<T>) -> io::Result<()> {
-    let manager = Manager {
-        launcher: pool.setting().launcher.clone(),
-        pool: Arc::clone(pool),
-        charges: Vec::new(),
-        watch: Watch::new(),
-        seen: Vec::new(),
-        flags: Vec::new(),
-        spin: Spin::new(),
-        lookouts: Arc::new([]),
-    };
+    let manager = Manager::new(Arc::clone(pool));
     let name = format!("manyhands-pool-{}", pool.number());
-    state.set_manager(thread::Builder::new().name(name).spawn(|| manager.run())?);
+    let thread = thread::Builder::new().name(name).spawn(|| manager.run())?;
+    state.manager_id = Some(thread.thread().id());
+    state.manager = Some(thread);
     Ok(())
 }
 
-struct Manager<T: Task> {
+pub(super) struct Manager<T: Task> {
     pool: Arc<Pool<T>>,
-    launcher: ProcessLauncher,
     /// By seat.
     charges: Vec<Option<Charge>>,
+    /// What was to become of workers that the host was still starting.
+    early: Vec<Chore>,
     watch: Watch,
     seen: Vec<Seen>,
     /// What to poll the links for, by seat.
@@ -102,7 +98,20 @@ struct Charge {
 type Linked = (Box<dyn Link>, Option<ArenaView>, Option<Lookout>);
 
 impl<T: Task> Manager<T> {
-    fn run(mut self) {
+    pub(super) fn new(pool: Arc<Pool<T>>) -> Self {
+        Self {
+            pool,
+            charges: Vec::new(),
+            early: Vec::new(),
+            watch: Watch::new(),
+            seen: Vec::new(),
+            flags: Vec::new(),
+            spin: Spin::new(),
+            lookouts: Arc::new([]),
+        }
+    }
+
+    pub(super) fn run(mut self) {
         if catch_unwind(AssertUnwindSafe(|| self.manage())).is_err() {
             // A fault of ours; nobody may wait for what will not come.
             self.charges.clear();
@@ -117,7 +126,7 @@ impl<T: Task> Manager<T> {
             let done = self.pool.turn(&mut left_over);
             left_over.end_and_tell();
             for chore in left_over.chores.drain(..) {
-                self.see_to(&chore);
+                self.see_to(chore);
             }
             if done {
                 return;
@@ -181,24 +190,40 @@ impl<T: Task> Manager<T> {
         self.lookouts = self.pool.lookouts();
     }
 
-    fn see_to(&mut self, chore: &Chore) {
+    fn see_to(&mut self, chore: Chore) {
         match chore {
             Chore::Launch(seat) => {
-                if let Err(error) = self.launch(*seat) {
-                    self.pool.tell(Event::LaunchFailed(*seat, error.to_string()));
+                let number = u32::try_from(seat.index()).unwrap_or(u32::MAX);
+                let launched = self.pool.launcher().launch(number);
+                self.take_on(seat, launched);
+            }
+            Chore::TakeOn(seat, launched) => {
+                self.take_on(seat, *launched);
+                let (its, others) =
+                    self.early.drain(..).partition::<Vec<_>, _>(|chore| chore.seat() == seat);
+                self.early = others;
+                for chore in its {
+                    self.see_to(chore);
                 }
             }
-            Chore::Terminate(seat) => self.signal(*seat, Signal::TERM),
-            Chore::Kill(seat) => self.signal(*seat, Signal::KILL),
+            chore if self.pool.is_launching(chore.seat()) => self.early.push(chore),
+            Chore::Terminate(seat) => self.signal(seat, Signal::TERM),
+            Chore::Kill(seat) => self.signal(seat, Signal::KILL),
             Chore::Retire(seat) => {
                 if let Some(charge) = self.charge(seat.index()) {
                     charge.leaves = true;
                     if charge.birth.is_none() {
                         // Born since it was said.
-                        self.pool.with(|state, _| state.retire(*seat));
+                        self.pool.with(|state, _| state.retire(seat));
                     }
                 }
             }
+        }
+    }
+
+    fn take_on(&mut self, seat: Seat, launched: io::Result<Newborn>) {
+        if let Err(error) = launched.and_then(|newborn| self.care_for(seat, newborn)) {
+            self.pool.tell(Event::LaunchFailed(seat, error.to_string()));
         }
     }
 
@@ -206,7 +231,7 @@ impl<T: Task> Manager<T> {
         self.charges.get_mut(at)?.as_mut()
     }
 
-    fn launch(&mut self, seat: Seat) -> io::Result<()> {
+    fn care_for(&mut self, seat: Seat, newborn: Newborn) -> io::Result<()> {
         let setting = self.pool.setting();
         let (memory, fds) = match self.pool.arena() {
             None => (None, Vec::new()),
@@ -220,7 +245,7 @@ impl<T: Task> Manager<T> {
             }
         };
         let number = u32::try_from(seat.index()).unwrap_or(u32::MAX);
-        let Newborn { child, socket, stderr, handover } = self.launcher.launch(number)?;
+        let Newborn { child, socket, stderr, handover } = newborn;
         let hello = Hello {
             build_id: setting.build_id,
             seat: number,

@@ -37,6 +37,7 @@
 //! | what a newborn prints while it is being born | [`last_lines`] |
 //! | what the manager sleeps on | [`watch`] |
 //! | the worker's loop | `worker.rs` |
+//! | the seam for another host | [`host`] |
 //!
 //! Linux's own are the pidfd (`child.rs`), the link to the running file (`launch.rs`), dying with the
 //! parent (`birth/worker.rs`), and some flags of `send` and `recvmsg`; the rest is what Unix has.
@@ -47,6 +48,7 @@ mod builder;
 mod by_number;
 pub mod child;
 mod executor;
+pub mod host;
 pub mod last_lines;
 pub mod launch;
 mod lending;

@@ -11,7 +11,7 @@ pub(super) const MOST_IN_FRAME: usize = 16 << 10;
 
 /// What is to be called, as bytes.
 #[derive(Debug)]
-pub(super) struct Request {
+pub struct Request {
     function: u64,
     kind: Kind,
     body: Body,
@@ -26,9 +26,12 @@ enum Body {
 }
 
 impl Request {
+    /// A call of `function`, in the words of the host, with these arguments. `lent` is what they refer to;
+    /// where there is an `arena`, a long body goes there.
+    ///
     /// # Errors
     /// Why there is no room in shared memory.
-    pub(super) fn new(
+    pub fn new(
         function: u64,
         kind: Kind,
         body: Vec<u8>,

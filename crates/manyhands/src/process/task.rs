@@ -8,7 +8,7 @@ use crate::crossing::{Declared, Kind, Remote};
 use crate::errors::{BrokenProcessPool, Crash, Exception, Exit, Overrun, TaskInfo};
 
 /// A task of the host's, which a worker process runs. Dropping one that has not ended cancels it.
-pub(super) trait Task: Send + 'static {
+pub trait Task: Send + 'static {
     /// Its turn has come. `false`: it was cancelled, and must not run.
     fn begin(&self) -> bool;
 
@@ -24,7 +24,7 @@ pub(super) trait Task: Send + 'static {
 
 /// How a task ended without an answer.
 #[derive(Clone, Debug)]
-pub(super) enum Loss {
+pub enum Loss {
     /// Its worker died.
     Crashed {
         /// The worker's place in the pool.

@@ -51,13 +51,16 @@ pub fn stop_requested() -> bool {
 pub(super) fn become_one_if_started_so(program: &Program) {
     match birth::arrive(program.registry.build_id(), PATIENCE) {
         Ok(None) => (),
-        Ok(Some(arrival)) => exit(match work(arrival, &program.registry) {
-            Ok(()) | Err(LinkError::Closed) => 0,
-            Err(error) => {
-                eprintln!("manyhands: a worker process cannot go on: {error}");
-                EX_SOFTWARE
-            }
-        }),
+        Ok(Some(arrival)) => {
+            panic::take_backtraces();
+            exit(match work(arrival, &mut &*program.registry) {
+                Ok(()) | Err(LinkError::Closed) => 0,
+                Err(error) => {
+                    eprintln!("manyhands: a worker process cannot go on: {error}");
+                    EX_SOFTWARE
+                }
+            })
+        }
         Err(error) => {
             eprintln!("manyhands: this process was started as a worker and cannot be one: {error}");
             exit(EX_SOFTWARE);
@@ -65,16 +68,56 @@ pub(super) fn become_one_if_started_so(program: &Program) {
     }
 }
 
-fn work(arrival: Arrival, registry: &Registry) -> Result<(), LinkError> {
-    panic::take_backtraces();
+/// What a worker does for its host: the Rust face's calls declared functions.
+pub trait Perform {
+    /// Before the first task, with what the parent's setting says.
+    ///
+    /// # Errors
+    /// Why the worker cannot work, which breaks the pool.
+    fn initialise(&mut self, initializer: &[u8]) -> Result<(), String>;
+
+    /// Does what a request says, and writes the body of the answer to the end of `answer`, which is
+    /// empty. What comes with the request can be [borrowed](super::host::borrow) meanwhile, and what is
+    /// to go with the answer [lent](super::host::lend).
+    fn perform(&mut self, request: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind;
+
+    /// How long the worker may sleep without [`look_up`](Self::look_up); a signal ends its sleep too.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Between two tasks, when there is none.
+    fn look_up(&mut self) {}
+}
+
+impl Perform for &Registry {
+    fn initialise(&mut self, initializer: &[u8]) -> Result<(), String> {
+        initialise(self, initializer)
+    }
+
+    fn perform(&mut self, request: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind {
+        if let Some(function) = self.of_id(request.function) {
+            perform(function, request.kind, body, answer)
+        } else {
+            let why = "the function is not declared".to_owned();
+            fail(&Failure::Arguments(why), answer)
+        }
+    }
+}
+
+/// Works until the parent has the worker leave.
+///
+/// # Errors
+/// If the parent is gone, or says what it never should.
+pub fn work(arrival: Arrival, host: &mut dyn Perform) -> Result<(), LinkError> {
     let Arrival { hello, fds, reply } = arrival;
-    if let Err(reason) = initialise(registry, &hello.initializer) {
+    if let Err(reason) = host.initialise(&hello.initializer) {
         return Ok(reply.refuse(&reason)?);
     }
     match hello.transport {
         Transport::Socket => {
             let socket = reply.ready()?;
-            serve(&mut SocketWorkerLink::new(socket), registry)
+            serve(&mut SocketWorkerLink::new(socket), host)
         }
         Transport::SharedMemory => {
             let mut link = match open_memory(fds) {
@@ -88,7 +131,7 @@ fn work(arrival: Arrival, registry: &Registry) -> Result<(), LinkError> {
                 }
             };
             let _lifeline = reply.ready()?;
-            serve(&mut link, registry)
+            serve(&mut link, host)
         }
     }
 }
@@ -123,14 +166,16 @@ fn initialise(registry: &Registry, initializer: &[u8]) -> Result<(), String> {
 }
 
 /// THE WORKER LOOP.
-fn serve(link: &mut dyn WorkerLink, registry: &Registry) -> Result<(), LinkError> {
+fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkError> {
     let mut frame = Vec::new();
     let mut desk = Desk::default();
     loop {
         frame.clear();
-        match link.claim(None)? {
-            Some(request) => frame.extend_from_slice(request),
-            None => continue,
+        if let Some(request) = link.claim(host.patience())? {
+            frame.extend_from_slice(request);
+        } else {
+            host.look_up();
+            continue;
         }
         let torn = || LinkError::Torn { why: "a request is none".to_owned() };
         let (head, mut rest) = RequestHead::parse(&frame).ok_or_else(torn)?;
@@ -141,7 +186,7 @@ fn serve(link: &mut dyn WorkerLink, registry: &Registry) -> Result<(), LinkError
         desk.take_back(&read_list(head.flags.has(Flags::RETURNS), &mut rest).ok_or_else(torn)?);
         let lease = desk.borrow(head.flags);
         let begun = Instant::now();
-        let kind = desk.answer(registry, head, rest).ok_or_else(torn)?;
+        let kind = desk.answer(host, head, rest).ok_or_else(torn)?;
         let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let (kind, flags) = desk.finish(kind, lease);
         let head = AnswerHead { nanos, kind, flags }.to_bytes();
@@ -184,7 +229,7 @@ impl Desk {
     }
 
     /// Writes the answer. `None`: the request is none.
-    fn answer(&mut self, registry: &Registry, head: RequestHead, body: &[u8]) -> Option<Kind> {
+    fn answer(&mut self, host: &mut dyn Perform, head: RequestHead, body: &[u8]) -> Option<Kind> {
         self.answer.clear();
         self.place = None;
         let view = if head.flags.has(Flags::SPILLED) {
@@ -194,12 +239,7 @@ impl Desk {
             None
         };
         let body = view.as_ref().map_or(body, |borrowed| &borrowed.view);
-        Some(if let Some(function) = registry.of_id(head.function) {
-            perform(function, head.kind, body, &mut self.answer)
-        } else {
-            let why = "the function is not declared".to_owned();
-            fail(&Failure::Arguments(why), &mut self.answer)
-        })
+        Some(host.perform(head, body, &mut self.answer))
     }
 
     /// Settles what was borrowed and what is lent; what the answer has to say of it.

@@ -104,7 +104,7 @@ pub trait Link: fmt::Debug + Send {
 /// The worker's end of its transport. One thread claims and answers.
 pub trait WorkerLink: fmt::Debug + Send {
     /// Waits for the next frame and tells the parent that it is begun. `None` after `wait` without
-    /// one; with `None` for `wait`, waits as long as it takes.
+    /// one, or earlier, when a signal came; with `None` for `wait`, waits as long as it takes.
     ///
     /// # Errors
     ///

@@ -209,6 +209,10 @@ impl WorkerLink for RingWorkerLink {
                 return Ok(None);
             }
             self.end.sleep(left);
+            // Whoever limits the wait may have to see to a signal, which has ended the sleep.
+            if wait.is_some() && !self.end.has_offer() && !self.end.is_left() {
+                return Ok(None);
+            }
         }
     }
 

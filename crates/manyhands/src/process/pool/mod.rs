@@ -14,16 +14,18 @@ mod turn;
 use std::cell::RefCell;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use manyhands_shm::{Arena, Doorbell, ForkMark};
 
 use super::birth::Transport;
-use super::manager::{self, Setting};
+use super::by_number::Awaited;
+use super::launch::{Launcher, Newborn};
+use super::manager::{self, Manager, Setting};
 use super::request::Request;
-use super::supervisor::{self, Event, Rules, Stats};
+use super::supervisor::{self, Event, Rules, Seat, Stats};
 use super::task::Task;
 use crate::crossing::{tell_all, tellings_of};
 use crate::errors::{BrokenProcessPool, Reason};
@@ -38,10 +40,12 @@ use listening::Sleep;
 use state::Entry;
 
 /// A pool of worker processes, for tasks of any host.
-pub(super) struct Pool<T: Task> {
+pub struct Pool<T: Task> {
     /// Tells the pools of this process apart.
     number: NonZeroU32,
     setting: Setting,
+    launcher: std::sync::Mutex<Box<dyn Launcher>>,
+    managed_by: ManagedBy,
     state: Mutex<State<T>>,
     /// Rung to wake the manager, and to wake a thread that attends while it waits.
     doorbells: Arc<[Doorbell; 2]>,
@@ -55,10 +59,26 @@ pub(super) struct Pool<T: Task> {
     mark: ForkMark,
 }
 
+/// Whose thread manages a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagedBy {
+    /// The pool's own, which starts with the first task.
+    Pool,
+    /// The host's, which calls [`Pool::manage`]. Workers that a task needs are started by whoever submits
+    /// it.
+    Host,
+}
+
 impl<T: Task> Pool<T> {
-    pub(super) fn new(
+    /// A pool without workers. Nothing starts before the first task.
+    ///
+    /// # Errors
+    /// If the system gives no descriptors, or no addresses for shared memory.
+    pub fn new(
         options: supervisor::Options,
         setting: Setting,
+        launcher: Box<dyn Launcher>,
+        managed_by: ManagedBy,
     ) -> std::io::Result<Arc<Self>> {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let arena = match setting.transport {
@@ -69,6 +89,8 @@ impl<T: Task> Pool<T> {
         Ok(Arc::new(Self {
             number: NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN),
             setting,
+            launcher: std::sync::Mutex::new(launcher),
+            managed_by,
             state: Mutex::new(State::new(options)),
             doorbells: Arc::new([Doorbell::create()?, Doorbell::create()?]),
             called: AtomicBool::new(false),
@@ -79,7 +101,8 @@ impl<T: Task> Pool<T> {
         }))
     }
 
-    pub(super) fn number(&self) -> NonZeroU32 {
+    /// Tells the pools of this process apart.
+    pub fn number(&self) -> NonZeroU32 {
         self.number
     }
 
@@ -87,7 +110,12 @@ impl<T: Task> Pool<T> {
         &self.setting
     }
 
-    pub(super) fn arena(&self) -> Option<&Arena> {
+    pub(super) fn launcher(&self) -> std::sync::MutexGuard<'_, Box<dyn Launcher>> {
+        self.launcher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where large arguments are put for the workers, if there is shared memory.
+    pub fn arena(&self) -> Option<&Arena> {
         self.arena.as_ref()
     }
 
@@ -100,7 +128,7 @@ impl<T: Task> Pool<T> {
     ///
     /// # Errors
     /// Why it takes no more tasks.
-    pub(super) fn reserve(self: &Arc<Self>) -> Result<Reservation<'_, T>, Reason> {
+    pub fn reserve(self: &Arc<Self>) -> Result<Reservation<'_, T>, Reason> {
         if self.mark.is_in_a_fork() {
             return Err(Reason::Forked);
         }
@@ -108,7 +136,8 @@ impl<T: Task> Pool<T> {
         if let Some(reason) = state.refusal() {
             return Err(reason);
         }
-        if state.manager.is_none()
+        if state.manager_id.is_none()
+            && self.managed_by == ManagedBy::Pool
             && let Err(error) = manager::start(self, &mut state)
         {
             let reason = Arc::new(format!("no thread could be started to manage it: {error}"));
@@ -121,7 +150,7 @@ impl<T: Task> Pool<T> {
 
     /// Tells the supervisor of something. In a forked copy of the process it does nothing: the lock may
     /// be held by a thread that is not there, and the workers are not this process's.
-    pub(super) fn tell(&self, event: Event) {
+    pub fn tell(&self, event: Event) {
         if self.mark.is_in_a_fork() {
             return;
         }
@@ -165,7 +194,7 @@ impl<T: Task> Pool<T> {
 
     /// Stops the task at this address, which was cancelled after it had begun: it runs, or it was taken
     /// back from a worker and is queued again.
-    pub(super) fn stop(&self, address: usize) {
+    pub fn stop(&self, address: usize) {
         if self.mark.is_in_a_fork() {
             return;
         }
@@ -180,8 +209,8 @@ impl<T: Task> Pool<T> {
         self.let_go(state);
     }
 
-    /// Accepts nothing more.
-    pub(super) fn close(&self, cancel: bool) {
+    /// Accepts nothing more; with `cancel`, cancels what no worker has begun.
+    pub fn close(&self, cancel: bool) {
         if self.mark.is_in_a_fork() {
             return;
         }
@@ -192,7 +221,7 @@ impl<T: Task> Pool<T> {
     }
 
     /// Waits until all workers have left; whether they have.
-    pub(super) fn join(&self, timeout: Option<Duration>) -> bool {
+    pub fn join(&self, timeout: Option<Duration>) -> bool {
         if self.mark.is_in_a_fork() {
             return false;
         }
@@ -221,7 +250,8 @@ impl<T: Task> Pool<T> {
         true
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    /// What goes on at this moment.
+    pub fn stats(&self) -> Stats {
         if self.mark.is_in_a_fork() {
             return Stats::default();
         }
@@ -229,12 +259,55 @@ impl<T: Task> Pool<T> {
     }
 
     /// The process numbers of the workers there are.
-    pub(super) fn pids(&self) -> Vec<u32> {
+    pub fn pids(&self) -> Vec<u32> {
         if self.mark.is_in_a_fork() {
             return Vec::new();
         }
         let state = self.state.lock();
         state.seats.iter().map(|place| place.pid).filter(|pid| *pid != 0).collect()
+    }
+
+    /// Receives the pool's answers in this thread until `task` is done or the deadline is over; does
+    /// nothing if another thread does so already.
+    pub fn attend(&self, task: &dyn Awaited, deadline: Option<Instant>) {
+        self.attend_to(task, deadline);
+    }
+
+    /// Why the pool can run nothing any more, if it is broken.
+    pub fn broken(&self) -> Option<Arc<String>> {
+        if self.mark.is_in_a_fork() {
+            return None;
+        }
+        self.state.lock().supervisor.broken().cloned()
+    }
+
+    /// Manages the pool, in a thread of the host's, until it is closed and its workers have left: for a
+    /// pool that is [`ManagedBy::Host`], once.
+    pub fn manage(self: &Arc<Self>) {
+        self.state.lock().manager_id = Some(std::thread::current().id());
+        Manager::new(Arc::clone(self)).run();
+    }
+
+    /// For a pool that is [`ManagedBy::Host`]: launches all the workers there may be. The seats of those
+    /// that the caller is to start.
+    pub fn fill(&self) -> Vec<Seat> {
+        let mut state = self.state.lock();
+        state.on(Event::Fill, Instant::now());
+        let launches = state.take_launches(self.managed_by);
+        self.let_go(state);
+        launches
+    }
+
+    /// The caller has started the worker that it was to start, or has failed to.
+    pub fn take_on(&self, seat: Seat, launched: std::io::Result<Newborn>) {
+        let mut state = self.state.lock();
+        state.launching.retain(|launching| *launching != seat);
+        state.chores.push(Chore::TakeOn(seat, Box::new(launched)));
+        self.let_go(state);
+    }
+
+    pub(super) fn is_launching(&self, seat: Seat) -> bool {
+        self.state.lock().launching.contains(&seat)
     }
 
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, Instant) -> R) -> R {
@@ -251,19 +324,21 @@ thread_local! {
 }
 
 /// A place for a task. It stays in its thread.
-pub(super) struct Reservation<'a, T: Task>(&'a Arc<Pool<T>>);
+#[derive(Debug)]
+pub struct Reservation<'a, T: Task>(&'a Arc<Pool<T>>);
 
 impl<T: Task> Reservation<'_, T> {
-    /// Puts the task in.
+    /// Puts the task in. The seats of workers that the caller is to start for it, and to have
+    /// [taken on](Pool::take_on): none in a pool that is [`ManagedBy::Pool`].
     ///
     /// # Errors
     /// The task, if the pool has broken, or was ended by force, since it was reserved; and why.
-    pub(super) fn submit(
+    pub fn submit(
         self,
         task: T,
         request: Request,
         rules: Rules,
-    ) -> Result<(), (T, Arc<String>)> {
+    ) -> Result<Vec<Seat>, (T, Arc<String>)> {
         let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
         let now = Instant::now();
         let mut state = self.0.state.lock();
@@ -275,11 +350,12 @@ impl<T: Task> Reservation<'_, T> {
             state.close_if_asked(now);
         }
         let broken = state.supervisor.broken().cloned();
+        let launches = state.take_launches(self.0.managed_by);
         self.0.let_go(state);
         // What dropping it would do is done.
         self.forget_it();
         std::mem::forget(self);
-        submitted.map(drop).map_err(|entry| {
+        submitted.map(|_| launches).map_err(|entry| {
             let ended = || Arc::new("its workers were ended while the task was submitted".into());
             (entry.task, broken.unwrap_or_else(ended))
         })

@@ -1,15 +1,18 @@
 //! What is under the pool's lock, and what happens to it: answers, births and ends.
 
+use std::io;
 use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use manyhands_shm::{ArenaView, Lookout};
 
+use super::ManagedBy;
 use super::answer::{Answered, Ending, Place};
 use super::listening::{Asleep, Sleep};
 use crate::crossing::Telling;
 use crate::errors::{BrokenProcessPool, Exit, Reason};
+use crate::process::launch::Newborn;
 use crate::process::link::{Link, LinkError};
 use crate::process::request::Request;
 use crate::process::supervisor::{self, Event, Order, Seat, Supervisor};
@@ -45,8 +48,11 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) reserved: usize,
     /// It is to be closed, and whether what has not begun is to be cancelled.
     pub(super) closing: Option<bool>,
-    pub(super) manager: Option<JoinHandle<()>>,
-    pub(super) manager_id: Option<ThreadId>,
+    /// Unless the host has started it.
+    pub(in crate::process) manager: Option<JoinHandle<()>>,
+    pub(in crate::process) manager_id: Option<ThreadId>,
+    /// Of workers that the host is starting.
+    pub(super) launching: Vec<Seat>,
     /// All workers have left, and all tasks have ended for the supervisor.
     pub(super) done: bool,
 }
@@ -65,10 +71,24 @@ pub(in crate::process) struct Entry<T> {
 #[derive(Debug)]
 pub(in crate::process) enum Chore {
     Launch(Seat),
+    /// The host has started it, or has failed to.
+    TakeOn(Seat, Box<io::Result<Newborn>>),
     Terminate(Seat),
     Kill(Seat),
     /// Of a worker that is not born yet.
     Retire(Seat),
+}
+
+impl Chore {
+    pub(in crate::process) fn seat(&self) -> Seat {
+        match self {
+            Self::Launch(seat)
+            | Self::TakeOn(seat, _)
+            | Self::Terminate(seat)
+            | Self::Kill(seat)
+            | Self::Retire(seat) => *seat,
+        }
+    }
 }
 
 impl<T: Task> State<T> {
@@ -93,6 +113,7 @@ impl<T: Task> State<T> {
             closing: None,
             manager: None,
             manager_id: None,
+            launching: Vec::new(),
             done: false,
         }
     }
@@ -113,6 +134,19 @@ impl<T: Task> State<T> {
         closed.then_some(Reason::Shutdown)
     }
 
+    /// The workers that whoever submits is to start.
+    pub(super) fn take_launches(&mut self, managed_by: ManagedBy) -> Vec<Seat> {
+        if managed_by == ManagedBy::Pool || self.chores.is_empty() {
+            return Vec::new();
+        }
+        let (launches, others) =
+            self.chores.drain(..).partition::<Vec<_>, _>(|chore| matches!(chore, Chore::Launch(_)));
+        self.chores = others;
+        let seats: Vec<_> = launches.iter().map(Chore::seat).collect();
+        self.launching.extend(&seats);
+        seats
+    }
+
     /// Closes the pool if that was asked for and nobody is about to put a task in.
     pub(super) fn close_if_asked(&mut self, now: Instant) {
         if self.reserved == 0
@@ -126,11 +160,6 @@ impl<T: Task> State<T> {
     /// thread that attends may still read a result, or leave somebody to be told.
     pub(super) fn is_over(&self) -> bool {
         self.done && self.attendant.is_none()
-    }
-
-    pub(in crate::process) fn set_manager(&mut self, manager: JoinHandle<()>) {
-        self.manager_id = Some(manager.thread().id());
-        self.manager = Some(manager);
     }
 
     pub(in crate::process) fn on(&mut self, event: Event, now: Instant) {

@@ -299,15 +299,26 @@ impl<C> Supervisor<C> {
             && (self.starting as usize) < wanted
             && !self.is_paused(now)
         {
-            let vacant = self.seats().find(|seat| self.phase(*seat) == Phase::Vacant);
-            let seat = vacant.unwrap_or_else(|| {
-                self.workers.push(super::Worker::vacant());
-                Seat(u32::try_from(self.workers.len() - 1).unwrap_or(u32::MAX))
-            });
-            self.restarted += u64::from(vacant.is_some());
-            self.workers[seat.index()].reset();
-            self.shift(seat, Phase::Starting);
-            orders.push(Order::Launch(seat));
+            self.launch_one(orders);
         }
+    }
+
+    /// Launches all the workers there may be.
+    pub(super) fn fill(&mut self, orders: &mut Vec<Order>) {
+        while self.stage == Stage::Open && self.live < self.options.max_workers.get() {
+            self.launch_one(orders);
+        }
+    }
+
+    fn launch_one(&mut self, orders: &mut Vec<Order>) {
+        let vacant = self.seats().find(|seat| self.phase(*seat) == Phase::Vacant);
+        let seat = vacant.unwrap_or_else(|| {
+            self.workers.push(super::Worker::vacant());
+            Seat(u32::try_from(self.workers.len() - 1).unwrap_or(u32::MAX))
+        });
+        self.restarted += u64::from(vacant.is_some());
+        self.workers[seat.index()].reset();
+        self.shift(seat, Phase::Starting);
+        orders.push(Order::Launch(seat));
     }
 }

@@ -199,6 +199,7 @@ impl<C> Supervisor<C> {
             Event::Left { seat, exit, claimed } => self.left(seat, exit, claimed, now, orders),
             Event::Cancel(ticket) => self.cancel(ticket, orders),
             Event::LinkBroken(seat, reason) => self.link_broken(seat, reason, orders),
+            Event::Fill => self.fill(orders),
             Event::Close { cancel } => self.close(cancel, orders),
             Event::Terminate => self.terminate(now, orders),
             Event::Kill => self.kill(orders),
@@ -328,6 +329,7 @@ impl Event {
             | Event::Left { seat, .. }
             | Event::LinkBroken(seat, _) => Some(*seat),
             Event::Cancel(_)
+            | Event::Fill
             | Event::Close { .. }
             | Event::Terminate
             | Event::Kill

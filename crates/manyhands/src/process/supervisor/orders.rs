@@ -92,6 +92,8 @@ pub enum Event {
     Cancel(Ticket),
     /// The link is torn, or what came over it makes no sense. [`Event::Left`] is still to come.
     LinkBroken(Seat, String),
+    /// Launch all the workers there may be, whatever there is to do.
+    Fill,
     /// Finish what there is, and let the workers leave.
     Close {
         /// Cancel what no worker has begun.
