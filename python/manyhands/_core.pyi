@@ -13,6 +13,7 @@ __all__ = [
     "AsCompleted",
     "Future",
     "ResultIterator",
+    "SharedBuffer",
     "ThreadPoolExecutor",
     "_Waiter",
     "_WorkItem",
@@ -82,6 +83,11 @@ class ResultIterator(Iterator[_T]):
     def __iter__(self) -> Self: ...
     def __next__(self) -> _T: ...
     def close(self) -> None: ...
+
+@final
+class SharedBuffer:
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class AsCompleted(Iterator[_AnyFuture]):

@@ -55,4 +55,6 @@ mod _core {
     use crate::worker::PyWorker;
     #[pymodule_export]
     use crate::workers::interpreter_shutdown;
+    #[pymodule_export]
+    use manyhands_pybuffer::SharedBuffer;
 }

@@ -1,0 +1,22 @@
+//! Python's buffer protocol, both ways, for large data that crosses between processes: memory of ours is
+//! shown to Python where it lies, and memory of Python's is copied from.
+//!
+//! With `manyhands-shm` this crate has all the unsafe code of the workspace; what it offers is safe.
+//!
+//! | for | see |
+//! |---|---|
+//! | memory that NumPy arrays and memoryviews may lie in | [`SharedBuffer`], over a [`Memory`] |
+//! | the bytes of a `pickle.PickleBuffer`, or of any array | [`Buffer`] |
+//!
+//! # Who may write
+//!
+//! Python lets every thread of a program write to a buffer that another looks at. That is the program's
+//! to avoid, as it is everywhere in Python: who does not reads a mixture of old and new bytes.
+
+mod buffer;
+mod memory;
+mod shared;
+
+pub use buffer::Buffer;
+pub use memory::Memory;
+pub use shared::SharedBuffer;
