@@ -12,9 +12,12 @@ from . import _future
 __all__ = [
     "AsCompleted",
     "Future",
+    "ProcessPoolExecutor",
     "ResultIterator",
     "SharedBuffer",
     "ThreadPoolExecutor",
+    "_Lender",
+    "_ProcessPoolManager",
     "_Waiter",
     "_WorkItem",
     "_WorkQueue",
@@ -22,6 +25,8 @@ __all__ = [
     "_after_fork_in_child",
     "_interpreter_shutdown",
     "_set_future_type",
+    "_work",
+    "stop_requested",
     "wait",
 ]
 
@@ -33,6 +38,7 @@ _AnyFuture = TypeVar("_AnyFuture", bound=_base.Future[Any])
 class Future(Generic[_T]):
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
     def cancel(self) -> bool: ...
+    def cancel_running(self) -> bool: ...
     def cancelled(self) -> bool: ...
     def running(self) -> bool: ...
     def done(self) -> bool: ...
@@ -77,6 +83,57 @@ class ThreadPoolExecutor:
     _shutdown: bool
     @property
     def _is_from_before_fork(self) -> bool: ...
+
+@disjoint_base
+class ProcessPoolExecutor:
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self: ...
+    def submit(
+        self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> _future.Future[_T]: ...
+    def _submit(
+        self,
+        timeout: float | None,
+        retries: int | None,
+        fn: Callable[..., _T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+    ) -> _future.Future[_T]: ...
+    def _open(
+        self,
+        max_workers: int,
+        max_tasks_per_child: int | None,
+        isolates: bool,
+        retries: int,
+        grace: float,
+        fills: bool,
+        spawner: Any,
+        pickler: Any,
+        timeout: float | None,
+    ) -> None: ...
+    def _manager(self) -> _ProcessPoolManager: ...
+    def _close(self, cancel_futures: bool) -> None: ...
+    def _end_workers(self, kill: bool) -> None: ...
+    def _stats(self) -> tuple[int, int, int, int, int, int, int, int]: ...
+    # Properties without setters, which would not go with the standard library's attributes.
+    _broken: Any  # False, or a str: why it is broken
+    _shutdown_thread: bool
+    @property
+    def _is_from_before_fork(self) -> bool: ...
+
+@final
+class _ProcessPoolManager:
+    def run(self) -> None: ...
+    def close(self) -> None: ...
+    def kill(self) -> None: ...
+
+@final
+class _Lender:
+    def __call__(self, buffer: Any) -> bool: ...
+
+def _work(
+    lifeline: Any, parent: int, begin: Callable[[], object] | None, pickler: Any, loads: Any
+) -> None: ...
+def stop_requested() -> bool: ...
 
 @final
 class ResultIterator(Iterator[_T]):

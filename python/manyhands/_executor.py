@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from collections import deque
@@ -170,6 +171,15 @@ def _as_they_complete(
     finally:
         for future in pending:
             future.cancel()
+
+
+def cpus() -> int:
+    """How many CPUs this process may use, as `os.process_cpu_count` says since 3.13."""
+    if hasattr(os, "process_cpu_count"):
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def check_buffersize(buffersize: object) -> None:

@@ -36,13 +36,18 @@ def abandon(thread: threading.Thread) -> None:
     _threads_queues.pop(thread, None)
 
 
-def _python_exit() -> None:
-    # Before the standard library's own hook, which then joins the threads in `_threads_queues`.
-    _core._interpreter_shutdown()
+def was_interrupted() -> bool:
+    """Whether it is Ctrl-C that ends the program."""
     # In an interactive session it is the last of many errors, and long forgotten.
     interactive = sys.flags.interactive or hasattr(sys, "ps1")
     ended_by = None if interactive else getattr(sys, "last_type", None)
-    if isinstance(ended_by, type) and issubclass(ended_by, KeyboardInterrupt):
+    return isinstance(ended_by, type) and issubclass(ended_by, KeyboardInterrupt)
+
+
+def _python_exit() -> None:
+    # Before the standard library's own hook, which then joins the threads in `_threads_queues`.
+    _core._interpreter_shutdown()
+    if was_interrupted():
         for thread, queue in list(_threads_queues.items()):
             if isinstance(queue, _core._WorkQueue):
                 queue._abandon()

@@ -32,4 +32,9 @@ def install() -> None:
         module.as_completed = _functions.as_completed
     for module in (concurrent.futures, thread):
         module.ThreadPoolExecutor = ours.ThreadPoolExecutor
+    with contextlib.suppress(ImportError):  # where there are no processes
+        process: Any = importlib.import_module("concurrent.futures.process")
+        processes = importlib.import_module("manyhands.process")
+        for module in (concurrent.futures, process):
+            module.ProcessPoolExecutor = processes.ProcessPoolExecutor
     thread._worker = ours._worker  # type: ignore[assignment]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from . import _core, _exit, _stdlib
-from ._executor import Executor, check_buffersize
+from ._executor import Executor, check_buffersize, cpus
 from ._stdlib import LOGGER, BrokenThreadPool, _threads_queues
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
                 raise TypeError("max_threads is max_workers by its name of 2009: give one of them")
             max_workers = max_threads
         if max_workers is None:
-            max_workers = min(32, _cpus() + 4)
+            max_workers = min(32, cpus() + 4)
         if max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
@@ -235,15 +234,6 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
 
 
 ThreadPoolExecutor.__module__ = "manyhands.thread"
-
-
-def _cpus() -> int:
-    """How many CPUs this process may use, as `os.process_cpu_count` says since 3.13."""
-    if hasattr(os, "process_cpu_count"):
-        return os.process_cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _begin(

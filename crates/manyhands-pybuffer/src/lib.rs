@@ -1,5 +1,6 @@
-//! Python's buffer protocol, both ways, for large data that crosses between processes: memory of ours is
-//! shown to Python where it lies, and memory of Python's is copied from.
+//! What crosses the border to Python as addresses and numbers, for data that crosses between processes:
+//! memory of ours is shown to Python where it lies, memory of Python's is copied from, descriptors of
+//! Python's become ours.
 //!
 //! With `manyhands-shm` this crate has all the unsafe code of the workspace; what it offers is safe.
 //!
@@ -7,6 +8,7 @@
 //! |---|---|
 //! | memory that NumPy arrays and memoryviews may lie in | [`SharedBuffer`], over a [`Memory`] |
 //! | the bytes of a `pickle.PickleBuffer`, or of any array | [`Buffer`] |
+//! | a descriptor that Python gives away | [`take_descriptor`] |
 //!
 //! # Who may write
 //!
@@ -14,9 +16,11 @@
 //! to avoid, as it is everywhere in Python: who does not reads a mixture of old and new bytes.
 
 mod buffer;
+mod descriptor;
 mod memory;
 mod shared;
 
 pub use buffer::Buffer;
+pub use descriptor::take_descriptor;
 pub use memory::Memory;
 pub use shared::SharedBuffer;

@@ -19,7 +19,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 
 use crate::future::PyFuture;
 use crate::stdlib;
-use crate::task::{Core, Outcome, Task, Watcher};
+use crate::task::{self, Core, Outcome, Task, Watcher};
 use crate::waiter::Waiter;
 
 pub(crate) struct Fat {
@@ -80,8 +80,10 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
     fields.set_item(intern!(py, "_state"), parts.state.to_string())?;
     let (result, exception) = match parts.outcome {
         None => (None, None),
-        Some(Ok(value)) => (Some(value), None),
-        Some(Err(exception)) => (None, Some(exception)),
+        Some(ending) => match task::open(py, ending) {
+            Ok(value) => (Some(value), None),
+            Err(exception) => (None, Some(exception)),
+        },
     };
     fields.set_item(intern!(py, "_result"), result)?;
     fields.set_item(intern!(py, "_exception"), exception)?;
@@ -92,6 +94,8 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
                 waiters.append(Py::new(py, Waiter::new(Arc::clone(bell.rung()), 0))?)?;
             }
             Watcher::Callback { function, .. } => callbacks.append(function)?,
+            // It looks again, and finds that it is to wait for another.
+            Watcher::Attendant(waker) => waker.wake(),
             Watcher::Ready(ready, number) => {
                 waiters.append(Py::new(py, Waiter::new(ready, number))?)?;
             }
@@ -175,6 +179,16 @@ pub(crate) fn finish(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<
         Some((future, _)) => set(future.bind(py), outcome),
         None => Ok(()), // ended by somebody else
     }
+}
+
+/// Ends the task of a fat future that a worker process has answered.
+pub(crate) fn answer(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<()> {
+    let Some((future, _)) = take(py, core)? else { return Ok(()) };
+    let future = future.bind(py);
+    let state = field(future.cast::<PyFuture>()?, intern!(py, "_state"))?;
+    let runs =
+        state.eq("RUNNING")? || call(future, "set_running_or_notify_cancel", None)?.is_truthy()?;
+    if runs { set(future, outcome) } else { Ok(()) }
 }
 
 /// Cancels the task of a fat future that no worker will come for any more.

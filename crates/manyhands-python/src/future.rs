@@ -8,7 +8,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use manyhands::State;
-use manyhands::promise::{Turn, View};
+use manyhands::process::host;
+use manyhands::promise::{Cancel, Turn, View};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -16,7 +17,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFloat, PyString, PyTuple, PyType};
 
-use crate::task::{self, Core, Outcome, Watcher};
+use crate::process;
+use crate::task::{self, Core, Outcome, Value, Watcher};
 use crate::{fat, fork, park, stdlib};
 
 #[pyclass(subclass, frozen, module = "manyhands._core", name = "Future")]
@@ -69,13 +71,29 @@ enum Seen {
 
 impl PyFuture {
     fn look(&self, py: Python<'_>) -> Seen {
-        self.core.life.look(|view| match view {
-            View::Done(value) => Seen::Value(value.clone_ref(py)),
+        let mut sent = None;
+        let seen = self.core.life.look(|view| match view {
+            View::Done(Value::Here(value)) => Seen::Value(value.clone_ref(py)),
+            View::Done(Value::Sent(its)) => {
+                sent = Some(Arc::clone(its));
+                Seen::Unfinished
+            }
             View::Failed(exception) => Seen::Exception(exception.clone_ref(py)),
             View::Cancelled => Seen::Cancelled,
             View::Taken => Seen::Fat,
             View::Unfinished(_) => Seen::Unfinished,
-        })
+        });
+        // Not while the promise is locked: it may run code of the program's.
+        match sent.map(|sent| sent.open(py)) {
+            Some(Ok(value)) => Seen::Value(value),
+            Some(Err(exception)) => Seen::Exception(exception),
+            None => seen,
+        }
+    }
+
+    /// Whether it has ended with an exception.
+    pub(crate) fn has_failed(&self, py: Python<'_>) -> bool {
+        matches!(self.look(py), Seen::Exception(_))
     }
 
     /// What there is when the task has ended, waiting for it.
@@ -86,11 +104,17 @@ impl PyFuture {
             return Ok(seen);
         }
         self.check_process()?;
-        if park::wait(py, deadline, |until| self.core.life.wait(until))? {
+        if park::wait(py, deadline, |until| self.wait(until))? {
             Ok(self.look(py))
         } else {
             Err(stdlib::TIMEOUT_ERROR.bare_error(py))
         }
+    }
+
+    /// Waits, detached, until the task has ended or the time is over; whether it has ended.
+    fn wait(&self, until: Option<Instant>) -> bool {
+        process::attend(&self.core, until);
+        self.core.life.wait(until)
     }
 
     /// An error if a thread that is not in this process held it when the process forked.
@@ -142,9 +166,11 @@ impl PyFuture {
     fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
         let py = slf.py();
         slf.get().check_lock()?;
-        match slf.get().core.life.finish(outcome, |_| ()) {
+        match slf.get().core.life.finish(outcome.map(Value::Here), |_| ()) {
             Ok(wake) => task::tell(py, wake, Some(slf)),
-            Err((outcome, _)) if slf.get().is_fat() => fat::set(slf.as_any(), outcome),
+            Err((ending, _)) if slf.get().is_fat() => {
+                fat::set(slf.as_any(), task::open(py, ending))
+            }
             Err((_, state)) => {
                 let message = format!("{state}: {}", slf.repr()?);
                 Err(stdlib::INVALID_STATE_ERROR.error(py, message))
@@ -174,6 +200,30 @@ impl PyFuture {
             Some(told) => told.map(|()| true),
             None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
             None => Ok(false),
+        }
+    }
+
+    /// Cancel the task, also if it is running in a worker process: the worker is asked to stop it, and
+    /// ended if it does not. Returns whether it is cancelled; a task that runs in a thread is not.
+    ///
+    /// >>> from manyhands import Future
+    /// >>> Future().cancel_running()
+    /// True
+    fn cancel_running(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        let py = slf.py();
+        let future = slf.get();
+        future.check_lock()?;
+        match future.core.life.cancel_running() {
+            (Cancel::Now(job, wake), executor) => {
+                drop(job);
+                if let Some(executor) = executor {
+                    let address = Arc::as_ptr(&future.core).addr();
+                    py.detach(|| host::stop(executor, address));
+                }
+                task::tell(py, wake, Some(slf)).map(|()| true)
+            }
+            (Cancel::Already, _) => Ok(true),
+            (Cancel::TooLate(_), _) => Self::cancel(slf),
         }
     }
 
@@ -275,7 +325,7 @@ impl PyFuture {
         let submitted = slf.get().core.submitted_in > 0;
         let future = submitted.then(|| slf.clone().into_any().unbind());
         match slf.get().core.life.watch(Watcher::Callback { function: r#fn, future }) {
-            Ok(()) | Err(Watcher::Ready(..) | Watcher::Bell(_)) => Ok(()),
+            Ok(()) | Err(Watcher::Ready(..) | Watcher::Bell(_) | Watcher::Attendant(_)) => Ok(()),
             Err(Watcher::Callback { function, .. }) if slf.get().is_fat() => {
                 fat::call(slf, "add_done_callback", Some(function)).map(drop)
             }

@@ -20,6 +20,7 @@ mod future;
 mod map;
 mod park;
 mod pool;
+mod process;
 mod stdlib;
 mod task;
 mod wait;
@@ -45,6 +46,8 @@ mod _core {
     use crate::map::ResultIterator;
     #[pymodule_export]
     use crate::pool::PyThreadPoolExecutor;
+    #[pymodule_export]
+    use crate::process::{Lender, PyManager, PyProcessPoolExecutor, stop_requested, work};
     #[pymodule_export]
     use crate::wait::wait;
     #[pymodule_export]

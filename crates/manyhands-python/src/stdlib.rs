@@ -56,6 +56,15 @@ pub(crate) static LOGGER: Named = Named::new(BASE, "LOGGER");
 pub(crate) static FUTURE: Named = Named::new("manyhands._stdlib", "Future");
 pub(crate) static BROKEN_THREAD_POOL: Named =
     Named::new("concurrent.futures.thread", "BrokenThreadPool");
+pub(crate) static BROKEN_PROCESS_POOL: Named =
+    Named::new("concurrent.futures.process", "BrokenProcessPool");
+pub(crate) static DUMPS: Named = Named::new("pickle", "dumps");
+pub(crate) static LOADS: Named = Named::new("pickle", "loads");
+pub(crate) static PICKLE_ANYTHING: Named = Named::new("manyhands._pickling", "dumps");
+pub(crate) static MAIN_CAN_BE_IMPORTED: Named =
+    Named::new("manyhands._pickling", "main_can_be_imported");
+pub(crate) static PROCESS_ERRORS: Named = Named::new("manyhands", "_process_errors");
+pub(crate) static GET_FRAME: Named = Named::new("sys", "_getframe");
 pub(crate) static CONDITION: Named = Named::new("threading", "Condition");
 pub(crate) static COPY_CONTEXT: Named = Named::new("contextvars", "copy_context");
 pub(crate) static QUEUE_EMPTY: Named = Named::new("queue", "Empty");

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 
 use manyhands::promise::{Cancel, Held, Promise, Wake, Watch};
 use manyhands::ready::Ready;
@@ -13,12 +14,31 @@ use crate::bell::Bell;
 use crate::call::{call, call_one};
 use crate::errors;
 use crate::fat::Fat;
+use crate::process::Sent;
 
 /// What a task gives: a value, or what is to be raised (an exception, or a class of exceptions).
 pub(crate) type Outcome = Result<Py<PyAny>, Py<PyAny>>;
 
+/// A value that a task has given, or what a worker process has answered, which may turn out to be an
+/// exception.
+pub(crate) enum Value {
+    Here(Py<PyAny>),
+    Sent(Arc<Sent>),
+}
+
+/// An outcome as a promise holds it.
+pub(crate) type Ending = Result<Value, Py<PyAny>>;
+
+/// What it has come to.
+pub(crate) fn open(py: Python<'_>, ending: Ending) -> Outcome {
+    match ending? {
+        Value::Here(value) => Ok(value),
+        Value::Sent(sent) => sent.open(py),
+    }
+}
+
 /// A promise whose outcome is Python's.
-pub(crate) type Life<J> = Promise<J, Py<PyAny>, Py<PyAny>, Watcher>;
+pub(crate) type Life<J> = Promise<J, Value, Py<PyAny>, Watcher>;
 
 /// What a future and the queue share: the life of the task, until somebody takes the future apart.
 pub(crate) struct Core {
@@ -70,11 +90,25 @@ pub(crate) enum Watcher {
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
     Bell(Arc<Bell>),
+    /// A thread that receives answers of worker processes while it waits.
+    Attendant(Waker),
+}
+
+impl Watcher {
+    /// Tells one who waits; a callback is not called.
+    pub(crate) fn tell_waiting(self) {
+        match self {
+            Self::Ready(ready, number) => ready.push([number]),
+            Self::Bell(bell) => bell.ring(),
+            Self::Attendant(waker) => waker.wake(),
+            Self::Callback { .. } => (),
+        }
+    }
 }
 
 impl Watch for Watcher {
     fn waits_for_notice(&self) -> bool {
-        matches!(self, Self::Ready(..) | Self::Bell(_))
+        matches!(self, Self::Ready(..) | Self::Bell(_) | Self::Attendant(_))
     }
 }
 
@@ -86,21 +120,21 @@ pub(crate) fn tell(
     wake: Wake<Watcher>,
     own: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    let callbacks: Vec<_> = wake
-        .filter_map(|watcher| match watcher {
-            Watcher::Ready(ready, number) => {
-                ready.push([number]);
-                None
-            }
-            Watcher::Bell(bell) => {
-                bell.ring();
-                None
-            }
-            Watcher::Callback { function, future } => Some((function, future)),
-        })
-        .collect();
+    let (callbacks, waiting): (Vec<_>, Vec<_>) =
+        wake.partition(|watcher| matches!(watcher, Watcher::Callback { .. }));
+    waiting.into_iter().for_each(Watcher::tell_waiting);
+    call_all(py, callbacks, own)
+}
+
+/// Calls the callbacks, in order, as `tell` does.
+pub(crate) fn call_all(
+    py: Python<'_>,
+    callbacks: Vec<Watcher>,
+    own: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
     let mut first = Ok(());
-    for (function, future) in callbacks {
+    for watcher in callbacks {
+        let Watcher::Callback { function, future } = watcher else { continue };
         let future = future.as_ref().map(|future| future.bind(py)).or(own);
         if let Some(future) = future
             && let Err(error) = call_back(&function, future)
@@ -149,11 +183,12 @@ pub(crate) fn traverse<J>(
 ) -> Result<(), PyTraverseError> {
     life.trace(|held| match held {
         Held::Job(held) => job(held),
-        Held::Done(outcome) | Held::Failed(outcome) => visit.call(outcome),
+        Held::Done(Value::Here(outcome)) | Held::Failed(outcome) => visit.call(outcome),
+        Held::Done(Value::Sent(sent)) => sent.traverse(visit),
         Held::Watcher(Watcher::Callback { function, future }) => {
             visit.call(function)?;
             visit.call(future)
         }
-        Held::Watcher(Watcher::Ready(..) | Watcher::Bell(_)) => Ok(()),
+        Held::Watcher(Watcher::Ready(..) | Watcher::Bell(_) | Watcher::Attendant(_)) => Ok(()),
     })
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use manyhands::promise::View;
 use manyhands::ready::Ready;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -61,7 +60,7 @@ impl<'py> Awaited<'py> {
             && future.get().state().is_some()
         {
             future.get().check_lock()?;
-            return Ok(future.get().core.life.look(|view| matches!(view, View::Failed(_))));
+            return Ok(future.get().has_failed(future.py()));
         }
         waiter::hold(self.future(), || {
             let future = self.future();
@@ -87,7 +86,7 @@ impl<'py> Awaited<'py> {
         if let Self::Lean(future) = self {
             let ours = |watcher: &Watcher| match watcher {
                 Watcher::Ready(theirs, _) => Arc::ptr_eq(theirs, ready),
-                Watcher::Callback { .. } | Watcher::Bell(_) => false,
+                Watcher::Callback { .. } | Watcher::Bell(_) | Watcher::Attendant(_) => false,
             };
             drop(future.get().core.life.unwatch(ours));
             if future.get().core.fat.get().is_none() {

@@ -13,7 +13,7 @@ use manyhands::thread::pool::Worker;
 use pyo3::prelude::*;
 
 use crate::block::Block;
-use crate::task::{self, Core, Outcome, Watcher};
+use crate::task::{self, Core, Ending, Outcome, Value, Watcher};
 use crate::workers::Workers;
 use crate::{errors, fat, park, stdlib};
 
@@ -162,7 +162,7 @@ fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Opt
     })
 }
 
-type Ended = Result<Wake<Watcher>, (Outcome, State)>;
+type Ended = Result<Wake<Watcher>, (Ending, State)>;
 
 /// What is left to do attached when a task has ended detached.
 enum Left {
@@ -186,12 +186,12 @@ fn end(
         return None;
     }
     if worker.has_next() {
-        let ended = core.life.finish(outcome, |last| worker.publish(last));
+        let ended = core.life.finish(outcome.map(Value::Here), |last| worker.publish(last));
         settle(py, core, ended, worker, workers);
         return None;
     }
     let slept = py.detach(|| {
-        let ended = core.life.finish(outcome, |last| worker.publish(last));
+        let ended = core.life.finish(outcome.map(Value::Here), |last| worker.publish(last));
         if !matches!(&ended, Ok(wake) if wake.is_empty()) {
             return Err(Left::Core(core, ended));
         }
@@ -221,7 +221,7 @@ fn settle(
         Ok(wake) => report(py, task::tell(py, wake, None)),
         Err((outcome, _)) => {
             worker.publish(false);
-            report(py, fat::finish(py, &core, outcome));
+            report(py, fat::finish(py, &core, task::open(py, outcome)));
         }
     }
     bury(py, core, worker, workers);
@@ -273,9 +273,9 @@ pub(crate) fn run_here(py: Python<'_>, job: Job) -> PyResult<()> {
 }
 
 fn finish_here(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<()> {
-    match core.life.finish(outcome, |_| ()) {
+    match core.life.finish(outcome.map(Value::Here), |_| ()) {
         Ok(wake) => task::tell(py, wake, None),
-        Err((outcome, _)) => fat::finish(py, core, outcome),
+        Err((ending, _)) => fat::finish(py, core, task::open(py, ending)),
     }
 }
 

@@ -49,6 +49,11 @@ pub(crate) fn interpreter_shutdown() {
     AT_EXIT.store(true, Ordering::Release);
 }
 
+/// Whether the interpreter has begun to shut down.
+pub(crate) fn at_exit() -> bool {
+    AT_EXIT.load(Ordering::Acquire)
+}
+
 impl Workers {
     /// Puts a job into the pool, as its options say.
     pub(crate) fn add(&self, py: Python<'_>, job: Job) -> PyResult<()> {
@@ -135,7 +140,7 @@ impl Workers {
 
     /// Whether the end of the interpreter has ended it.
     fn is_over(&self) -> bool {
-        AT_EXIT.load(Ordering::Acquire) && !self.shut_down.load(Ordering::Acquire)
+        at_exit() && !self.shut_down.load(Ordering::Acquire)
     }
 
     /// Whether its threads are in another process.

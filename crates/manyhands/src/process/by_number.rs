@@ -37,7 +37,7 @@ pub(super) fn know(number: NonZeroU32, pool: &Arc<dyn Known>) {
 }
 
 /// Has the pool of this number stop the task at this address.
-pub(crate) fn stop(number: NonZeroU32, address: usize) {
+pub fn stop(number: NonZeroU32, address: usize) {
     if let Some(pool) = pool(number) {
         pool.stop(address);
     }
@@ -45,7 +45,7 @@ pub(crate) fn stop(number: NonZeroU32, address: usize) {
 
 /// Has the pool of this number attended to while the calling thread waits for `task`. Returns when that
 /// is done, or the deadline is over, or somebody else attends to it.
-pub(crate) fn attend(number: NonZeroU32, task: &dyn Awaited, deadline: Option<Instant>) {
+pub fn attend(number: NonZeroU32, task: &dyn Awaited, deadline: Option<Instant>) {
     if let Some(pool) = pool(number) {
         pool.attend(task, deadline);
     }

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::builder::ProcessPoolBuilder;
-use super::by_number::{self, Awaited, Known};
 use super::lending::{Carrier, carrying};
 use super::options::TaskOptions;
 use super::pool::Pool;
@@ -68,7 +67,7 @@ impl ProcessPoolExecutor {
         registry: Arc<Registry>,
         max_workers: usize,
     ) -> Self {
-        by_number::know(pool.number(), &(Arc::clone(&pool) as Arc<dyn Known>));
+        pool.know();
         Self { pool, registry, max_workers }
     }
 
@@ -173,16 +172,6 @@ impl ProcessPoolExecutor {
             task.lose(Loss::Broken(why), Kind::One, &[]);
         }
         Ok(())
-    }
-}
-
-impl Known for Pool<RustTask> {
-    fn stop(&self, address: usize) {
-        Pool::stop(self, address);
-    }
-
-    fn attend(&self, task: &dyn Awaited, deadline: Option<Instant>) {
-        self.attend_to(task, deadline);
     }
 }
 

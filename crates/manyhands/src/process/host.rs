@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use manyhands_shm::{Block, Place};
 
-pub use super::by_number::Awaited;
+pub use super::by_number::{Awaited, attend, stop};
 pub use super::lending::Borrowed;
 pub use super::manager::Setting;
 pub use super::pool::{ManagedBy, Pool, Reservation};
@@ -17,6 +17,7 @@ pub use super::request::Request;
 pub use super::task::{Loss, Task};
 pub use super::worker::{Perform, work};
 pub use crate::crossing::{Kind, RequestHead, tell_later};
+pub use crate::errors::Reason;
 
 use super::lending::with_carrier;
 
@@ -30,6 +31,16 @@ pub const MOST_IN_FRAME: usize = super::request::MOST_IN_FRAME;
 /// Why there is no such thing: it is told to whoever looks for the data.
 pub fn borrow(place: Place) -> Result<Borrowed, String> {
     with_carrier(|carrier| carrier.view(place))
+        .unwrap_or_else(|| Err("nothing is being read in this thread".to_owned()))
+}
+
+/// As [`borrow`], in memory in which whoever has it can write, with nobody else to see it: in a worker,
+/// for a block of a page or more that nobody here looks at so.
+///
+/// # Errors
+/// As for [`borrow`].
+pub fn borrow_private(place: Place) -> Result<Borrowed, String> {
+    with_carrier(|carrier| carrier.private_view(place))
         .unwrap_or_else(|| Err("nothing is being read in this thread".to_owned()))
 }
 

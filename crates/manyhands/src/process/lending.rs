@@ -30,6 +30,8 @@ pub(super) struct Carrier {
     pub(super) lent: Vec<Arc<Block>>,
     /// Where large data comes from.
     pub(super) source: Option<ArenaView>,
+    /// The same, to be written privately.
+    pub(super) private: Option<ArenaView>,
     /// What the data that is read belongs to.
     pub(super) lease: Option<Arc<Lease>>,
     /// Only its looks are wanted.
@@ -67,9 +69,20 @@ pub(super) fn with_carrier<R>(look: impl FnOnce(&mut Carrier) -> R) -> Option<R>
 impl Carrier {
     /// A view of what was lent with what is being read.
     pub(super) fn view(&self, place: Place) -> Result<Borrowed, String> {
-        let source = self.source.as_ref().ok_or("there is no shared memory")?;
+        self.view_in(self.source.as_ref(), place)
+    }
+
+    /// One that can be written to, with nobody else to see it.
+    pub(super) fn private_view(&self, place: Place) -> Result<Borrowed, String> {
+        let mut borrowed = self.view_in(self.private.as_ref(), place)?;
+        borrowed.is_private = true;
+        Ok(borrowed)
+    }
+
+    fn view_in(&self, source: Option<&ArenaView>, place: Place) -> Result<Borrowed, String> {
+        let source = source.ok_or("there is no shared memory")?;
         let view = source.slice(place).map_err(|error| error.to_string())?;
-        Ok(Borrowed { view, lease: self.lease.clone() })
+        Ok(Borrowed { view, lease: self.lease.clone(), is_private: false })
     }
 }
 
@@ -79,6 +92,8 @@ pub struct Borrowed {
     // Before the lease: once that is over, others may lie here.
     pub(super) view: View,
     lease: Option<Arc<Lease>>,
+    /// What is written to it, nobody else sees.
+    is_private: bool,
 }
 
 impl Borrowed {
@@ -90,7 +105,7 @@ impl Borrowed {
     /// To be written, if nobody else looks at it.
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let is_shared = self.lease.as_ref().is_some_and(|lease| lease.is_shared);
-        if is_shared { None } else { self.view.bytes_mut() }
+        if is_shared && !self.is_private { None } else { self.view.bytes_mut() }
     }
 }
 

@@ -143,6 +143,8 @@ fn open_memory(fds: Vec<OwnedFd>) -> io::Result<RingWorkerLink> {
     };
     lending::install(Carrier {
         arena: Some(Arena::adopt(own)?),
+        // Where the system forbids so many addresses, what is lent can only be read.
+        private: ArenaView::open(parents.try_clone()?, Access::Private).ok(),
         source: Some(ArenaView::open(parents, Access::ReadOnly)?),
         ..Carrier::default()
     });

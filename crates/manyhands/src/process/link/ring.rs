@@ -17,7 +17,7 @@ use super::{Link, LinkError, OfferError, StopSource, StopToken, WorkerLink};
 use crate::spin::Spin;
 
 /// Frames in one lane at most: more than are ever worth sending ahead.
-pub(in crate::process) const CAPACITY: u32 = 512;
+pub const CAPACITY: u32 = 512;
 
 /// The parent's end.
 pub struct RingLink {

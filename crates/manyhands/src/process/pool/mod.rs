@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use manyhands_shm::{Arena, Doorbell, ForkMark};
 
 use super::birth::Transport;
-use super::by_number::Awaited;
+use super::by_number::{self, Awaited, Known};
 use super::launch::{Launcher, Newborn};
 use super::manager::{self, Manager, Setting};
 use super::request::Request;
@@ -267,10 +267,10 @@ impl<T: Task> Pool<T> {
         state.seats.iter().map(|place| place.pid).filter(|pid| *pid != 0).collect()
     }
 
-    /// Receives the pool's answers in this thread until `task` is done or the deadline is over; does
-    /// nothing if another thread does so already.
-    pub fn attend(&self, task: &dyn Awaited, deadline: Option<Instant>) {
-        self.attend_to(task, deadline);
+    /// Makes it known by its [number](Self::number), to [`attend`](super::host::attend) and
+    /// [`stop`](super::host::stop), as long as it lives.
+    pub fn know(self: &Arc<Self>) {
+        by_number::know(self.number, &(Arc::clone(self) as Arc<dyn Known>));
     }
 
     /// Why the pool can run nothing any more, if it is broken.
@@ -380,6 +380,16 @@ impl<T: Task> Drop for Reservation<'_, T> {
             state.close_if_asked(Instant::now());
             self.0.let_go(state);
         }
+    }
+}
+
+impl<T: Task> Known for Pool<T> {
+    fn stop(&self, address: usize) {
+        Pool::stop(self, address);
+    }
+
+    fn attend(&self, task: &dyn Awaited, deadline: Option<Instant>) {
+        self.attend_to(task, deadline);
     }
 }
 

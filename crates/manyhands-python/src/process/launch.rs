@@ -1,0 +1,148 @@
+//! Starting a worker, as `multiprocessing` starts processes, and seeing it end.
+//!
+//! A pidfd tells that the process has ended; how it ended is for `multiprocessing` to find out, which
+//! would miss it if somebody else did.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use manyhands::Exit;
+use manyhands::process::birth::Handover;
+use manyhands::process::child::Child;
+use manyhands::process::launch::{Launcher, Newborn};
+use manyhands_pybuffer::take_descriptor;
+use pyo3::intern;
+use pyo3::prelude::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// Starts workers through an object of `python/manyhands/process.py`, which knows the context.
+#[derive(Debug)]
+pub(super) struct PythonLauncher {
+    pub(super) spawner: Py<PyAny>,
+}
+
+impl Launcher for PythonLauncher {
+    fn launch(&mut self, _seat: u32) -> io::Result<Newborn> {
+        Python::try_attach(|py| spawn(self.spawner.bind(py)).map_err(|error| told(py, &error)))
+            .unwrap_or_else(|| Err(io::Error::other("the interpreter has ended")))
+    }
+}
+
+/// Starts a worker here and now.
+pub(super) fn spawn(spawner: &Bound<'_, PyAny>) -> PyResult<Newborn> {
+    let py = spawner.py();
+    let made = spawner.call_method0(intern!(py, "spawn"))?;
+    let (process, socket): (Py<PyAny>, Bound<'_, PyAny>) = made.extract()?;
+    let pid: u32 = process.getattr(py, intern!(py, "pid"))?.extract(py)?;
+    let socket = take_descriptor(&socket)?;
+    let pidfd = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(Errno::SRCH)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+    let spawner = spawner.clone().unbind();
+    let child = match pidfd {
+        Ok(pidfd) => PythonChild { pidfd, pid, process, spawner, exit: None, kills: true },
+        // It has ended, and a fork server has seen to it already: something that is readable.
+        Err(Errno::SRCH) => {
+            let (ended, _) = io::pipe()?;
+            PythonChild { pidfd: ended.into(), pid, process, spawner, exit: None, kills: false }
+        }
+        Err(errno) => {
+            process.call_method0(py, intern!(py, "kill"))?;
+            return Err(io::Error::from(errno).into());
+        }
+    };
+    Ok(Newborn { child: Box::new(child), socket, stderr: None, handover: Handover::default() })
+}
+
+/// An error of Python's in words.
+pub(super) fn told(py: Python<'_>, error: &PyErr) -> io::Error {
+    io::Error::other(error.value(py).repr().map_or_else(|_| error.to_string(), |it| it.to_string()))
+}
+
+/// How a process ended, as `multiprocessing` says it.
+pub(super) fn exit_code(exit: Exit) -> Option<i32> {
+    match exit {
+        Exit::Code(code) => Some(code),
+        Exit::Signal(signal) => Some(-signal),
+        Exit::Unknown => None,
+    }
+}
+
+#[derive(Debug)]
+struct PythonChild {
+    pidfd: OwnedFd,
+    pid: u32,
+    process: Py<PyAny>,
+    spawner: Py<PyAny>,
+    exit: Option<Exit>,
+    /// Whether there is a process to be sent signals.
+    kills: bool,
+}
+
+impl PythonChild {
+    fn has_ended(&self) -> io::Result<bool> {
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        match poll(&mut fds, Some(&Timespec::default())) {
+            Ok(_) | Err(Errno::INTR) => Ok(!fds[0].revents().is_empty()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Has `multiprocessing` see to the process that has ended.
+    fn bury(&self) -> Exit {
+        let code = Python::try_attach(|py| {
+            let buried = self.spawner.call_method1(py, intern!(py, "bury"), (&self.process,));
+            buried.and_then(|code| code.extract::<Option<i32>>(py)).unwrap_or_else(|error| {
+                crate::errors::log(py, "error", "cannot bury a worker", None, &error);
+                None
+            })
+        });
+        match code.flatten() {
+            Some(code) if code < 0 => Exit::Signal(-code),
+            Some(code) => Exit::Code(code),
+            None => Exit::Unknown,
+        }
+    }
+}
+
+impl Child for PythonChild {
+    fn sentinel(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    fn try_wait(&mut self) -> io::Result<Option<Exit>> {
+        if self.exit.is_none() && self.has_ended()? {
+            self.exit = Some(self.bury());
+        }
+        Ok(self.exit)
+    }
+
+    fn signal(&mut self, signal: Signal) -> io::Result<()> {
+        if !self.kills || self.exit.is_some() {
+            return Ok(());
+        }
+        match pidfd_send_signal(&self.pidfd, signal) {
+            Err(Errno::SRCH) => Ok(()),
+            sent => Ok(sent?),
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+}
+
+impl Drop for PythonChild {
+    fn drop(&mut self) {
+        if self.exit.is_none() && self.signal(Signal::KILL).is_ok() {
+            let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            // Nobody is left to be told of a failure.
+            let _ = poll(&mut fds, None);
+            self.bury();
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What is in the body of a request or an answer: a pickle, and where the large buffers lie that
+//! belong to it.
+//!
+//! ```text
+//! count u32 · count × (offset u64 · length u64 · writable u8) · note u32 · note · pickle
+//! ```
+//!
+//! The note is text: of an exception, its traceback in the worker.
+
+use std::sync::Arc;
+
+use manyhands::process::host::{self, Borrowed};
+use manyhands_pybuffer::{Memory, SharedBuffer};
+use manyhands_shm::{Block, Place};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+/// An object on its way: its pickle, and the blocks of shared memory that go along.
+#[derive(Default)]
+pub(super) struct Packed {
+    pub(super) pickle: Vec<u8>,
+    pub(super) lent: Vec<Lent>,
+}
+
+pub(super) struct Lent {
+    pub(super) block: Arc<Block>,
+    pub(super) writable: bool,
+}
+
+/// A message as it was received: bytes of this process's, and views of what was lent.
+pub(super) struct Received {
+    pickle: Vec<u8>,
+    pub(super) note: String,
+    buffers: Vec<(Borrowed, bool)>,
+}
+
+impl Packed {
+    /// Writes the body of a message.
+    pub(super) fn write(&self, note: &str, into: &mut Vec<u8>) {
+        into.reserve(8 + self.lent.len() * 17 + note.len() + self.pickle.len());
+        into.extend(length(self.lent.len()));
+        for Lent { block, writable } in &self.lent {
+            let Place { offset, len } = block.place();
+            into.extend(offset.to_le_bytes());
+            into.extend(len.to_le_bytes());
+            into.push(u8::from(*writable));
+        }
+        into.extend(length(note.len()));
+        into.extend(note.as_bytes());
+        into.extend(&self.pickle);
+    }
+}
+
+fn length(of: usize) -> [u8; 4] {
+    u32::try_from(of).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+impl Received {
+    /// Reads the body of a message, and takes hold of what was lent with it. `borrow` is how.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(
+        mut body: &[u8],
+        borrow: impl Fn(Place, bool) -> Result<Borrowed, String>,
+    ) -> Result<Self, String> {
+        let torn = || "the message between the processes is torn".to_owned();
+        let body = &mut body;
+        let mut buffers = Vec::new();
+        for _ in 0..take_u32(body).ok_or_else(torn)? {
+            let offset = take_u64(body).ok_or_else(torn)?;
+            let len = take_u64(body).ok_or_else(torn)?;
+            let writable = take::<1>(body).ok_or_else(torn)? != [0];
+            buffers.push((borrow(Place { offset, len }, writable)?, writable));
+        }
+        let note = take_u32(body).ok_or_else(torn)?;
+        let (note, pickle) = body.split_at_checked(note as usize).ok_or_else(torn)?;
+        let note = String::from_utf8_lossy(note).into_owned();
+        Ok(Self { pickle: pickle.to_vec(), note, buffers })
+    }
+
+    /// Makes the object of it.
+    pub(super) fn open<'py>(
+        self,
+        py: Python<'py>,
+        loads: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let pickle = PyBytes::new(py, &self.pickle);
+        if self.buffers.is_empty() {
+            return loads.call1((pickle,));
+        }
+        let buffers = PyList::empty(py);
+        for (borrowed, writable) in self.buffers {
+            buffers.append(Py::new(py, SharedBuffer::new(Shown { borrowed, writable }))?)?;
+        }
+        super::pickle::loads_with(loads, &pickle, &buffers)
+    }
+}
+
+/// What was borrowed, as Python is to see it.
+struct Shown {
+    borrowed: Borrowed,
+    writable: bool,
+}
+
+impl Memory for Shown {
+    fn bytes(&self) -> &[u8] {
+        self.borrowed.bytes()
+    }
+
+    fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        if self.writable { self.borrowed.bytes_mut() } else { None }
+    }
+}
+
+/// What was lent with an answer.
+pub(super) fn borrow(place: Place, _writable: bool) -> Result<Borrowed, String> {
+    host::borrow(place)
+}
+
+fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (bytes, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(*bytes)
+}
+
+fn take_u32(from: &mut &[u8]) -> Option<u32> {
+    take(from).map(u32::from_le_bytes)
+}
+
+fn take_u64(from: &mut &[u8]) -> Option<u64> {
+    take(from).map(u64::from_le_bytes)
+}

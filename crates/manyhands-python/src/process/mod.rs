@@ -1,0 +1,33 @@
+//! `ProcessPoolExecutor`, the native part: the engine's pools of worker processes, with Python's pickles
+//! for requests and answers and `multiprocessing`'s processes for workers. The classes are in
+//! `python/manyhands/process.py`.
+//!
+//! | for | see |
+//! |---|---|
+//! | a task gets into the pool | `pool.rs` |
+//! | what becomes of it there | `task.rs` |
+//! | objects as bytes, and large data beside them | `pickle.rs`, `message.rs` |
+//! | an outcome that is read when somebody asks for it | `sent.rs` |
+//! | starting a worker, and seeing it end | `launch.rs` |
+//! | the worker's part | `worker.rs` |
+//!
+//! A task's answer is received without the interpreter's lock, by the manager's thread or by one that
+//! waits, and is kept as bytes. Whoever asks for the result first reads it.
+
+mod launch;
+mod message;
+mod pickle;
+mod pool;
+mod sent;
+mod task;
+mod worker;
+
+/// Parent and worker are of the same package, which the worker imports anew. What they say to each other
+/// is told apart from what the Rust face says.
+const BUILD: u64 = u64::from_le_bytes(*b"python 1");
+
+pub(crate) use pickle::Lender;
+pub(crate) use pool::{PyManager, PyProcessPoolExecutor};
+pub(crate) use sent::Sent;
+pub(crate) use task::attend;
+pub(crate) use worker::{stop_requested, work};

@@ -1,0 +1,149 @@
+//! Objects as bytes. What consists of numbers and texts is pickled here and now, by the interpreter's own
+//! pickler; all else goes through `python/manyhands/_pickling.py`, which knows `multiprocessing`'s ways of
+//! pickling and puts large buffers beside the pickle.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use manyhands::process::host::{self, MOST_IN_FRAME};
+use manyhands_pybuffer::Buffer;
+use manyhands_shm::{Arena, Block};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{
+    PyBool, PyBytes, PyCFunction, PyComplex, PyDict, PyFloat, PyFunction, PyInt, PyList, PyNone,
+    PyString, PyTuple, PyType,
+};
+
+use super::message::{Lent, Packed};
+use crate::stdlib;
+
+/// The pickle of an object, and what goes beside it. `pickler` is the program's choice, or None.
+pub(super) fn pack(
+    py: Python<'_>,
+    object: &Bound<'_, PyAny>,
+    pickler: &Bound<'_, PyAny>,
+    room: Room,
+) -> PyResult<Packed> {
+    if pickler.is_none() && is_plain(object, 3) {
+        // What fails here, a lambda say, may have a way there.
+        if let Ok(dumped) = stdlib::DUMPS.get(py)?.call1((object, 5)) {
+            let pickle = dumped.cast::<PyBytes>()?.as_bytes().to_vec();
+            return Ok(Packed { pickle, lent: Vec::new() });
+        }
+    }
+    let lender = Bound::new(py, Lender { room, lent: Mutex::default() })?;
+    let dumped = stdlib::PICKLE_ANYTHING.get(py)?.call1((object, pickler, &lender))?;
+    let pickle = Buffer::of(&dumped)?;
+    let mut bytes = vec![0; pickle.len()];
+    pickle.copy_to(py, &mut bytes);
+    let lent = std::mem::take(&mut *lender.get().lent());
+    Ok(Packed { pickle: bytes, lent })
+}
+
+/// Whether pickling it runs no code but the interpreter's, and leaves nothing to be put beside it.
+fn is_plain(object: &Bound<'_, PyAny>, depth: u32) -> bool {
+    const MOST_ITEMS: usize = 64;
+    if object.is_exact_instance_of::<PyInt>()
+        || object.is_exact_instance_of::<PyNone>()
+        || object.is_exact_instance_of::<PyString>()
+        || object.is_exact_instance_of::<PyFloat>()
+        || object.is_exact_instance_of::<PyBool>()
+        || object.is_exact_instance_of::<PyComplex>()
+        || object.is_exact_instance_of::<PyCFunction>()
+        || object.is_exact_instance_of::<PyType>()
+    {
+        return true;
+    }
+    if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+        return bytes.as_bytes().len() <= MOST_IN_FRAME;
+    }
+    if object.is_exact_instance_of::<PyFunction>() {
+        return main_can_be_imported(object.py())
+            || object
+                .getattr(intern!(object.py(), "__module__"))
+                .is_ok_and(|module| module.ne("__main__").unwrap_or(false));
+    }
+    if depth == 0 {
+        return false;
+    }
+    if let Ok(tuple) = object.cast_exact::<PyTuple>() {
+        return tuple.len() <= MOST_ITEMS && tuple.iter().all(|item| is_plain(&item, depth - 1));
+    }
+    if let Ok(list) = object.cast_exact::<PyList>() {
+        return list.len() <= MOST_ITEMS && list.iter().all(|item| is_plain(&item, depth - 1));
+    }
+    if let Ok(dict) = object.cast_exact::<PyDict>() {
+        return dict.len() <= MOST_ITEMS
+            && dict
+                .iter()
+                .all(|(key, value)| is_plain(&key, depth - 1) && is_plain(&value, depth - 1));
+    }
+    false
+}
+
+/// Whether a worker finds what `__main__` defines: decided once.
+fn main_can_be_imported(py: Python<'_>) -> bool {
+    static DECIDED: PyOnceLock<bool> = PyOnceLock::new();
+    let ask = || stdlib::MAIN_CAN_BE_IMPORTED.get(py)?.call0()?.extract::<bool>();
+    DECIDED.get_or_try_init(py, ask).is_ok_and(|decided| *decided)
+}
+
+/// Calls `loads` with buffers for what lay beside the pickle.
+pub(super) fn loads_with<'py>(
+    loads: &Bound<'py, PyAny>,
+    pickle: &Bound<'py, PyBytes>,
+    buffers: &Bound<'py, PyList>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let kwargs = PyDict::new(loads.py());
+    kwargs.set_item(intern!(loads.py(), "buffers"), buffers)?;
+    loads.call((pickle,), Some(&kwargs))
+}
+
+/// Where there is room for what goes beside a pickle.
+pub(super) enum Room {
+    /// In the arena of the pool.
+    Of(Option<Arena>),
+    /// In that of this worker.
+    Worker,
+}
+
+impl Room {
+    fn allocate(&self, len: usize) -> Option<Block> {
+        match self {
+            Self::Of(arena) => arena.as_ref()?.allocate(len).ok(),
+            Self::Worker => host::room(len),
+        }
+    }
+}
+
+/// The `buffer_callback` of a pickler: puts a large buffer beside the pickle. What is small, or finds
+/// no room, stays in it.
+#[pyclass(frozen, module = "manyhands._core", name = "_Lender")]
+pub(crate) struct Lender {
+    room: Room,
+    lent: Mutex<Vec<Lent>>,
+}
+
+impl Lender {
+    fn lent(&self) -> std::sync::MutexGuard<'_, Vec<Lent>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[pymethods]
+impl Lender {
+    /// Whether the buffer is to stay in the pickle.
+    fn __call__(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> bool {
+        // One that is not contiguous is pickled as it is.
+        let Ok(bytes) = Buffer::of(buffer) else { return true };
+        if bytes.len() <= MOST_IN_FRAME {
+            return true;
+        }
+        let Some(mut block) = self.room.allocate(bytes.len()) else { return true };
+        bytes.copy_to(py, &mut block);
+        let writable = !bytes.is_readonly();
+        self.lent().push(Lent { block: Arc::new(block), writable });
+        false
+    }
+}

@@ -1,0 +1,359 @@
+//! How a task gets into a pool of worker processes. The Python class in `python/manyhands/process.py`
+//! looks at the options and starts the threads and processes.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use manyhands::process::OnCrash;
+use manyhands::process::birth::Transport;
+use manyhands::process::host::{Kind, ManagedBy, Pool, Reason, Request, Setting, Task as _};
+use manyhands::process::link::ring;
+use manyhands::process::supervisor::{Event, Options, Rules, Seat};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::BUILD;
+use super::launch::{self, PythonLauncher};
+use super::pickle::{self, Room};
+use super::task::{Call, ProcessTask};
+use crate::task::{Core, Task};
+use crate::{errors, fork, future, stdlib, workers};
+
+#[pyclass(subclass, frozen, module = "manyhands._core", name = "ProcessPoolExecutor")]
+pub(crate) struct PyProcessPoolExecutor {
+    /// Filled by `_open`, which `__init__` calls.
+    opened: OnceLock<Opened>,
+}
+
+struct Opened {
+    pool: Arc<Pool<ProcessTask>>,
+    made_in: u32,
+    spawner: Py<PyAny>,
+    pickler: Py<PyAny>,
+    /// Of tasks that have none of their own.
+    timeout: Option<Duration>,
+    /// What errors are to tell of tasks is kept.
+    keeps_calls: bool,
+    /// All workers are started with the first task.
+    fills: bool,
+    started: AtomicBool,
+    /// Whether the program has shut it down, and not only the end of the interpreter.
+    shut_down: AtomicBool,
+}
+
+impl PyProcessPoolExecutor {
+    fn opened(&self) -> PyResult<&Opened> {
+        self.opened.get().ok_or_else(|| {
+            PyRuntimeError::new_err("ProcessPoolExecutor.__init__ has not been called")
+        })
+    }
+}
+
+#[pymethods]
+impl PyProcessPoolExecutor {
+    /// Takes any arguments, as those of a subclass come by here too.
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self { opened: OnceLock::new() }
+    }
+
+    /// What `__init__` calls when it has looked at the options.
+    #[allow(clippy::too_many_arguments, reason = "the options of a pool, from Python")]
+    fn _open(
+        &self,
+        py: Python<'_>,
+        max_workers: NonZeroU32,
+        max_tasks_per_child: Option<NonZeroU32>,
+        isolates: bool,
+        retries: u32,
+        grace: f64,
+        fills: bool,
+        spawner: Py<PyAny>,
+        pickler: Py<PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
+        let grace = Duration::try_from_secs_f64(grace)
+            .map_err(|_| PyValueError::new_err("grace must be a number of seconds, >= 0"))?;
+        let options = Options {
+            max_workers,
+            capacity: NonZeroU32::new(ring::CAPACITY).unwrap_or(NonZeroU32::MIN),
+            on_crash: if isolates { OnCrash::Isolate } else { OnCrash::Break },
+            retries,
+            max_tasks_per_child,
+            births: if isolates { BIRTHS } else { NonZeroU32::MIN },
+            grace,
+        };
+        let setting = Setting {
+            build_id: BUILD,
+            initializer: Vec::new(),
+            transport: Transport::SharedMemory,
+        };
+        let launcher = Box::new(PythonLauncher { spawner: spawner.clone_ref(py) });
+        let pool = Pool::new(options, setting, launcher, ManagedBy::Host)?;
+        pool.know();
+        let opened = Opened {
+            pool,
+            made_in: fork::generation(),
+            spawner,
+            pickler,
+            timeout: seconds(timeout),
+            keeps_calls: isolates,
+            fills,
+            started: AtomicBool::new(false),
+            shut_down: AtomicBool::new(false),
+        };
+        self.opened.set(opened).map_err(|_| {
+            PyRuntimeError::new_err("ProcessPoolExecutor.__init__ has been called before")
+        })
+    }
+
+    /// Schedule `fn(*args, **kwargs)` in a worker process and return its Future.
+    ///
+    /// >>> from manyhands import ProcessPoolExecutor
+    /// >>> with ProcessPoolExecutor(max_workers=1) as executor:
+    /// ...     print(executor.submit(pow, 2, 10).result())
+    /// 1024
+    #[pyo3(signature = (r#fn, /, *args, **kwargs))]
+    fn submit<'py>(
+        slf: &Bound<'py, Self>,
+        r#fn: Py<PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        submit(slf, Rules::default(), r#fn, args, kwargs)
+    }
+
+    /// `submit` with rules for this task.
+    #[pyo3(signature = (timeout, retries, r#fn, args, kwargs))]
+    fn _submit<'py>(
+        slf: &Bound<'py, Self>,
+        timeout: Option<f64>,
+        retries: Option<u32>,
+        r#fn: Py<PyAny>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        submit(slf, Rules { timeout: seconds(timeout), retries }, r#fn, args, kwargs)
+    }
+
+    /// What manages it, for the thread that does so. It does not hold the executor.
+    fn _manager(&self) -> PyResult<PyManager> {
+        Ok(PyManager { pool: Arc::clone(&self.opened()?.pool) })
+    }
+
+    /// Accept nothing any more; with `cancel_futures`, cancel what has not started.
+    #[pyo3(name = "_close")]
+    fn close(&self, py: Python<'_>, cancel_futures: bool) -> PyResult<()> {
+        let opened = self.opened()?;
+        opened.shut_down.store(true, Ordering::Release);
+        py.detach(|| opened.pool.close(cancel_futures));
+        Ok(())
+    }
+
+    /// End all workers, by a signal that they can handle or by one that they cannot.
+    fn _end_workers(&self, py: Python<'_>, kill: bool) -> PyResult<()> {
+        let opened = self.opened()?;
+        opened.shut_down.store(true, Ordering::Release);
+        py.detach(|| opened.pool.tell(if kill { Event::Kill } else { Event::Terminate }));
+        Ok(())
+    }
+
+    /// (workers, starting, idle, pending, running, completed, crashed, restarted)
+    #[allow(clippy::type_complexity, reason = "what a named tuple is made of")]
+    fn _stats(&self) -> PyResult<(usize, usize, usize, usize, usize, u64, u64, u64)> {
+        let it = self.opened()?.pool.stats();
+        Ok((
+            it.workers,
+            it.starting,
+            it.idle,
+            it.pending,
+            it.running,
+            it.completed,
+            it.crashed,
+            it.restarted,
+        ))
+    }
+
+    /// False, or why the pool is broken.
+    #[getter]
+    fn _broken(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(match self.opened()?.pool.broken() {
+            Some(reason) => reason.as_str().into_pyobject(py)?.into_any().unbind(),
+            None => false.into_pyobject(py)?.to_owned().into_any().unbind(),
+        })
+    }
+
+    #[getter]
+    fn _shutdown_thread(&self) -> PyResult<bool> {
+        Ok(self.opened()?.shut_down.load(Ordering::Acquire))
+    }
+
+    #[getter]
+    fn _is_from_before_fork(&self) -> PyResult<bool> {
+        Ok(self.opened()?.made_in != fork::generation())
+    }
+}
+
+/// So many workers in a row that die at birth break a pool that a single death does not break.
+const BIRTHS: NonZeroU32 = NonZeroU32::new(3).unwrap();
+
+fn submit<'py>(
+    executor: &Bound<'py, PyProcessPoolExecutor>,
+    rules: Rules,
+    function: Py<PyAny>,
+    args: &Bound<'py, PyTuple>,
+    kwargs: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = executor.py();
+    let opened = executor.get().opened()?;
+    fork::check(opened.made_in, "this ProcessPoolExecutor")?;
+    let rules = Rules { timeout: rules.timeout.or(opened.timeout), ..rules };
+    let pool = &opened.pool;
+    if workers::at_exit() && !opened.shut_down.load(Ordering::Acquire) {
+        return Err(errors::after_interpreter_shutdown());
+    }
+    let reservation = pool.reserve().map_err(|reason| refused(py, &reason))?;
+    if !opened.started.load(Ordering::Acquire) {
+        if opened.fills && !opened.started.load(Ordering::Acquire) {
+            start(py, opened, pool.fill())?;
+        }
+        executor.call_method0(intern!(py, "_start_executor_manager_thread"))?;
+        opened.started.store(true, Ordering::Release);
+    }
+    let task = Task {
+        function,
+        args: args.clone().unbind(),
+        kwargs: kwargs.map(|it| it.clone().unbind()),
+    };
+    let core = Arc::new(Core::new(Some(task), opened.made_in));
+    let future = future::make(py, Arc::clone(&core))?;
+    let Some(task) = core.life.send_away(Some(pool.number())) else { return Ok(future) };
+    let request = match request(py, opened, &task) {
+        Ok(request) => request,
+        Err(error) => {
+            drop(reservation);
+            drop(core.life.finish(Err(error.into_value(py).into_any()), |_| ()));
+            return Ok(future);
+        }
+    };
+    let call = if opened.keeps_calls || rules.timeout.is_some() {
+        Some(Box::new(call(py, task)?))
+    } else {
+        drop(task);
+        None
+    };
+    match reservation.submit(ProcessTask::new(core, call), request, rules) {
+        Ok(seats) if seats.is_empty() => (),
+        Ok(seats) => {
+            if let Err(error) = start(py, opened, seats) {
+                future.call_method0(intern!(py, "cancel"))?;
+                return Err(error);
+            }
+        }
+        Err((task, why)) => {
+            task.lose(manyhands::process::host::Loss::Broken(why), Kind::One, &[]);
+        }
+    }
+    Ok(future)
+}
+
+/// A time; one that is longer than time itself is none.
+fn seconds(time: Option<f64>) -> Option<Duration> {
+    time.and_then(|time| Duration::try_from_secs_f64(time.max(0.0)).ok())
+}
+
+fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
+    let (function, args) = (task.function.bind(py), task.args.bind(py));
+    let call = match &task.kwargs {
+        None => (function, args).into_pyobject(py)?,
+        Some(kwargs) => (function, args, kwargs.bind(py)).into_pyobject(py)?,
+    };
+    let arena = opened.pool.arena();
+    let room = Room::Of(arena.cloned());
+    let packed = pickle::pack(py, call.as_any(), opened.pickler.bind(py), room)?;
+    let mut body = Vec::new();
+    packed.write("", &mut body);
+    let lent = packed.lent.into_iter().map(|lent| lent.block).collect();
+    Request::new(0, Kind::One, body, lent, arena).map_err(PyRuntimeError::new_err)
+}
+
+/// What errors are to tell of a task.
+fn call(py: Python<'_>, task: Task) -> PyResult<Call> {
+    let Task { function, args, kwargs } = task;
+    // This is no frame of Python's: the uppermost is the submitter's.
+    let frame = stdlib::GET_FRAME.get(py)?.call0()?;
+    let code = frame.getattr(intern!(py, "f_code"))?;
+    let file = code.getattr(intern!(py, "co_filename"))?.extract()?;
+    let line = frame.getattr(intern!(py, "f_lineno"))?.extract::<Option<u32>>()?.unwrap_or(0);
+    Ok(Call { function, args, kwargs, file, line })
+}
+
+/// Starts the workers of these seats. If one cannot be started, none after it is.
+fn start(py: Python<'_>, opened: &Opened, seats: Vec<Seat>) -> PyResult<()> {
+    let mut first = Ok(());
+    for seat in seats {
+        let launched = match &first {
+            Ok(()) => launch::spawn(opened.spawner.bind(py)),
+            Err(_) => Err(PyRuntimeError::new_err("another worker could not be started")),
+        };
+        let launched = launched.map_err(|error| {
+            let told = launch::told(py, &error);
+            if first.is_ok() {
+                first = Err(error);
+            }
+            told
+        });
+        opened.pool.take_on(seat, launched);
+    }
+    first
+}
+
+fn refused(py: Python<'_>, reason: &Reason) -> PyErr {
+    match reason {
+        Reason::Shutdown if workers::at_exit() => errors::after_interpreter_shutdown(),
+        Reason::Shutdown => PyRuntimeError::new_err("cannot schedule new futures after shutdown"),
+        Reason::Broken(_) => stdlib::BROKEN_PROCESS_POOL.error(py, reason.to_string()),
+        other => PyRuntimeError::new_err(other.to_string()),
+    }
+}
+
+/// What the manager's thread runs.
+#[pyclass(frozen, module = "manyhands._core", name = "_ProcessPoolManager")]
+pub(crate) struct PyManager {
+    pool: Arc<Pool<ProcessTask>>,
+}
+
+#[pymethods]
+impl PyManager {
+    /// Manage the pool until it is closed and its workers have left.
+    fn run(&self, py: Python<'_>) {
+        py.detach(|| self.pool.manage());
+    }
+
+    /// Accept nothing any more.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.pool.close(false));
+    }
+
+    /// End all workers at once.
+    fn kill(&self, py: Python<'_>) {
+        py.detach(|| self.pool.tell(Event::Kill));
+    }
+}
+
+/// An executor that is collected is shut down: its workers do what is pending, and leave.
+impl Drop for PyProcessPoolExecutor {
+    fn drop(&mut self) {
+        let Some(opened) = self.opened.take() else { return };
+        if opened.made_in == fork::generation() {
+            opened.pool.close(false);
+        } else {
+            std::mem::forget(opened); // its lock may be held by a thread that is not there
+        }
+    }
+}

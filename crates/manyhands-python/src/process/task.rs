@@ -1,0 +1,145 @@
+//! A task in a pool of worker processes: what the pool does with it, and whom it tells.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use manyhands::process::host::{self, Awaited, Kind, Loss, tell_later};
+use manyhands::promise::{Cancel, Wake};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use super::message::{Received, borrow};
+use super::sent::{Closed, Sent};
+use crate::task::{self, Core, Value, Watcher};
+use crate::{errors, fat};
+
+/// The call of a task and where it was submitted, to be told in errors.
+pub(super) struct Call {
+    pub(super) function: Py<PyAny>,
+    pub(super) args: Py<PyTuple>,
+    pub(super) kwargs: Option<Py<PyDict>>,
+    pub(super) file: String,
+    pub(super) line: u32,
+}
+
+impl Call {
+    pub(super) fn into_tuple(self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+        let Self { function, args, kwargs, file, line } = self;
+        Ok((function, args, kwargs, file, line).into_pyobject(py)?.unbind())
+    }
+}
+
+pub(super) struct ProcessTask {
+    core: Option<Arc<Core>>,
+    /// Where errors are to tell of it.
+    call: Option<Box<Call>>,
+}
+
+impl ProcessTask {
+    pub(super) fn new(core: Arc<Core>, call: Option<Box<Call>>) -> Self {
+        Self { core: Some(core), call }
+    }
+
+    fn finish(mut self, closed: impl FnOnce(Option<Box<Call>>) -> Closed) {
+        let Some(core) = self.core.take() else { return };
+        let sent = Value::Sent(Arc::new(Sent::new(closed(self.call.take()))));
+        match core.life.finish(Ok(sent), |_| ()) {
+            Ok(wake) => tell(wake),
+            Err((ending, _)) if core.fat.get().is_some() => tell_later(move || {
+                attached(|py| fat::answer(py, &core, task::open(py, ending)));
+            }),
+            // It was cancelled.
+            Err(_) => (),
+        }
+    }
+}
+
+impl host::Task for ProcessTask {
+    fn begin(&self) -> bool {
+        // Whether one with its insides out was cancelled is found out at its end.
+        self.core.as_ref().is_some_and(|core| core.life.begin() || core.fat.get().is_some())
+    }
+
+    fn answer(self, kind: Kind, body: &[u8]) {
+        let received = Received::read(body, borrow);
+        self.finish(|_| match received {
+            Err(why) => Closed::Torn(why),
+            Ok(received) if kind == Kind::Failed => Closed::Exception(received),
+            Ok(received) => Closed::Value(received),
+        });
+    }
+
+    fn lose(self, loss: Loss, _: Kind, _: &[u8]) {
+        if matches!(loss, Loss::Cancelled) {
+            return; // Dropping it cancels it.
+        }
+        self.finish(|call| Closed::Lost(loss, call));
+    }
+
+    fn is_at(&self, address: usize) -> bool {
+        self.core.as_ref().is_some_and(|core| Arc::as_ptr(core).addr() == address)
+    }
+}
+
+impl Drop for ProcessTask {
+    fn drop(&mut self) {
+        let Some(core) = self.core.take() else { return };
+        match core.life.cancel_running() {
+            (Cancel::Now(_, wake), _) => tell(wake),
+            (Cancel::TooLate(_), _) if core.fat.get().is_some() => tell_later(move || {
+                attached(|py| fat::cancel(py, &core));
+            }),
+            _ => (),
+        }
+    }
+}
+
+/// Tells those who wait that the task has ended, or leaves it to another thread.
+fn tell(wake: Wake<Watcher>) {
+    if wake.is_empty() {
+        return;
+    }
+    tell_later(move || {
+        let (callbacks, waiting): (Vec<_>, Vec<_>) =
+            wake.partition(|watcher| matches!(watcher, Watcher::Callback { .. }));
+        for watcher in waiting {
+            watcher.tell_waiting();
+        }
+        if !callbacks.is_empty() {
+            attached(|py| task::call_all(py, callbacks, None));
+        }
+    });
+}
+
+/// Runs Python code in a thread of the pool's; not any more when the interpreter has ended.
+fn attached(run: impl FnOnce(Python<'_>) -> PyResult<()>) {
+    Python::try_attach(|py| {
+        if let Err(error) = run(py) {
+            errors::log(py, "critical", "Exception in the manager of a process pool", None, &error);
+        }
+    });
+}
+
+struct Waits<'a>(&'a Core);
+
+impl Awaited for Waits<'_> {
+    fn is_done(&self) -> bool {
+        self.0.life.state().is_done()
+    }
+
+    fn watch(&self, waker: &Waker) -> bool {
+        self.0.life.watch(Watcher::Attendant(waker.clone())).is_ok()
+    }
+
+    fn unwatch(&self) {
+        drop(self.0.life.unwatch(|watcher| matches!(watcher, Watcher::Attendant(_))));
+    }
+}
+
+/// Has the calling thread, which waits for this task, receive the answers of the pool it is in.
+pub(crate) fn attend(core: &Core, deadline: Option<Instant>) {
+    if let Some(pool) = core.life.executor() {
+        host::attend(pool, &Waits(core), deadline);
+    }
+}

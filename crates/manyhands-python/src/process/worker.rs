@@ -1,0 +1,200 @@
+//! THE PYTHON WORKER PROCESS: what it does with a request, and how it ends with its parent.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Duration;
+
+use manyhands::process::birth::arrive_on;
+use manyhands::process::host::{self, Borrowed, Kind, Perform, RequestHead};
+use manyhands_pybuffer::take_descriptor;
+use manyhands_shm::Place;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
+
+use super::BUILD;
+use super::message::{Packed, Received};
+use super::pickle::{self, Room};
+use crate::stdlib;
+
+/// How long a newborn waits for its parent's first words.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A signal ends a worker's sleep, but for one that comes just before it falls asleep.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
+
+/// Works in this process, which was started as a worker, until its parent has it leave. `begin` is
+/// called before the first task; `pickler` is the program's choice, or None.
+#[pyfunction]
+#[pyo3(name = "_work")]
+pub(crate) fn work(
+    py: Python<'_>,
+    lifeline: &Bound<'_, PyAny>,
+    parent: i32,
+    begin: Option<Py<PyAny>>,
+    pickler: Py<PyAny>,
+    loads: Py<PyAny>,
+) -> PyResult<()> {
+    let parent = Pid::from_raw(parent)
+        .ok_or(Errno::SRCH)
+        .and_then(|parent| pidfd_open(parent, PidfdFlags::empty()));
+    let parent = match parent {
+        Ok(parent) => parent,
+        Err(Errno::SRCH) => return Ok(()), // it is gone
+        Err(errno) => return Err(io::Error::from(errno).into()),
+    };
+    let lifeline = take_descriptor(lifeline)?;
+    die_with(parent)?;
+    let mut host = Host { begin, pickler, loads };
+    py.detach(|| {
+        // Whoever says hello is alive: it was no other process that got the parent's number.
+        let arrival = arrive_on(lifeline, BUILD, PATIENCE)
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        match host::work(arrival, &mut host) {
+            Ok(()) | Err(manyhands::process::link::LinkError::Closed) => Ok(()),
+            Err(error) => Err(PyRuntimeError::new_err(error.to_string())),
+        }
+    })
+}
+
+/// Ends this process as soon as that one has ended, whatever it is doing.
+fn die_with(parent: OwnedFd) -> io::Result<()> {
+    let watch = move || {
+        let mut fds = [PollFd::new(&parent, PollFlags::IN)];
+        while poll(&mut fds, None) == Err(Errno::INTR) {}
+        // Nothing that it could still do is of use to anybody.
+        let _ = kill_process(getpid(), Signal::KILL);
+    };
+    thread::Builder::new().name("manyhands-parent".to_owned()).stack_size(64 << 10).spawn(watch)?;
+    Ok(())
+}
+
+/// Whether the task that runs in this worker process is asked to stop: it was cancelled, or its time is
+/// up. False in a process that is no worker.
+#[pyfunction]
+pub(crate) fn stop_requested() -> bool {
+    manyhands::process::stop_requested()
+}
+
+struct Host {
+    begin: Option<Py<PyAny>>,
+    pickler: Py<PyAny>,
+    loads: Py<PyAny>,
+}
+
+impl Perform for Host {
+    fn initialise(&mut self, _: &[u8]) -> Result<(), String> {
+        let Some(begin) = self.begin.take() else { return Ok(()) };
+        Python::attach(|py| match begin.call0(py) {
+            Ok(_) => {
+                drop(begin);
+                Ok(())
+            }
+            Err(error) => Err(error.value(py).repr().map_or_else(
+                |_| "an exception that cannot be shown".to_owned(),
+                |it| it.to_string(),
+            )),
+        })
+    }
+
+    fn perform(&mut self, _: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind {
+        Python::attach(|py| match self.answer(py, body, answer) {
+            Ok(()) => Kind::One,
+            Err(error) => {
+                answer.clear();
+                self.fail(py, error, answer);
+                Kind::Failed
+            }
+        })
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(LOOK_UP_EVERY)
+    }
+
+    fn look_up(&mut self) {
+        Python::attach(|py| match py.check_signals() {
+            // Ctrl-C is for the parent, who knows what is to become of its workers.
+            Ok(()) => (),
+            Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => (),
+            Err(error) => error.write_unraisable(py, None),
+        });
+    }
+}
+
+impl Host {
+    fn answer(&self, py: Python<'_>, body: &[u8], answer: &mut Vec<u8>) -> PyResult<()> {
+        let result = {
+            let call = Received::read(body, borrow)
+                .map_err(PyRuntimeError::new_err)
+                .and_then(|received| received.open(py, self.loads.bind(py)))
+                .map_err(|error| unread(py, &error))?;
+            let call = call.cast_into::<PyTuple>()?;
+            let function = call.get_item(0)?;
+            let args = call.get_item(1)?.cast_into::<PyTuple>()?;
+            let kwargs = if call.len() > 2 { Some(call.get_item(2)?) } else { None };
+            drop(call);
+            match kwargs {
+                None => function.call1(args)?,
+                Some(kwargs) => function.call(args, Some(kwargs.cast::<PyDict>()?))?,
+            }
+        };
+        self.write(py, &result, "", answer)
+    }
+
+    fn write(
+        &self,
+        py: Python<'_>,
+        object: &Bound<'_, PyAny>,
+        note: &str,
+        into: &mut Vec<u8>,
+    ) -> PyResult<()> {
+        let packed = pickle::pack(py, object, self.pickler.bind(py), Room::Worker)?;
+        packed.write(note, into);
+        packed.lent.into_iter().for_each(|lent| host::lend(lent.block));
+        Ok(())
+    }
+
+    /// Writes an exception, or what can be said of it.
+    fn fail(&self, py: Python<'_>, error: PyErr, into: &mut Vec<u8>) {
+        let exception = error.into_value(py);
+        let told = stdlib::PROCESS_ERRORS
+            .get(py)
+            .and_then(|errors| errors.call_method1(intern!(py, "told"), (&exception,)))
+            .and_then(|told| told.extract::<String>());
+        let note = told.unwrap_or_else(|_| "it cannot be shown".to_owned());
+        let exception = exception.into_any();
+        if let Err(unwritten) = self.write(py, exception.bind(py), &note, into) {
+            into.clear();
+            let unwritten = unwritten.into_value(py).into_any();
+            if self.write(py, unwritten.bind(py), &note, into).is_err() {
+                into.clear();
+                // Whoever reads it finds no exception there, and has the note.
+                Packed::default().write(&note, into);
+            }
+        }
+    }
+}
+
+/// The error of a task whose arguments cannot be read.
+fn unread(py: Python<'_>, error: &PyErr) -> PyErr {
+    let made = stdlib::PROCESS_ERRORS.get(py).and_then(|errors| {
+        errors.call_method1(intern!(py, "unread_arguments"), (error.value(py),))
+    });
+    match made {
+        Ok(made) => PyErr::from_value(made),
+        Err(error) => error,
+    }
+}
+
+/// What was lent with a request.
+fn borrow(place: Place, writable: bool) -> Result<Borrowed, String> {
+    let private = writable.then(|| host::borrow_private(place).ok()).flatten();
+    // The same block twice, or no addresses: then it can only be read.
+    private.map_or_else(|| host::borrow(place), Ok)
+}

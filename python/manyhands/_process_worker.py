@@ -1,0 +1,107 @@
+"""A worker process, from its start by `multiprocessing` to its end."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import socket
+from multiprocessing import reduction
+from typing import TYPE_CHECKING, Any
+
+from . import _core, _process_errors  # noqa: F401  # what a first failure needs is there then
+from ._pickling import Chosen
+from ._stdlib import LOGGER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.context import BaseContext
+    from multiprocessing.process import BaseProcess
+
+    from ._pickling import Pickler
+
+
+class Lifeline:
+    """The worker's end of the socket over which it is born, on its way there."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, (reduction.DupFd(self.end.fileno()),)
+
+
+def _arrived(descriptor: Any) -> Lifeline:
+    return Lifeline(socket.socket(fileno=descriptor.detach()))
+
+
+class Spawner:
+    """Starts a pool's workers, and sees them off. It does not hold the executor."""
+
+    def __init__(
+        self,
+        context: BaseContext,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        pickler: Pickler | None,
+        processes: dict[int, BaseProcess],
+    ) -> None:
+        self._context = context
+        self._initializer = initializer
+        self._initargs = initargs
+        self._pickler = pickler
+        self._processes = processes
+
+    def spawn(self) -> tuple[BaseProcess, socket.socket]:
+        """Start one; its process, and our end of its lifeline."""
+        ours, theirs = socket.socketpair()
+        try:
+            process = self._context.Process(  # type: ignore[attr-defined]
+                target=work,
+                args=(
+                    Lifeline(theirs),
+                    os.getpid(),
+                    self._initializer,
+                    self._initargs,
+                    self._pickler,
+                ),
+            )
+            process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self._processes[process.pid] = process
+        return process, ours
+
+    def bury(self, process: BaseProcess) -> int | None:
+        """How a process ended that has; a fork server may take a moment to say so."""
+        process.join(5)
+        if process.pid is not None:
+            self._processes.pop(process.pid, None)
+        return process.exitcode
+
+
+def work(
+    lifeline: Lifeline,
+    parent: int,
+    initializer: Callable[..., object] | None,
+    initargs: tuple[Any, ...],
+    pickler: Pickler | None,
+) -> None:
+    """What a worker process does."""
+    begin = None
+    if initializer is not None:
+        begin = functools.partial(_begin, initializer, initargs)
+    del initializer, initargs
+    loads = pickler.loads if isinstance(pickler, Chosen) else pickle.loads
+    _core._work(lifeline.end, parent, begin, pickler, loads)
+
+
+def _begin(initializer: Callable[..., object], initargs: tuple[Any, ...]) -> None:
+    try:
+        initializer(*initargs)
+    except BaseException:
+        LOGGER.critical("Exception in initializer:", exc_info=True)
+        raise
