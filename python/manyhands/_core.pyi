@@ -18,12 +18,14 @@ __all__ = [
     "ThreadPoolExecutor",
     "_Lender",
     "_ProcessPoolManager",
+    "_Shared",
     "_Waiter",
     "_WorkItem",
     "_WorkQueue",
     "_Worker",
     "_after_fork_in_child",
     "_interpreter_shutdown",
+    "_open_shared",
     "_set_future_type",
     "_work",
     "stop_requested",
@@ -110,6 +112,8 @@ class ProcessPoolExecutor:
         pickler: Any,
         timeout: float | None,
     ) -> None: ...
+    # A handle, which passes for the object as an argument of a task.
+    def shared(self, obj: Any) -> Any: ...
     def _manager(self) -> _ProcessPoolManager: ...
     def _close(self, cancel_futures: bool) -> None: ...
     def _end_workers(self, kill: bool) -> None: ...
@@ -126,6 +130,13 @@ class _ProcessPoolManager:
     def close(self) -> None: ...
     def kill(self) -> None: ...
 
+@final
+class _Shared:
+    @property
+    def nbytes(self) -> int: ...
+    def __reduce__(self) -> Any: ...
+
+def _open_shared(start: int, count: int) -> Any: ...
 @final
 class _Lender:
     def __call__(self, buffer: Any) -> bool: ...

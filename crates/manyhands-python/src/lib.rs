@@ -47,7 +47,9 @@ mod _core {
     #[pymodule_export]
     use crate::pool::PyThreadPoolExecutor;
     #[pymodule_export]
-    use crate::process::{Lender, PyManager, PyProcessPoolExecutor, stop_requested, work};
+    use crate::process::{
+        Lender, PyManager, PyProcessPoolExecutor, Shared, open_shared, stop_requested, work,
+    };
     #[pymodule_export]
     use crate::wait::wait;
     #[pymodule_export]

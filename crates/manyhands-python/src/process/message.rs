@@ -2,10 +2,12 @@
 //! belong to it.
 //!
 //! ```text
-//! count u32 · count × (offset u64 · length u64 · writable u8) · note u32 · note · pickle
+//! count u32 · shared u32 · (count + shared) × (offset u64 · length u64 · writable u8) ·
+//! note u32 · note · pickle
 //! ```
 //!
-//! The note is text: of an exception, its traceback in the worker.
+//! First come the buffers that the pickler has put beside the pickle, then those of objects that are
+//! shared with other messages. The note is text: of an exception, its traceback in the worker.
 
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ use pyo3::types::{PyBytes, PyList};
 pub(super) struct Packed {
     pub(super) pickle: Vec<u8>,
     pub(super) lent: Vec<Lent>,
+    /// Lent with other messages too.
+    pub(super) shared: Vec<Arc<Block>>,
 }
 
 pub(super) struct Lent {
@@ -32,6 +36,7 @@ pub(super) struct Received {
     pickle: Vec<u8>,
     pub(super) note: String,
     buffers: Vec<(Borrowed, bool)>,
+    shared: Vec<Borrowed>,
 }
 
 impl Packed {
@@ -39,11 +44,13 @@ impl Packed {
     pub(super) fn write(&self, note: &str, into: &mut Vec<u8>) {
         into.reserve(8 + self.lent.len() * 17 + note.len() + self.pickle.len());
         into.extend(length(self.lent.len()));
-        for Lent { block, writable } in &self.lent {
+        into.extend(length(self.shared.len()));
+        let lent = self.lent.iter().map(|Lent { block, writable }| (block, *writable));
+        for (block, writable) in lent.chain(self.shared.iter().map(|block| (block, false))) {
             let Place { offset, len } = block.place();
             into.extend(offset.to_le_bytes());
             into.extend(len.to_le_bytes());
-            into.push(u8::from(*writable));
+            into.push(u8::from(writable));
         }
         into.extend(length(note.len()));
         into.extend(note.as_bytes());
@@ -66,17 +73,24 @@ impl Received {
     ) -> Result<Self, String> {
         let torn = || "the message between the processes is torn".to_owned();
         let body = &mut body;
-        let mut buffers = Vec::new();
-        for _ in 0..take_u32(body).ok_or_else(torn)? {
+        let (mut buffers, mut shared) = (Vec::new(), Vec::new());
+        let its_own = take_u32(body).ok_or_else(torn)?;
+        let others = take_u32(body).ok_or_else(torn)?;
+        for number in 0..u64::from(its_own) + u64::from(others) {
             let offset = take_u64(body).ok_or_else(torn)?;
             let len = take_u64(body).ok_or_else(torn)?;
             let writable = take::<1>(body).ok_or_else(torn)? != [0];
-            buffers.push((borrow(Place { offset, len }, writable)?, writable));
+            let borrowed = borrow(Place { offset, len }, writable)?;
+            if number < u64::from(its_own) {
+                buffers.push((borrowed, writable));
+            } else {
+                shared.push(borrowed);
+            }
         }
         let note = take_u32(body).ok_or_else(torn)?;
         let (note, pickle) = body.split_at_checked(note as usize).ok_or_else(torn)?;
         let note = String::from_utf8_lossy(note).into_owned();
-        Ok(Self { pickle: pickle.to_vec(), note, buffers })
+        Ok(Self { pickle: pickle.to_vec(), note, buffers, shared })
     }
 
     /// Makes the object of it.
@@ -86,14 +100,20 @@ impl Received {
         loads: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let pickle = PyBytes::new(py, &self.pickle);
-        if self.buffers.is_empty() {
+        if self.buffers.is_empty() && self.shared.is_empty() {
             return loads.call1((pickle,));
         }
         let buffers = PyList::empty(py);
         for (borrowed, writable) in self.buffers {
             buffers.append(Py::new(py, SharedBuffer::new(Shown { borrowed, writable }))?)?;
         }
-        super::pickle::loads_with(loads, &pickle, &buffers)
+        let shared = PyList::empty(py);
+        for borrowed in self.shared {
+            shared.append(Py::new(py, SharedBuffer::new(Shown { borrowed, writable: false }))?)?;
+        }
+        super::shared::opening(shared.unbind(), || {
+            super::pickle::loads_with(loads, pickle.as_any(), &buffers)
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 //! | a task gets into the pool | `pool.rs` |
 //! | what becomes of it there | `task.rs` |
 //! | objects as bytes, and large data beside them | `pickle.rs`, `message.rs` |
+//! | an object that many tasks get | `shared.rs` |
 //! | an outcome that is read when somebody asks for it | `sent.rs` |
 //! | starting a worker, and seeing it end | `launch.rs` |
 //! | the worker's part | `worker.rs` |
@@ -19,6 +20,7 @@ mod message;
 mod pickle;
 mod pool;
 mod sent;
+mod shared;
 mod task;
 mod worker;
 
@@ -29,5 +31,6 @@ const BUILD: u64 = u64::from_le_bytes(*b"python 1");
 pub(crate) use pickle::Lender;
 pub(crate) use pool::{PyManager, PyProcessPoolExecutor};
 pub(crate) use sent::Sent;
+pub(crate) use shared::{Shared, open_shared};
 pub(crate) use task::attend;
 pub(crate) use worker::{stop_requested, work};

@@ -16,6 +16,7 @@ use pyo3::types::{
 };
 
 use super::message::{Lent, Packed};
+use super::shared;
 use crate::stdlib;
 
 /// The pickle of an object, and what goes beside it. `pickler` is the program's choice, or None.
@@ -29,16 +30,20 @@ pub(super) fn pack(
         // What fails here, a lambda say, may have a way there.
         if let Ok(dumped) = stdlib::DUMPS.get(py)?.call1((object, 5)) {
             let pickle = dumped.cast::<PyBytes>()?.as_bytes().to_vec();
-            return Ok(Packed { pickle, lent: Vec::new() });
+            return Ok(Packed { pickle, ..Packed::default() });
         }
     }
+    let arena = room.arena().cloned();
     let lender = Bound::new(py, Lender { room, lent: Mutex::default() })?;
-    let dumped = stdlib::PICKLE_ANYTHING.get(py)?.call1((object, pickler, &lender))?;
+    let pickle_anything = stdlib::PICKLE_ANYTHING.get(py)?;
+    let (dumped, shared) =
+        shared::packing(arena, || pickle_anything.call1((object, pickler, &lender)));
+    let dumped = dumped?;
     let pickle = Buffer::of(&dumped)?;
     let mut bytes = vec![0; pickle.len()];
     pickle.copy_to(py, &mut bytes);
     let lent = std::mem::take(&mut *lender.get().lent());
-    Ok(Packed { pickle: bytes, lent })
+    Ok(Packed { pickle: bytes, lent, shared })
 }
 
 /// Whether pickling it runs no code but the interpreter's, and leaves nothing to be put beside it.
@@ -92,7 +97,7 @@ fn main_can_be_imported(py: Python<'_>) -> bool {
 /// Calls `loads` with buffers for what lay beside the pickle.
 pub(super) fn loads_with<'py>(
     loads: &Bound<'py, PyAny>,
-    pickle: &Bound<'py, PyBytes>,
+    pickle: &Bound<'py, PyAny>,
     buffers: &Bound<'py, PyList>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let kwargs = PyDict::new(loads.py());
@@ -109,6 +114,13 @@ pub(super) enum Room {
 }
 
 impl Room {
+    fn arena(&self) -> Option<&Arena> {
+        match self {
+            Self::Of(arena) => arena.as_ref(),
+            Self::Worker => None,
+        }
+    }
+
     fn allocate(&self, len: usize) -> Option<Block> {
         match self {
             Self::Of(arena) => arena.as_ref()?.allocate(len).ok(),

@@ -19,6 +19,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::BUILD;
 use super::launch::{self, PythonLauncher};
 use super::pickle::{self, Room};
+use super::shared::Shared;
 use super::task::{Call, ProcessTask};
 use crate::task::{Core, Task};
 use crate::{errors, fork, future, stdlib, workers};
@@ -139,6 +140,21 @@ impl PyProcessPoolExecutor {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         submit(slf, Rules { timeout: seconds(timeout), retries }, r#fn, args, kwargs)
+    }
+
+    /// Put `obj` into shared memory once, for any number of tasks of this pool: pass the handle that is
+    /// returned as an argument, or as part of one, and the task gets the object. Arrays in it are views
+    /// of that memory, which can only be read. It is freed when the handle and the last view are gone.
+    ///
+    /// >>> from manyhands import ProcessPoolExecutor
+    /// >>> with ProcessPoolExecutor(max_workers=1) as executor:
+    /// ...     table = executor.shared({n: n * n for n in range(1000)})
+    /// ...     executor.submit(dict.get, table, 30).result()
+    /// 900
+    fn shared(&self, py: Python<'_>, obj: &Bound<'_, PyAny>) -> PyResult<Shared> {
+        let opened = self.opened()?;
+        fork::check(opened.made_in, "this ProcessPoolExecutor")?;
+        Shared::new(obj, opened.pickler.bind(py), opened.pool.arena())
     }
 
     /// What manages it, for the thread that does so. It does not hold the executor.
@@ -278,7 +294,7 @@ fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
     let packed = pickle::pack(py, call.as_any(), opened.pickler.bind(py), room)?;
     let mut body = Vec::new();
     packed.write("", &mut body);
-    let lent = packed.lent.into_iter().map(|lent| lent.block).collect();
+    let lent = packed.lent.into_iter().map(|lent| lent.block).chain(packed.shared).collect();
     Request::new(0, Kind::One, body, lent, arena).map_err(PyRuntimeError::new_err)
 }
 

@@ -1,0 +1,131 @@
+//! `shared(obj)`: an object that is put into shared memory once and goes to any number of tasks.
+//!
+//! Where the handle is pickled as part of a task, its blocks are lent with that task, and unpickling
+//! makes the object of them. So its pickle alone means nothing: whoever packs or opens a message has its
+//! blocks at hand, in this thread.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use manyhands_shm::{Arena, Block};
+use pyo3::exceptions::{PyMemoryError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use super::message::{Lent, Packed};
+use super::pickle::{self, Room};
+use crate::stdlib;
+
+thread_local! {
+    /// The messages that this thread packs: what goes along with each, and from which arena it may come.
+    static PACKING: RefCell<Vec<Packing>> = const { RefCell::new(Vec::new()) };
+    /// What came along with the messages that this thread opens.
+    static OPENING: RefCell<Vec<Py<PyList>>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Packing {
+    arena: Option<Arena>,
+    blocks: Vec<Arc<Block>>,
+}
+
+/// Calls `pack`; what handles of that arena are part of, beside what it returns.
+pub(super) fn packing<R>(arena: Option<Arena>, pack: impl FnOnce() -> R) -> (R, Vec<Arc<Block>>) {
+    PACKING.with_borrow_mut(|all| all.push(Packing { arena, blocks: Vec::new() }));
+    let packed = pack();
+    let blocks = PACKING.with_borrow_mut(|all| all.pop().map(|packing| packing.blocks));
+    (packed, blocks.unwrap_or_default())
+}
+
+/// Calls `open` with these buffers for the handles of the message.
+pub(super) fn opening<R>(buffers: Py<PyList>, open: impl FnOnce() -> R) -> R {
+    OPENING.with_borrow_mut(|all| all.push(buffers));
+    let opened = open();
+    let buffers = OPENING.with_borrow_mut(Vec::pop);
+    drop(buffers);
+    opened
+}
+
+/// What `ProcessPoolExecutor.shared` returns: pass it to tasks, which get the object.
+#[pyclass(frozen, module = "manyhands._core", name = "_Shared")]
+pub(crate) struct Shared {
+    /// The pickle, then the buffers beside it.
+    blocks: Vec<Arc<Block>>,
+    nbytes: usize,
+    /// Of the object, for people.
+    kind: String,
+}
+
+impl Shared {
+    pub(super) fn new(
+        object: &Bound<'_, PyAny>,
+        pickler: &Bound<'_, PyAny>,
+        arena: Option<&Arena>,
+    ) -> PyResult<Self> {
+        let py = object.py();
+        let Packed { pickle, lent, shared } =
+            pickle::pack(py, object, pickler, Room::Of(arena.cloned()))?;
+        if !shared.is_empty() {
+            return Err(PyTypeError::new_err("a shared object cannot be part of another one"));
+        }
+        let no_room = |why: String| {
+            let message = format!("there is no room in shared memory for the object: {why}");
+            PyMemoryError::new_err(message)
+        };
+        let arena = arena.ok_or_else(|| no_room("the pool has none".to_owned()))?;
+        let mut block = arena.allocate(pickle.len()).map_err(|error| no_room(error.to_string()))?;
+        block.copy_from_slice(&pickle);
+        let nbytes = pickle.len() + lent.iter().map(|lent| lent.block.len()).sum::<usize>();
+        let blocks = std::iter::once(Arc::new(block))
+            .chain(lent.into_iter().map(|Lent { block, .. }| block));
+        let kind = object.get_type().name()?.to_string();
+        Ok(Self { blocks: blocks.collect(), nbytes, kind })
+    }
+}
+
+#[pymethods]
+impl Shared {
+    /// How much shared memory it takes, in bytes.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.nbytes
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<shared {} of {} bytes>", self.kind, self.nbytes)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (usize, usize))> {
+        let start = PACKING.with_borrow_mut(|all| {
+            let packing = all.last_mut()?;
+            if !self
+                .blocks
+                .iter()
+                .all(|block| packing.arena.as_ref().is_some_and(|it| it.holds(block)))
+            {
+                return None;
+            }
+            let start = packing.blocks.len();
+            packing.blocks.extend(self.blocks.iter().cloned());
+            Some(start)
+        });
+        let start = start.ok_or_else(|| {
+            PyTypeError::new_err(
+                "an object that was shared by ProcessPoolExecutor.shared() can only be passed to \
+                 tasks of that pool",
+            )
+        })?;
+        Ok((stdlib::OPEN_SHARED.get(py)?.clone(), (start, self.blocks.len())))
+    }
+}
+
+/// What the pickle of a handle calls: the object, from the message that is being opened.
+#[pyfunction]
+#[pyo3(name = "_open_shared")]
+pub(crate) fn open_shared(py: Python<'_>, start: usize, count: usize) -> PyResult<Py<PyAny>> {
+    let all = OPENING.with_borrow(|all| all.last().map(|buffers| buffers.clone_ref(py)));
+    let all = all.ok_or_else(|| PyTypeError::new_err("a shared object was unpickled elsewhere"))?;
+    let its = all.bind(py).get_slice(start, start + count);
+    let pickle = its.get_item(0)?;
+    let buffers = its.get_slice(1, count);
+    pickle::loads_with(stdlib::LOADS.get(py)?, &pickle, &buffers).map(Bound::unbind)
+}
