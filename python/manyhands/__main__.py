@@ -84,7 +84,8 @@ def _exec(source: str | bytes, name: str, file: str | None) -> None:
     if file is not None:
         module.__file__ = file
         module.__loader__ = importlib.machinery.SourceFileLoader("__main__", file)
-    sys.modules["__main__"] = module
+    # By the second name, a program that is started by `multiprocessing` knows itself.
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     code = compile(source, name if file is None else file, "exec", dont_inherit=True)
     exec(code, module.__dict__)  # noqa: S102  # what this is for
 

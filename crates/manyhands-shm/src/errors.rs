@@ -73,12 +73,6 @@ pub enum BadPlace {
     /// It overlaps with a view that may be written to.
     #[error("another view of this place may be written to: drop that one first")]
     InUse,
-    /// A private view cannot be of a part of a page.
-    #[error(
-        "a private view begins at a page and is of 4096 bytes or more: view smaller blocks through \
-         `Access::ReadOnly`"
-    )]
-    NotPages,
 }
 
 /// Bytes that are no numbers of the kind asked for.

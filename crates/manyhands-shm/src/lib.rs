@@ -6,7 +6,7 @@
 //! | for | see |
 //! |---|---|
 //! | requests to a worker and its answers, small | [`ParentEnd`], [`WorkerEnd`], [`Doorbell`] |
-//! | large data, written once and read where it lies | [`Arena`], [`Block`], [`ArenaView`], [`View`] |
+//! | large data, written once and read where it lies | [`Arena`], [`Block`], [`ArenaView`], [`View`], [`PrivateView`] |
 //! | bytes as numbers | [`Number`], [`as_numbers`], [`as_bytes`] |
 //!
 //! ```
@@ -71,5 +71,5 @@ pub use memory::Shape;
 pub use numbers::{Number, as_bytes, as_bytes_mut, as_numbers, as_numbers_mut};
 pub use parent::{Lookout, ParentEnd};
 #[cfg(not(loom))]
-pub use view::{Access, ArenaView, Place, View};
+pub use view::{Access, ArenaView, Place, PrivateView, View};
 pub use worker::{StopToken, WorkerEnd};

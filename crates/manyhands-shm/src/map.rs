@@ -6,13 +6,13 @@ use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
 use std::slice;
 
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mprotect, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mprotect, munmap};
 
 use crate::control::Control;
 use crate::memfd::Memfd;
 use crate::sync::Word;
 
-/// The whole of a memfd, mapped until it is dropped.
+/// A memfd, or a part of one, mapped until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Map {
     start: NonNull<u8>,
@@ -29,21 +29,27 @@ unsafe impl Sync for Map {}
 impl Map {
     pub(crate) fn new(file: &Memfd, writable: bool) -> io::Result<Self> {
         let write = if writable { ProtFlags::WRITE } else { ProtFlags::empty() };
-        Self::with(file, ProtFlags::READ | write, MapFlags::SHARED)
+        Self::part(file, 0, file.len(), ProtFlags::READ | write, MapFlags::SHARED)
     }
 
-    /// Writable, copy-on-write: a page shows the memfd's bytes until it is written to here.
-    pub(crate) fn private(file: &Memfd) -> io::Result<Self> {
-        Self::with(file, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    /// `len` bytes from `offset` on, whole pages but for the end, to be written with nobody else to see
+    /// it: a page shows the memfd's bytes until it is written to here.
+    pub(crate) fn private(file: &Memfd, offset: usize, len: usize) -> io::Result<Self> {
+        Self::part(file, offset, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
     }
 
-    fn with(file: &Memfd, may: ProtFlags, flags: MapFlags) -> io::Result<Self> {
-        let len = file.len();
+    fn part(
+        file: &Memfd,
+        offset: usize,
+        len: usize,
+        may: ProtFlags,
+        flags: MapFlags,
+    ) -> io::Result<Self> {
         // Pages are paid for when they are touched, so a huge arena may be mapped.
         let flags = flags | MapFlags::NORESERVE;
         // SAFETY: without a wish for an address the kernel puts the mapping where nothing else is.
         // Covered by `tests::parts_are_where_they_should_be`.
-        let start = unsafe { mmap(ptr::null_mut(), len, may, flags, file.as_fd(), 0) }?;
+        let start = unsafe { mmap(ptr::null_mut(), len, may, flags, file.as_fd(), offset as u64) }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Self { start, len })
     }
@@ -54,18 +60,6 @@ impl Map {
         // SAFETY: the pages are ours (`at`), and nobody borrows them: `self` is exclusive.
         // Covered by `tests/streams.rs`, whose workers read such a lane.
         Ok(unsafe { mprotect(start.cast(), len, MprotectFlags::READ) }?)
-    }
-
-    /// Throws away what was written to these pages of a private mapping: they show the memfd's bytes
-    /// again. The last page goes as a whole.
-    ///
-    /// # Safety
-    /// The mapping is private, and nobody borrows bytes of these pages.
-    pub(crate) unsafe fn discard(&self, offset: usize, len: usize) -> io::Result<()> {
-        let start = self.at(offset, len).as_ptr();
-        // SAFETY: the pages are ours (`at`) and stay mapped; the caller answers for borrowers.
-        // Covered by `tests/arena.rs`, `what_was_written_privately_is_gone_with_its_view`.
-        Ok(unsafe { madvise(start.cast(), len, Advice::LinuxDontNeed) }?)
     }
 
     /// The words that every worker's memory begins with.

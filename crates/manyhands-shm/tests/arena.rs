@@ -6,19 +6,13 @@ use std::os::fd::AsFd;
 use std::thread;
 
 use manyhands_shm::{
-    Access, Arena, ArenaView, BadPlace, Block, NoSpace, Place, View, as_numbers, as_numbers_mut,
+    Access, Arena, ArenaView, BadPlace, Block, NoSpace, Place, as_numbers, as_numbers_mut,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rustix::fs::fstat;
 
 const PAGE: usize = 4096;
-
-const _: () = {
-    const fn may_be_held_anywhere<T: Send + Sync + 'static>() {}
-    may_be_held_anywhere::<Block>();
-    may_be_held_anywhere::<View>();
-};
 
 fn view(arena: &Arena, access: Access) -> ArenaView {
     ArenaView::open(arena.memory().try_clone_to_owned().unwrap(), access).unwrap()
@@ -134,19 +128,15 @@ proptest! {
     fn places_outside_are_refused(offset: u64, len: u64) {
         let arena = Arena::with_limit(16 * PAGE as u64).unwrap();
         let whole = 16 * PAGE as u64;
-        for access in [Access::ReadOnly, Access::ReadWrite, Access::Private] {
+        for access in [Access::ReadOnly, Access::ReadWrite] {
             let view = view(&arena, access);
             for (offset, len) in [
                 (offset, len), (offset % (2 * whole), len % (2 * whole)), (whole, len), (offset, 0),
                 (u64::MAX, 1), (1, u64::MAX), (whole, 0), (0, whole), (whole - 1, 1), (whole - 1, 2),
             ] {
                 let inside = offset.checked_add(len).is_some_and(|end| end <= whole);
-                let whole_pages = offset % 4096 == 0 && len >= 4096;
                 match view.slice(Place { offset, len }) {
                     Ok(view) => prop_assert!(inside && view.len() as u64 == len),
-                    Err(BadPlace::NotPages) => {
-                        prop_assert!(inside && access == Access::Private && !whole_pages);
-                    }
                     Err(error) => prop_assert!(!inside && error == BadPlace::OutOfBounds),
                 }
             }
@@ -191,59 +181,37 @@ fn writable_views_do_not_overlap() {
 #[test]
 fn nobody_else_sees_what_is_written_privately() {
     let arena = Arena::create().unwrap();
-    let mut block = arena.allocate(3 * PAGE).unwrap();
-    block.fill(1);
-    let (one, other) = (view(&arena, Access::Private), view(&arena, Access::Private));
-    let mut written = one.slice(block.place()).unwrap();
-    assert!(written.iter().all(|byte| *byte == 1));
-    written.bytes_mut().unwrap()[PAGE..].fill(2);
-    assert!(written[..PAGE].iter().all(|byte| *byte == 1));
-    assert!(written[PAGE..].iter().all(|byte| *byte == 2));
-    assert!(block.iter().all(|byte| *byte == 1));
-    for seen in [other, view(&arena, Access::ReadOnly)] {
-        assert!(seen.slice(block.place()).unwrap().iter().all(|byte| *byte == 1));
+    // Part of a page is at its end, and it is not the first in its page.
+    for len in [100, 3 * PAGE + 100] {
+        let _before = arena.allocate(64).unwrap();
+        let mut block = arena.allocate(len).unwrap();
+        let view = view(&arena, Access::ReadOnly);
+        for round in 0..3 {
+            block.fill(round);
+            let (mut one, other) =
+                (view.private(block.place()).unwrap(), view.private(block.place()).unwrap());
+            assert!(one.iter().all(|byte| *byte == round), "what the owner has written is seen");
+            one[len / 2..].fill(100);
+            assert!(one[..len / 2].iter().all(|byte| *byte == round));
+            assert!(one[len / 2..].iter().all(|byte| *byte == 100));
+            let shared = view.slice(block.place()).unwrap();
+            for seen in [&block[..], &other[..], &shared[..]] {
+                assert!(seen.iter().all(|byte| *byte == round), "{len} {round}");
+            }
+        }
     }
 }
 
 #[test]
-fn what_was_written_privately_is_gone_with_its_view() {
-    let arena = Arena::create().unwrap();
-    // Part of a page is at its end.
-    let mut block = arena.allocate(3 * PAGE + 100).unwrap();
-    let mut beside = arena.allocate(PAGE).unwrap();
-    let private = view(&arena, Access::Private);
-    let mut kept = private.slice(beside.place()).unwrap();
-    kept.bytes_mut().unwrap().fill(9);
-    beside.fill(3);
-    for round in 0..3 {
-        block.fill(round);
-        let mut written = private.slice(block.place()).unwrap();
-        assert!(written.iter().all(|byte| *byte == round), "round {round}");
-        written.bytes_mut().unwrap().fill(100 + round);
-        assert!(written.iter().all(|byte| *byte == 100 + round), "round {round}");
+fn a_private_view_lies_in_the_arena() {
+    let arena = Arena::with_limit(2 * PAGE as u64).unwrap();
+    let view = view(&arena, Access::ReadOnly);
+    for (offset, len) in [(0, 3 * PAGE as u64), (2 * PAGE as u64, 1), (u64::MAX, 1), (1, u64::MAX)]
+    {
+        assert!(view.private(Place { offset, len }).is_err(), "{offset} {len}");
     }
-    assert!(kept.iter().all(|byte| *byte == 9), "another view keeps what was written to it");
-}
-
-#[test]
-fn private_views_are_of_whole_pages() {
-    let arena = Arena::create().unwrap();
-    let blocks = [0, 1, 100, PAGE - 1].map(|len| arena.allocate(len).unwrap());
-    let large = arena.allocate(PAGE + 1).unwrap().place();
-    let view = view(&arena, Access::Private);
-    for block in &blocks {
-        assert_eq!(view.slice(block.place()).unwrap_err(), BadPlace::NotPages);
-    }
-    let inside = Place { offset: large.offset + 64, len: PAGE as u64 };
-    assert_eq!(view.slice(inside).unwrap_err(), BadPlace::NotPages);
-
-    // The rest of its last page belongs to it too.
-    let held = view.slice(large).unwrap();
-    let behind = Place { offset: large.offset + PAGE as u64, len: PAGE as u64 };
-    assert_eq!(view.slice(behind).unwrap_err(), BadPlace::InUse);
-    assert_eq!(view.slice(large).unwrap_err(), BadPlace::InUse);
-    drop(held);
-    assert!(view.slice(large).is_ok());
+    assert!(view.private(Place { offset: 2 * PAGE as u64, len: 0 }).is_ok_and(|it| it.is_empty()));
+    assert_eq!(view.private(Place { offset: 0, len: 2 * PAGE as u64 }).unwrap().len(), 2 * PAGE);
 }
 
 #[test]

@@ -195,6 +195,6 @@ fn unread(py: Python<'_>, error: &PyErr) -> PyErr {
 /// What was lent with a request.
 fn borrow(place: Place, writable: bool) -> Result<Borrowed, String> {
     let private = writable.then(|| host::borrow_private(place).ok()).flatten();
-    // The same block twice, or no addresses: then it can only be read.
+    // Without memory for what may be written, it can only be read.
     private.map_or_else(|| host::borrow(place), Ok)
 }

@@ -119,7 +119,7 @@ impl<T: Number> Deref for Buffer<T> {
         let bytes: &[u8] = match &self.0 {
             Data::Own(numbers) => return numbers,
             Data::Here(block, _) => block,
-            Data::There(borrowed, _) => &borrowed.view,
+            Data::There(borrowed, _) => borrowed.bytes(),
             Data::Shown(_) => &[],
         };
         as_numbers(bytes).expect("blocks are aligned for all numbers and as long as they were")
@@ -240,7 +240,7 @@ impl<'de, T: Number + Deserialize<'de>> Deserialize<'de> for Buffer<T> {
                 return Ok(Data::Shown(numbers));
             }
             let borrowed = carrier.view(Place { offset, len })?;
-            as_numbers::<T>(&borrowed.view).map_err(|error| error.to_string())?;
+            as_numbers::<T>(borrowed.bytes()).map_err(|error| error.to_string())?;
             Ok(Data::There(borrowed, PhantomData))
         });
         match data {

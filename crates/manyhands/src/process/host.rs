@@ -34,8 +34,7 @@ pub fn borrow(place: Place) -> Result<Borrowed, String> {
         .unwrap_or_else(|| Err("nothing is being read in this thread".to_owned()))
 }
 
-/// As [`borrow`], in memory in which whoever has it can write, with nobody else to see it: in a worker,
-/// for a block of a page or more that nobody here looks at so.
+/// As [`borrow`], in memory in which whoever has it can write, with nobody else to see it.
 ///
 /// # Errors
 /// As for [`borrow`].

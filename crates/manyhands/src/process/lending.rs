@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use manyhands_shm::{Arena, ArenaView, Block, Place, View};
+use manyhands_shm::{Arena, ArenaView, Block, Place, PrivateView, View};
 
 /// The most numbers of blocks in a frame, of each kind: frames are short, whatever goes along.
 pub(super) const MOST_IN_FRAME: usize = 2048;
@@ -30,8 +30,6 @@ pub(super) struct Carrier {
     pub(super) lent: Vec<Arc<Block>>,
     /// Where large data comes from.
     pub(super) source: Option<ArenaView>,
-    /// The same, to be written privately.
-    pub(super) private: Option<ArenaView>,
     /// What the data that is read belongs to.
     pub(super) lease: Option<Arc<Lease>>,
     /// Only its looks are wanted.
@@ -69,20 +67,18 @@ pub(super) fn with_carrier<R>(look: impl FnOnce(&mut Carrier) -> R) -> Option<R>
 impl Carrier {
     /// A view of what was lent with what is being read.
     pub(super) fn view(&self, place: Place) -> Result<Borrowed, String> {
-        self.view_in(self.source.as_ref(), place)
+        let view = self.source()?.slice(place).map_err(|error| error.to_string())?;
+        Ok(Borrowed { view: Seen::Shared(view), lease: self.lease.clone() })
     }
 
     /// One that can be written to, with nobody else to see it.
     pub(super) fn private_view(&self, place: Place) -> Result<Borrowed, String> {
-        let mut borrowed = self.view_in(self.private.as_ref(), place)?;
-        borrowed.is_private = true;
-        Ok(borrowed)
+        let view = self.source()?.private(place).map_err(|error| error.to_string())?;
+        Ok(Borrowed { view: Seen::Private(view), lease: self.lease.clone() })
     }
 
-    fn view_in(&self, source: Option<&ArenaView>, place: Place) -> Result<Borrowed, String> {
-        let source = source.ok_or("there is no shared memory")?;
-        let view = source.slice(place).map_err(|error| error.to_string())?;
-        Ok(Borrowed { view, lease: self.lease.clone(), is_private: false })
+    fn source(&self) -> Result<&ArenaView, String> {
+        self.source.as_ref().ok_or_else(|| "there is no shared memory".to_owned())
     }
 }
 
@@ -90,22 +86,33 @@ impl Carrier {
 #[derive(Debug)]
 pub struct Borrowed {
     // Before the lease: once that is over, others may lie here.
-    pub(super) view: View,
+    view: Seen,
     lease: Option<Arc<Lease>>,
-    /// What is written to it, nobody else sees.
-    is_private: bool,
+}
+
+#[derive(Debug)]
+enum Seen {
+    Shared(View),
+    Private(PrivateView),
 }
 
 impl Borrowed {
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.view
+        match &self.view {
+            Seen::Shared(view) => view,
+            Seen::Private(view) => view,
+        }
     }
 
     /// To be written, if nobody else looks at it.
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let is_shared = self.lease.as_ref().is_some_and(|lease| lease.is_shared);
-        if is_shared && !self.is_private { None } else { self.view.bytes_mut() }
+        match &mut self.view {
+            Seen::Private(view) => Some(view),
+            Seen::Shared(_) if is_shared => None,
+            Seen::Shared(view) => view.bytes_mut(),
+        }
     }
 }
 

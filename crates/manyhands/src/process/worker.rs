@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use manyhands_shm::{Access, Arena, ArenaView, Block, Place};
 
 use super::birth::{self, Arrival, Transport};
-use super::lending::{self, Carrier, Lease, Returned};
+use super::lending::{self, Borrowed, Carrier, Lease, Returned};
 use super::link::ring::RingWorkerLink;
 use super::link::socket::SocketWorkerLink;
 use super::link::{LinkError, StopToken, WorkerLink};
@@ -111,28 +111,27 @@ impl Perform for &Registry {
 /// If the parent is gone, or says what it never should.
 pub fn work(arrival: Arrival, host: &mut dyn Perform) -> Result<(), LinkError> {
     let Arrival { hello, fds, reply } = arrival;
+    // Before the initializer, which may limit what the process can have.
+    let memory = match hello.transport {
+        Transport::Socket => None,
+        Transport::SharedMemory => match open_memory(fds) {
+            Ok(link) => Some(link),
+            Err(error) => {
+                let why = format!(
+                    "shared memory could not be mapped ({error}): raise the limit on addresses \
+                     (RLIMIT_AS), or have the pool use `Transport::Socket`"
+                );
+                return Ok(reply.refuse(&why)?);
+            }
+        },
+    };
     if let Err(reason) = host.initialise(&hello.initializer) {
         return Ok(reply.refuse(&reason)?);
     }
-    match hello.transport {
-        Transport::Socket => {
-            let socket = reply.ready()?;
-            serve(&mut SocketWorkerLink::new(socket), host)
-        }
-        Transport::SharedMemory => {
-            let mut link = match open_memory(fds) {
-                Ok(link) => link,
-                Err(error) => {
-                    let why = format!(
-                        "shared memory could not be mapped ({error}): raise the limit on addresses \
-                         (RLIMIT_AS), or have the pool use `Transport::Socket`"
-                    );
-                    return Ok(reply.refuse(&why)?);
-                }
-            };
-            let _lifeline = reply.ready()?;
-            serve(&mut link, host)
-        }
+    let lifeline = reply.ready()?;
+    match memory {
+        Some(mut link) => serve(&mut link, host),
+        None => serve(&mut SocketWorkerLink::new(lifeline), host),
     }
 }
 
@@ -143,8 +142,6 @@ fn open_memory(fds: Vec<OwnedFd>) -> io::Result<RingWorkerLink> {
     };
     lending::install(Carrier {
         arena: Some(Arena::adopt(own)?),
-        // Where the system forbids so many addresses, what is lent can only be read.
-        private: ArenaView::open(parents.try_clone()?, Access::Private).ok(),
         source: Some(ArenaView::open(parents, Access::ReadOnly)?),
         ..Carrier::default()
     });
@@ -240,7 +237,7 @@ impl Desk {
         } else {
             None
         };
-        let body = view.as_ref().map_or(body, |borrowed| &borrowed.view);
+        let body = view.as_ref().map_or(body, Borrowed::bytes);
         Some(host.perform(head, body, &mut self.answer))
     }
 

@@ -85,7 +85,7 @@ fn where_a_crash_breaks_the_pool_everything_ends_and_says_why() {
         pool.submit(task); // a and d in lane 1, b and c in lane 0
     }
     let why =
-        "a worker process is lost: it was killed by SIGKILL (out of memory, if nobody sent it)";
+        "worker process 7 is lost: it was killed by SIGKILL (out of memory, if nobody sent it)";
     let lost = ["b", "c", "a", "d", "e"].map(|task| format!("lose {task}: {why}"));
     let orders = pool.left(1, SIGKILL, 1);
     assert_eq!(orders[..5], lost);

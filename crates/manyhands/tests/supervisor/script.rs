@@ -112,7 +112,7 @@ impl Script {
     }
 
     pub(crate) fn left(&mut self, at: usize, exit: Exit, claimed: u32) -> Vec<String> {
-        self.on(at, |seat| Event::Left { seat, exit, claimed })
+        self.on(at, |seat| Event::Left { seat, pid: 7, exit, claimed })
     }
 
     pub(crate) fn cancel(&mut self, task: &str) -> Vec<String> {

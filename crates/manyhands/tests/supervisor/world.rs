@@ -260,7 +260,7 @@ impl World {
             self.count_birth();
         }
         let (seat, claimed) = (process.seat, u32::from(process.claimed));
-        self.feed(Event::Left { seat, exit, claimed });
+        self.feed(Event::Left { seat, pid: 7, exit, claimed });
         let (retries, torn) = (self.options.retries, !self.torn.is_empty());
         for ticket in std::mem::take(&mut self.dead) {
             let task = self.task(ticket);

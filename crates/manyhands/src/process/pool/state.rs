@@ -241,8 +241,10 @@ impl<T: Task> State<T> {
         let claimed = self.link(seat).map_or(0, |link| link.claimed());
         // What comes of it may concern the next worker in this place, which has no link yet.
         self.buries = None;
-        self.place(seat).link = None;
-        self.on(Event::Left { seat, exit, claimed }, now);
+        let place = self.place(seat);
+        place.link = None;
+        let pid = place.pid;
+        self.on(Event::Left { seat, pid, exit, claimed }, now);
         self.vacate(seat);
     }
 

@@ -161,6 +161,7 @@ impl<C> Supervisor<C> {
     pub(super) fn left(
         &mut self,
         seat: Seat,
+        pid: u32,
         exit: Exit,
         claimed: u32,
         now: Instant,
@@ -182,7 +183,7 @@ impl<C> Supervisor<C> {
             None => exit.to_string(),
         };
         if was_crash && self.options.on_crash == OnCrash::Break {
-            self.break_down(format!("a worker process is lost: it {why}"), orders);
+            self.break_down(format!("worker process {pid} is lost: it {why}"), orders);
         }
         self.end_lane(seat, exit, claimed, link_broken.as_ref(), now, orders);
         if claimed > 0 {

@@ -196,7 +196,9 @@ impl<C> Supervisor<C> {
             Event::NoRoom(seat, ticket) => self.no_room(seat, ticket, now, orders),
             Event::Withdrawn(seat, ticket) => self.withdrawn(seat, ticket, now, orders),
             Event::TakenBack(seat, count) => self.taken_back(seat, count, now, orders),
-            Event::Left { seat, exit, claimed } => self.left(seat, exit, claimed, now, orders),
+            Event::Left { seat, pid, exit, claimed } => {
+                self.left(seat, pid, exit, claimed, now, orders);
+            }
             Event::Cancel(ticket) => self.cancel(ticket, orders),
             Event::LinkBroken(seat, reason) => self.link_broken(seat, reason, orders),
             Event::Fill => self.fill(orders),

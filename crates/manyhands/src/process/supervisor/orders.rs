@@ -83,6 +83,8 @@ pub enum Event {
     Left {
         /// Whose process.
         seat: Seat,
+        /// Its number, to be told.
+        pid: u32,
         /// How it ended.
         exit: Exit,
         /// How many of the frames in its lane it had begun: they are lost, the others are not.
