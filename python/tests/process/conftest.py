@@ -42,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if HERE not in item.path.parents:
             continue
         # A hang costs one test; one that no signal can end is for the watchdog of all tests.
-        item.add_marker(pytest.mark.timeout(HANG_SECONDS))
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(HANG_SECONDS))
         if STDLIB and item.get_closest_marker("ours"):
             item.add_marker(pytest.mark.skip(reason="not what the standard library does"))
 
@@ -81,12 +82,13 @@ def pool(start: str, request: pytest.FixtureRequest) -> Iterator[MakePool]:
         return made[-1]
 
     yield make
-    if FAILED in request.node.stash:
-        # Its tasks may wait for what does not come any more.
+    has_failed = FAILED in request.node.stash
+    if has_failed:
+        # Its tasks may wait for what does not come any more, and so may the pool.
         for worker in workers():
             worker.kill()
     for executor in made:
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=not has_failed, cancel_futures=True)
     made.clear()
     until(lambda: not workers())
 

@@ -479,3 +479,61 @@ class ReprFails:
 class ReprIsLong:
     def __repr__(self) -> str:
         return "long " * 100_000
+
+
+def note_and_fail_at(path: Path, number: int) -> int:
+    note(path, number)
+    if number == 100:
+        raise ValueError(f"{number} fails")
+    return number
+
+
+def slow_pid(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def note_pid(path: Path) -> None:
+    note(path, os.getpid())
+
+
+def put(mapping: Any, key: object, value: object) -> None:
+    mapping[key] = value
+
+
+def overwrite(data: bytearray, number: int) -> tuple[int, int]:
+    before = data[-1]
+    data[:] = bytes([number]) * len(data)
+    return before, data[-1]
+
+
+def page_sums_of_kept() -> list[int]:
+    return [page_sum(data) for data in kept]
+
+
+def page_sum_of(shared: Any) -> int:
+    return page_sum(shared)
+
+
+def try_to_write(array: Any) -> None:
+    try:
+        array[...] = 9
+    except ValueError:
+        pass  # read-only: as good as a copy
+
+
+def key_of(shared: Any, key: str) -> Any:
+    return shared[key]
+
+
+def length_of(shared: Any) -> int:
+    return len(shared)
+
+
+def run_noted(path: Path, number: int, task: Callable[..., Any], *args: Any) -> Any:
+    note(path, number)
+    return task(*args)
+
+
+def second(_: Any, result: Any) -> Any:
+    return result
