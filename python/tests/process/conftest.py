@@ -97,4 +97,3 @@ def pool(start: str, request: pytest.FixtureRequest) -> Iterator[MakePool]:
 def files(tmp_path: Path) -> Callable[[str], Path]:
     """Paths by which test and task tell each other something."""
     return tmp_path.joinpath
-

@@ -14,7 +14,9 @@ def told(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
-def assert_broken(futures: Sequence[Any], pid: int | None = None, exitcode: int | None = None) -> None:
+def assert_broken(
+    futures: Sequence[Any], pid: int | None = None, exitcode: int | None = None
+) -> None:
     """Each has failed with the pool, and says which process ended how."""
     errors = [future.exception() for future in futures]
     for error in errors:

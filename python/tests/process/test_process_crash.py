@@ -188,9 +188,7 @@ def test_an_initializers_error_is_told(pool: MakePool, on_crash: str) -> None:
 @needs_kill_workers
 @pytest.mark.parametrize("how", ["kill_workers", "terminate_workers"])
 @pytest.mark.parametrize("task", [tasks.sleep_for_an_hour, tasks.compute_for_an_hour])
-def test_workers_that_are_ended_at_will(
-    pool: MakePool, files: Files, how: str, task: Any
-) -> None:
+def test_workers_that_are_ended_at_will(pool: MakePool, files: Files, how: str, task: Any) -> None:
     executor = pool(2)
     running = [executor.submit(task, files(str(number))) for number in range(2)]
     pids = [pid_in(files(str(number))) for number in range(2)]
@@ -198,8 +196,7 @@ def test_workers_that_are_ended_at_will(
     getattr(executor, how)()
     for pid in pids:
         until(lambda pid=pid: not is_alive(pid))
-    done, not_done = wait([*running, *pending])
-    assert not not_done
+    assert not wait([*running, *pending]).not_done
     assert all(is_lost(future) for future in [*running, *pending])
     with pytest.raises(RuntimeError):
         executor.submit(int)

@@ -63,9 +63,7 @@ def ended(text: str) -> Ended:
 @pytest.mark.parametrize(
     "leave", ["", "executor.shutdown(wait=False)", "del executor", "executor.shutdown()"]
 )
-def test_the_interpreter_ends_when_all_is_done(
-    program: Program, files: Files, leave: str
-) -> None:
+def test_the_interpreter_ends_when_all_is_done(program: Program, files: Files, leave: str) -> None:
     end = ended(
         program(f"""
         executor = make()
@@ -301,9 +299,7 @@ def test_who_handles_a_ctrl_c_can_go_on(program: Program) -> None:
 
 
 @pytest.mark.ours
-@pytest.mark.parametrize(
-    "task", ["idle", "sleep_for_an_hour", "compute_for_an_hour", "sleep_deaf"]
-)
+@pytest.mark.parametrize("task", ["idle", "sleep_for_an_hour", "compute_for_an_hour", "sleep_deaf"])
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, "os._exit"])
 def test_no_worker_outlives_its_parent(
     program: Program, files: Files, task: str, ending: object

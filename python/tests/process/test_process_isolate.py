@@ -204,9 +204,7 @@ def test_a_timeout_ends_a_task_whatever_it_does(
     until(lambda: not is_alive(pid))
 
 
-def test_a_task_that_stops_when_it_is_asked_keeps_its_worker(
-    pool: MakePool, files: Files
-) -> None:
+def test_a_task_that_stops_when_it_is_asked_keeps_its_worker(pool: MakePool, files: Files) -> None:
     executor = pool(1, on_crash="isolate", grace=LONG_GRACE)
     pid = executor.submit(tasks.pid).result()
     hasty = executor.options(timeout=0.05)

@@ -57,7 +57,9 @@ def test_with_auto_a_failing_item_costs_itself_alone(pool: MakePool, files: File
     """The others of its batch run, and those before it are given."""
     count = 200
     executor = pool(2)
-    results = executor.map(tasks.note_and_fail_at, [files("ran")] * count, range(count), chunksize="auto")
+    results = executor.map(
+        tasks.note_and_fail_at, [files("ran")] * count, range(count), chunksize="auto"
+    )
     assert [next(results) for _ in range(100)] == list(range(100))
     with pytest.raises(ValueError, match="100"):
         next(results)

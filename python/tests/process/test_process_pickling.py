@@ -15,6 +15,7 @@ from subject import STDLIB, BrokenProcessPool
 if not STDLIB:
     from manyhands.process import ArgumentsError, ResultError
 
+
 def assert_goes_on(executor: Any) -> None:
     assert executor.submit(tasks.double, 4).result() == 8
     assert list(executor.map(tasks.double, range(3))) == [0, 2, 4]
@@ -130,7 +131,9 @@ def test_a_result_that_raises_what_is_no_exception(
 ) -> None:
     executor = pool(1)
     assert isinstance(executor.submit(tasks.make_says, error).exception(), BaseException)
-    assert isinstance(executor.submit(tasks.same, tasks.SaysInterrupt(error)).exception(), BaseException)
+    assert isinstance(
+        executor.submit(tasks.same, tasks.SaysInterrupt(error)).exception(), BaseException
+    )
     assert_goes_on(executor)
 
 
