@@ -112,6 +112,8 @@ def main() -> None:
             outcome = {"figures": figures}
         except Cannot as error:
             outcome = {"cannot": str(error)}
+        if options.processes:
+            subject.end()
     print(json.dumps(outcome), flush=True)
     # How a pool ends is not what is measured here, and not every peer ends well.
     os._exit(0)

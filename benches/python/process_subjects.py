@@ -38,6 +38,9 @@ class ProcessSubject:
         """Makes the pool: with a start method, and with a new process for each task."""
         raise NotImplementedError
 
+    def end(self) -> None:
+        """Ends what would not end with this process and its session."""
+
     def submit_each(self, function: Function, items: Iterable[Any]) -> Results:
         """Hands `function` over with each item, then collects every result."""
         raise NotImplementedError
@@ -224,6 +227,9 @@ class Ray(ProcessSubject):
             num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level="ERROR"
         )
         self.options = {"max_calls": 1} if recycle else {}
+
+    def end(self) -> None:
+        self.library.shutdown()
 
     def submit_each(self, function: Function, items: Iterable[Any]) -> Results:
         remote = self.library.remote(function)

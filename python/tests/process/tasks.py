@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
-import functools
 import multiprocessing
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -187,118 +185,8 @@ WAYS_TO_DIE: dict[str, tuple[Callable[..., None], tuple[Any, ...], int]] = {
 }
 
 
-# What cannot cross between processes, or ends a process on its way.
-
-
-def blow(message: str) -> Any:
-    raise OSError(message)
-
-
-class Unpicklable:
-    def __reduce__(self) -> Any:
-        raise OSError("will not be pickled")
-
-
-class NotLoadable:
-    """Is pickled, and cannot be unpickled."""
-
-    def __reduce__(self) -> Any:
-        return blow, ("will not be unpickled",)
-
-
-class ExitsInPickling:
-    def __reduce__(self) -> Any:
-        os._exit(5)
-
-
-class ExitsInUnpickling:
-    def __reduce__(self) -> Any:
-        return os._exit, (6,)
-
-
-class KilledInUnpickling:
-    def __reduce__(self) -> Any:
-        return kill_self, ()
-
-
-class SaysInterrupt:
-    """What a thread of the pool must survive though it is no `Exception`."""
-
-    def __init__(self, error: type[BaseException]) -> None:
-        self.error = error
-
-    def __reduce__(self) -> Any:
-        return _raise, (self.error, "in unpickling")
-
-
-def _raise(error: type[BaseException], message: str) -> None:
-    raise error(message)
-
-
-class TwoArguments(Exception):
-    """Pickle calls it with one argument, and it wants two."""
-
-    def __init__(self, first: object, second: object) -> None:
-        super().__init__(f"{first} and {second}")
-
-
-class KeywordOnly(Exception):
-    def __init__(self, *, reason: str) -> None:
-        super().__init__(reason)
-
-
-class Locked(Exception):
-    """Holds what cannot be pickled."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.lock = threading.Lock()
-
-
-class ExitsInPicklingError(Exception):
-    def __reduce__(self) -> Any:
-        os._exit(7)
-
-
-ERRORS_THAT_DO_NOT_CROSS: dict[str, Callable[[], BaseException]] = {
-    "two arguments": lambda: TwoArguments("one", "two"),
-    "keyword only": lambda: KeywordOnly(reason="why not"),
-    "a lock in it": lambda: Locked("locked"),
-    "unpicklable argument": lambda: ValueError("odd", Unpicklable()),
-    "not loadable argument": lambda: ValueError("odd", NotLoadable()),
-    "local class": lambda: type("Local", (ValueError,), {})("local"),
-}
-
-
-def raises_named(name: str) -> None:
-    raise ERRORS_THAT_DO_NOT_CROSS[name]()
-
-
-def raises_exits_in_pickling() -> None:
-    raise ExitsInPicklingError
-
-
-def make(kind: type[Any]) -> Any:
-    return kind()
-
-
-def make_says(error: type[BaseException]) -> SaysInterrupt:
-    return SaysInterrupt(error)
-
-
-def make_lambda() -> Any:
-    return lambda: 3
-
-
-def make_deep() -> Any:
-    """A nesting that pickle does not come to the end of."""
-    deep: list[Any] = []
-    for _ in range(100_000):
-        deep = [deep]
-    return deep
-
-
 # Initializers and what they leave.
+
 
 given: Any = None
 
@@ -337,80 +225,6 @@ def allocate(size: int) -> int:
     return len(bytearray(size))
 
 
-# Large data.
-
-
-def page_sum(data: Any) -> int:
-    """Touches every page of what can be seen as bytes."""
-    return sum(memoryview(data).cast("B")[::4096])
-
-
-def make_bytes(size: int) -> bytes:
-    return b"\x07" * size
-
-
-def make_bytearray(size: int) -> bytearray:
-    return bytearray(b"\x07") * size
-
-
-def about_array(array: Any) -> dict[str, Any]:
-    """What a task sees of an array, before and after it writes."""
-    seen = {
-        "sum": float(array.sum()),
-        "writeable": bool(array.flags.writeable),
-        "owns": bool(array.flags.owndata),
-        "shape": array.shape,
-        "dtype": str(array.dtype),
-        "contiguous": bool(array.flags.c_contiguous),
-    }
-    if array.flags.writeable:
-        array[...] = 9
-        seen["after"] = float(array.sum())
-    return seen
-
-
-def make_array(length: int, writeable: bool = True) -> Any:
-    import numpy
-
-    array = numpy.arange(length, dtype=numpy.float64)
-    array.flags.writeable = writeable
-    return array
-
-
-def hold_array(array: Any, started: Path, go: Path) -> float:
-    """Sums up before and after what happens meanwhile."""
-    before = float(array.sum())
-    hold(started, go)
-    after = float(array.sum())
-    assert before == after, (before, after)
-    return after
-
-
-kept: list[Any] = []
-
-
-def keep(thing: Any) -> int:
-    kept.append(thing)
-    return len(kept)
-
-
-def drop_kept() -> None:
-    kept.clear()
-
-
-def memory_kib(key: str = "VmHWM") -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == key:
-            return int(value.split()[0])
-    raise KeyError(key)
-
-
-def sum_of_shared(handle: Any, add: int) -> float:
-    """Takes a `shared` handle as the object that it stands for."""
-    return float(sum(handle)) + add
-
-
 # Pools within pools.
 
 
@@ -440,22 +254,6 @@ def start_child() -> str:
     return said
 
 
-def start_method() -> str | None:
-    return multiprocessing.get_start_method(allow_none=True)
-
-
-def name_of_main() -> str:
-    return multiprocessing.current_process().name
-
-
-def stdin_is_empty() -> bool:
-    return sys.stdin is None or sys.stdin.read() == ""
-
-
-def partial_of(function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
-    return functools.partial(function, *args)
-
-
 def tell_and_die(_: Any) -> None:
     kill_self()
 
@@ -469,16 +267,6 @@ def die_on(number: int, deadly: int) -> int:
 def note_and_raise(path: Path) -> None:
     note(path, "raised")
     raise ValueError("raised")
-
-
-class ReprFails:
-    def __repr__(self) -> str:
-        raise OSError("no repr")
-
-
-class ReprIsLong:
-    def __repr__(self) -> str:
-        return "long " * 100_000
 
 
 def note_and_fail_at(path: Path, number: int) -> int:
@@ -499,35 +287,6 @@ def note_pid(path: Path) -> None:
 
 def put(mapping: Any, key: object, value: object) -> None:
     mapping[key] = value
-
-
-def overwrite(data: bytearray, number: int) -> tuple[int, int]:
-    before = data[-1]
-    data[:] = bytes([number]) * len(data)
-    return before, data[-1]
-
-
-def page_sums_of_kept() -> list[int]:
-    return [page_sum(data) for data in kept]
-
-
-def page_sum_of(shared: Any) -> int:
-    return page_sum(shared)
-
-
-def try_to_write(array: Any) -> None:
-    try:
-        array[...] = 9
-    except ValueError:
-        pass  # read-only: as good as a copy
-
-
-def key_of(shared: Any, key: str) -> Any:
-    return shared[key]
-
-
-def length_of(shared: Any) -> int:
-    return len(shared)
 
 
 def run_noted(path: Path, number: int, task: Callable[..., Any], *args: Any) -> Any:

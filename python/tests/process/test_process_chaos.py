@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import tasks
+import trouble
 from conftest import MakePool
 from errors import outcome
 from family import is_alive, workers
@@ -89,9 +90,9 @@ def test_every_task_is_accounted_for(pool: MakePool, files: Files, retries: int)
         lambda n: executor.submit(tasks.kill_self),
         lambda n: executor.submit(tasks.exit_hard, n % 3),
         lambda n: executor.submit(tasks.slow, tasks.HOUR),
-        lambda n: executor.submit(tasks.make, tasks.NotLoadable),
-        lambda n: executor.submit(tasks.raises_named, "two arguments"),
-        lambda n: executor.submit(tasks.same, tasks.Unpicklable()),
+        lambda n: executor.submit(trouble.make, trouble.NotLoadable),
+        lambda n: executor.submit(trouble.raises_named, "two arguments"),
+        lambda n: executor.submit(tasks.same, trouble.Unpicklable()),
     ]
     saboteur = Saboteur(seed)
     saboteur.start()

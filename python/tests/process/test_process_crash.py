@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import large
 import programs
 import pytest
 import tasks
+import trouble
 from conftest import MakePool
 from errors import assert_broken, is_lost, told
 from family import MARK, is_alive, new_mark, state_of, until_all_ended, workers
@@ -107,7 +109,7 @@ def test_every_way_to_wait_hears_of_it(pool: MakePool, files: Files) -> None:
     until(lambda: called == [pending[0]])
 
 
-@pytest.mark.parametrize("kind", [tasks.ExitsInUnpickling, tasks.KilledInUnpickling])
+@pytest.mark.parametrize("kind", [trouble.ExitsInUnpickling, trouble.KilledInUnpickling])
 def test_a_death_in_unpickling_an_argument(pool: MakePool, kind: type[Any]) -> None:
     executor = pool(1)
     assert_broken([executor.submit(tasks.same, kind())])
@@ -116,7 +118,7 @@ def test_a_death_in_unpickling_an_argument(pool: MakePool, kind: type[Any]) -> N
 
 @pytest.mark.parametrize(
     "task, args",
-    [(tasks.make, (tasks.ExitsInPickling,)), (tasks.raises_exits_in_pickling, ())],
+    [(trouble.make, (trouble.ExitsInPickling,)), (trouble.raises_exits_in_pickling, ())],
     ids=["result", "exception"],
 )
 def test_a_death_in_pickling_the_outcome(pool: MakePool, task: Any, args: Any) -> None:
@@ -136,7 +138,7 @@ def test_a_death_in_pickling_an_argument_is_the_parents(
 import multiprocessing, subject, tasks, time
 executor = subject.ProcessPoolExecutor(2, multiprocessing.get_context({start!r}))
 executor.submit(tasks.pid).result()
-executor.submit(tasks.same, tasks.ExitsInPickling())
+executor.submit(tasks.same, trouble.ExitsInPickling())
 time.sleep(tasks.HOUR)
 """
     assert run("-c", program, cwd=HERE).code == 5
@@ -240,10 +242,10 @@ def test_data_for_which_a_worker_has_no_memory(pool: MakePool) -> None:
     """Whether it fits or not, the next task runs."""
     executor = pool(1, initializer=tasks.limit_memory, initargs=(64 << 20,))
     executor.submit(int).result()
-    data = tasks.make_bytes(256 << 20)
+    data = large.make_bytes(256 << 20)
     for future in [
-        executor.submit(tasks.page_sum, data),
-        executor.submit(tasks.make_bytes, 256 << 20),
+        executor.submit(large.page_sum, data),
+        executor.submit(large.make_bytes, 256 << 20),
     ]:
         error = future.exception()
         assert error is None or isinstance(error, (MemoryError, OSError, BrokenProcessPool))

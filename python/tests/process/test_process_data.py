@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import large
 import pytest
 import tasks
+import trouble
 from conftest import MakePool
 from patience import until, until_collected
 
@@ -36,8 +38,8 @@ def test_bytes_both_ways(pool: MakePool, size: int, kind: Any) -> None:
 
 def test_a_nest_of_buffers(pool: MakePool) -> None:
     data = {
-        "bytes": tasks.make_bytes(100_000),
-        "list": [tasks.make_bytearray(200_000), b"", bytearray()],
+        "bytes": large.make_bytes(100_000),
+        "list": [large.make_bytearray(200_000), b"", bytearray()],
         "array": array.array("d", [1.5] * 50_000),
         "text": "ö" * 300_000,
     }
@@ -49,11 +51,11 @@ def test_a_nest_of_buffers(pool: MakePool) -> None:
 
 def test_the_senders_copy_stays_its_own(pool: MakePool) -> None:
     """What a task writes into its argument, nobody else sees."""
-    data = tasks.make_bytearray(LARGE)
+    data = large.make_bytearray(LARGE)
     executor = pool(2)
-    futures = [executor.submit(tasks.overwrite, data, number) for number in range(4)]
+    futures = [executor.submit(large.overwrite, data, number) for number in range(4)]
     assert [future.result() for future in futures] == [(7, number) for number in range(4)]
-    assert data == tasks.make_bytearray(LARGE)
+    assert data == large.make_bytearray(LARGE)
 
 
 def test_what_is_changed_after_submit_does_not_arrive(pool: MakePool, files: Files) -> None:
@@ -62,9 +64,9 @@ def test_what_is_changed_after_submit_does_not_arrive(pool: MakePool, files: Fil
     executor.submit(tasks.hold, files("started"), files("go"))
     until(files("started").exists)
     data = bytearray(b"\x07") * LARGE
-    future = executor.submit(tasks.page_sum, data)
+    future = executor.submit(large.page_sum, data)
     # The standard library pickles a little later, in a thread.
-    expected = tasks.page_sum(data)
+    expected = large.page_sum(data)
     files("go").touch()
     assert future.result() == expected
 
@@ -75,10 +77,10 @@ def test_what_is_changed_at_once_does_not_arrive(pool: MakePool, files: Files) -
     executor.submit(tasks.hold, files("started"), files("go"))
     until(files("started").exists)
     data = bytearray(b"\x07") * LARGE
-    future = executor.submit(tasks.page_sum, data)
+    future = executor.submit(large.page_sum, data)
     data[:] = bytes(LARGE)
     files("go").touch()
-    assert future.result() == tasks.page_sum(tasks.make_bytes(LARGE))
+    assert future.result() == large.page_sum(large.make_bytes(LARGE))
 
 
 def test_many_in_flight(pool: MakePool) -> None:
@@ -93,9 +95,9 @@ def test_many_in_flight(pool: MakePool) -> None:
 @pytest.mark.parametrize("writeable", [True, False])
 def test_an_array_as_an_argument(pool: MakePool, writeable: bool) -> None:
     pytest.importorskip("numpy")
-    array = tasks.make_array(1_000_000, writeable)
+    array = large.make_array(1_000_000, writeable)
     executor = pool(2)
-    for future in [executor.submit(tasks.about_array, array) for _ in range(4)]:
+    for future in [executor.submit(large.about_array, array) for _ in range(4)]:
         seen = future.result()
         assert seen["sum"] == float(array.sum())
         assert (seen["shape"], seen["dtype"]) == ((1_000_000,), "float64")
@@ -111,9 +113,9 @@ def test_an_array_is_a_view(pool: MakePool, writeable: bool) -> None:
     """Writable where the sender's was, in both directions."""
     pytest.importorskip("numpy")
     executor = pool(1)
-    seen = executor.submit(tasks.about_array, tasks.make_array(1_000_000, writeable)).result()
+    seen = executor.submit(large.about_array, large.make_array(1_000_000, writeable)).result()
     assert (seen["owns"], seen["writeable"]) == (False, writeable)
-    result = executor.submit(tasks.make_array, 1_000_000, writeable).result()
+    result = executor.submit(large.make_array, 1_000_000, writeable).result()
     assert (result.flags.owndata, result.flags.writeable) == (False, writeable)
     if writeable:
         result[...] = 3
@@ -152,7 +154,7 @@ def test_arrays_of_many_kinds(pool: MakePool) -> None:
 def test_two_results_are_not_one_anothers(pool: MakePool) -> None:
     pytest.importorskip("numpy")
     executor = pool(2)
-    futures = [executor.submit(tasks.make_array, 500_000) for _ in range(6)]
+    futures = [executor.submit(large.make_array, 500_000) for _ in range(6)]
     arrays = [future.result() for future in futures]
     expected = float(arrays[0].sum())
     for number, one in enumerate(arrays):
@@ -165,7 +167,7 @@ def test_two_results_are_not_one_anothers(pool: MakePool) -> None:
 def test_a_result_outlives_its_pool_and_its_worker(pool: MakePool) -> None:
     pytest.importorskip("numpy")
     executor = pool(1)
-    result = executor.submit(tasks.make_array, 1_000_000).result()
+    result = executor.submit(large.make_array, 1_000_000).result()
     view = result[10:20]
     expected = float(result.sum())
     executor.shutdown()
@@ -183,11 +185,11 @@ def test_memory_is_used_again(pool: MakePool) -> None:
     """A hundred times 20 MiB, each dropped: no more than a few of them are ever there."""
     pytest.importorskip("numpy")
     executor = pool(1)
-    executor.submit(tasks.make_array, LARGE // 8).result()
+    executor.submit(large.make_array, LARGE // 8).result()
     before = shared_kib()
     for _ in range(100):
-        array = executor.submit(tasks.make_array, LARGE // 8).result()
-        executor.submit(tasks.about_array, array).result()
+        array = executor.submit(large.make_array, LARGE // 8).result()
+        executor.submit(large.about_array, array).result()
         del array
     assert shared_kib() - before < 10 * (LARGE >> 10)
 
@@ -198,7 +200,7 @@ def test_views_that_are_kept_are_not_written_over(pool: MakePool) -> None:
     executor = pool(1)
     kept = []
     for number in range(20):
-        array = executor.submit(tasks.make_array, 200_000).result()
+        array = executor.submit(large.make_array, 200_000).result()
         array[...] = number
         if number % 2:
             kept.append((number, array))
@@ -212,21 +214,21 @@ def test_what_a_worker_keeps_is_not_written_over(pool: MakePool) -> None:
     executor = pool(1)
     for number in range(10):
         data = bytearray([number]) * 1_000_000
-        assert executor.submit(tasks.keep, data).result() == number + 1
-    sums = executor.submit(tasks.page_sums_of_kept).result()
+        assert executor.submit(large.keep, data).result() == number + 1
+    sums = executor.submit(large.page_sums_of_kept).result()
     pages = -(-1_000_000 // 4096)
     assert sums == [number * pages for number in range(10)]
-    executor.submit(tasks.drop_kept).result()
+    executor.submit(large.drop_kept).result()
 
 
 @pytest.mark.ours
 def test_the_memory_of_a_killed_holder_comes_back(pool: MakePool) -> None:
     executor = pool(1, on_crash="isolate")
-    data = tasks.make_bytes(LARGE)
-    executor.submit(tasks.page_sum, data).result()
+    data = large.make_bytes(LARGE)
+    executor.submit(large.page_sum, data).result()
     before = shared_kib()
     for _ in range(15):
-        executor.submit(tasks.keep, data).result()
+        executor.submit(large.keep, data).result()
         executor.submit(tasks.kill_self).exception()
     executor.submit(tasks.double, 1).result()
     until(lambda: shared_kib() - before < 5 * (LARGE >> 10))
@@ -238,7 +240,7 @@ def test_a_future_does_not_hold_what_it_sent(pool: MakePool) -> None:
     executor = pool(1)
     array = numpy.ones(1_000_000)
     reference = weakref.ref(array)
-    future = executor.submit(tasks.page_sum, array)
+    future = executor.submit(large.page_sum, array)
     del array
     future.result()
     until_collected(reference)
@@ -252,13 +254,13 @@ def test_the_parent_holds_one_copy_at_most() -> None:
     program = f"""
 import sys
 sys.path.append({str(Path(__file__).parents[1])!r})
-import subject, tasks
+import subject, tasks, large, trouble
 with subject.ProcessPoolExecutor(1) as executor:
     executor.submit(int).result()
-    data = tasks.make_bytearray(100 << 20)
-    before = tasks.memory_kib()
-    executor.submit(tasks.page_sum, data).result()
-    print(tasks.memory_kib() - before)
+    data = large.make_bytearray(100 << 20)
+    before = large.memory_kib()
+    executor.submit(large.page_sum, data).result()
+    print(large.memory_kib() - before)
 """
     grown = int(succeed("-c", program, cwd=Path(__file__).parent).stdout)
     assert grown < 115 << 10
@@ -266,7 +268,7 @@ with subject.ProcessPoolExecutor(1) as executor:
 
 def shared_kib() -> int:
     """Shared memory that this process has in use, mapped by whatever means."""
-    return tasks.memory_kib("RssShmem")
+    return large.memory_kib("RssShmem")
 
 
 # One object for many tasks.
@@ -276,9 +278,9 @@ def shared_kib() -> int:
 def test_shared(pool: MakePool) -> None:
     pytest.importorskip("numpy")
     executor = pool(2)
-    handle = executor.shared(tasks.make_array(1_000_000))
-    futures = [executor.submit(tasks.page_sum_of, handle) for _ in range(20)]
-    expected = tasks.page_sum(tasks.make_array(1_000_000))
+    handle = executor.shared(large.make_array(1_000_000))
+    futures = [executor.submit(large.page_sum_of, handle) for _ in range(20)]
+    expected = large.page_sum(large.make_array(1_000_000))
     assert [future.result() for future in futures] == [expected] * 20
 
 
@@ -286,11 +288,11 @@ def test_shared(pool: MakePool) -> None:
 def test_a_shared_object_is_not_changed_by_tasks(pool: MakePool) -> None:
     pytest.importorskip("numpy")
     executor = pool(2)
-    handle = executor.shared(tasks.make_array(100_000))
+    handle = executor.shared(large.make_array(100_000))
     for _ in range(4):
-        executor.submit(tasks.try_to_write, handle).result()
-    expected = tasks.page_sum(tasks.make_array(100_000))
-    futures = [executor.submit(tasks.page_sum_of, handle) for _ in range(4)]
+        executor.submit(large.try_to_write, handle).result()
+    expected = large.page_sum(large.make_array(100_000))
+    futures = [executor.submit(large.page_sum_of, handle) for _ in range(4)]
     assert [future.result() for future in futures] == [expected] * 4
 
 
@@ -298,17 +300,17 @@ def test_a_shared_object_is_not_changed_by_tasks(pool: MakePool) -> None:
 def test_a_shared_object_after_a_crash(pool: MakePool) -> None:
     """The worker that takes the dead one's place gets it too."""
     executor = pool(1, on_crash="isolate")
-    handle = executor.shared({"data": tasks.make_bytes(LARGE), "more": [1, 2]})
-    assert executor.submit(tasks.key_of, handle, "more").result() == [1, 2]
+    handle = executor.shared({"data": large.make_bytes(LARGE), "more": [1, 2]})
+    assert executor.submit(large.key_of, handle, "more").result() == [1, 2]
     executor.submit(tasks.kill_self).exception()
-    assert executor.submit(tasks.key_of, handle, "more").result() == [1, 2]
+    assert executor.submit(large.key_of, handle, "more").result() == [1, 2]
 
 
 @pytest.mark.ours
 def test_shared_in_map_and_among_other_arguments(pool: MakePool) -> None:
     executor = pool(2)
     handle = executor.shared(list(range(1000)))
-    results = executor.map(tasks.sum_of_shared, [handle] * 10, range(10), chunksize=3)
+    results = executor.map(large.sum_of_shared, [handle] * 10, range(10), chunksize=3)
     assert list(results) == [499500.0 + number for number in range(10)]
 
 
@@ -318,8 +320,8 @@ def test_a_shared_object_is_freed_with_its_handle(pool: MakePool) -> None:
     executor.submit(int).result()
     before = shared_kib()
     for _ in range(15):
-        handle = executor.shared(tasks.make_bytes(LARGE))
-        executor.submit(tasks.length_of, handle).result()
+        handle = executor.shared(large.make_bytes(LARGE))
+        executor.submit(large.length_of, handle).result()
         del handle
     until(lambda: shared_kib() - before < 5 * (LARGE >> 10))
 
@@ -328,5 +330,5 @@ def test_a_shared_object_is_freed_with_its_handle(pool: MakePool) -> None:
 def test_an_object_that_cannot_be_shared(pool: MakePool) -> None:
     executor = pool(1)
     with pytest.raises(OSError, match="will not be pickled"):
-        executor.shared(tasks.Unpicklable())
+        executor.shared(trouble.Unpicklable())
     assert executor.submit(tasks.double, 1).result() == 2

@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 PREAMBLE = """
 import atexit, multiprocessing, os, signal, sys, threading, time
 from pathlib import Path
-import subject, tasks
+import subject, tasks, large, trouble
 from patience import until
 
 FOLDER = Path({folder!r})
@@ -357,9 +357,9 @@ def test_a_killed_parent_leaves_no_shared_memory(program: Program, files: Files)
     before = set(os.listdir("/dev/shm"))
     text = program("""
         executor = make()
-        data = tasks.make_bytes(20 << 20)
-        futures = [executor.submit(tasks.keep, data) for _ in range(4)]
-        made = [executor.submit(tasks.make_bytes, 20 << 20).result() for _ in range(3)]
+        data = large.make_bytes(20 << 20)
+        futures = [executor.submit(large.keep, data) for _ in range(4)]
+        made = [executor.submit(large.make_bytes, 20 << 20).result() for _ in range(3)]
         tasks.tell(FOLDER / "ready")
         time.sleep(tasks.HOUR)
     """)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import tasks
+import trouble
 from conftest import MakePool
 from errors import told
 from family import is_alive, state_of
@@ -71,7 +72,7 @@ def test_arguments_are_told_in_short(pool: MakePool) -> None:
 
 def test_arguments_whose_repr_fails(pool: MakePool) -> None:
     executor = pool(1, on_crash="isolate")
-    for thing in (tasks.ReprFails(), tasks.ReprIsLong()):
+    for thing in (trouble.ReprFails(), trouble.ReprIsLong()):
         error = executor.submit(tasks.tell_and_die, thing).exception()
         assert isinstance(error, WorkerCrashError)
         assert len(str(error)) < 2000 and "tell_and_die" in str(error)
@@ -100,7 +101,7 @@ def test_the_death_of_an_idle_worker_costs_nothing(pool: MakePool) -> None:
     assert executor.submit(tasks.pid).result() != first
 
 
-@pytest.mark.parametrize("kind", [tasks.ExitsInUnpickling, tasks.KilledInUnpickling])
+@pytest.mark.parametrize("kind", [trouble.ExitsInUnpickling, trouble.KilledInUnpickling])
 def test_a_death_in_unpickling_an_argument(pool: MakePool, kind: type[Any]) -> None:
     executor = pool(1, on_crash="isolate")
     dying = executor.submit(tasks.same, kind())
@@ -111,7 +112,7 @@ def test_a_death_in_unpickling_an_argument(pool: MakePool, kind: type[Any]) -> N
 
 @pytest.mark.parametrize(
     "task, args",
-    [(tasks.make, (tasks.ExitsInPickling,)), (tasks.raises_exits_in_pickling, ())],
+    [(trouble.make, (trouble.ExitsInPickling,)), (trouble.raises_exits_in_pickling, ())],
     ids=["result", "exception"],
 )
 def test_a_death_in_pickling_the_outcome(pool: MakePool, task: Any, args: Any) -> None:

@@ -14,7 +14,7 @@ MEASURE = """
 import sys
 sys.path.append({above!r})
 import gc, multiprocessing, os, threading, time
-import subject, tasks
+import subject, tasks, large, trouble
 
 OURS = not subject.STDLIB
 CONTEXT = multiprocessing.get_context({start!r})
@@ -23,16 +23,16 @@ def one(number):
     options = dict(on_crash="isolate") if OURS else dict()
     executor = subject.ProcessPoolExecutor(2, mp_context=CONTEXT, **options)
     futures = [executor.submit(tasks.double, n) for n in range(10)]
-    futures += [executor.submit(tasks.page_sum, tasks.make_bytes(300_000))]
-    futures += [executor.submit(tasks.make_bytes, 300_000)]
-    futures += [executor.submit(tasks.odd_only, 2), executor.submit(tasks.same, tasks.Unpicklable())]
+    futures += [executor.submit(large.page_sum, large.make_bytes(300_000))]
+    futures += [executor.submit(large.make_bytes, 300_000)]
+    futures += [executor.submit(tasks.odd_only, 2), executor.submit(tasks.same, trouble.Unpicklable())]
     list(executor.map(tasks.double, range(5), chunksize=2))
     futures[3].cancel()
     if OURS and number % 2:
         futures.append(executor.submit(tasks.kill_self))
         futures.append(executor.options(timeout=0.02).submit(tasks.slow, 1000))
-        handle = executor.shared(tasks.make_bytes(300_000))
-        futures.append(executor.submit(tasks.length_of, handle))
+        handle = executor.shared(large.make_bytes(300_000))
+        futures.append(executor.submit(large.length_of, handle))
     if number % 3 == 0:
         executor.shutdown(cancel_futures=True)
     elif number % 3 == 1:
@@ -92,10 +92,10 @@ def test_nothing_is_left_in_the_file_system(start: str, files: Callable[[str], P
     """The resource tracker would tell of it, on standard error."""
     program = f"""
 import multiprocessing
-import subject, tasks
+import subject, tasks, large, trouble
 context = multiprocessing.get_context({start!r})
 executor = subject.ProcessPoolExecutor(2, mp_context=context)
-futures = [executor.submit(tasks.make_bytes, 5_000_000) for _ in range(4)]
+futures = [executor.submit(large.make_bytes, 5_000_000) for _ in range(4)]
 kept = [future.result() for future in futures]
 """
     ended = run("-c", program, cwd=HERE)
@@ -107,11 +107,11 @@ def test_a_pool_has_no_name_in_the_file_system(start: str) -> None:
     """So that nothing can be left, however its processes end."""
     program = f"""
 import multiprocessing, os
-import subject, tasks
+import subject, tasks, large, trouble
 before = set(os.listdir("/dev/shm"))
 context = multiprocessing.get_context({start!r})
 with subject.ProcessPoolExecutor(2, mp_context=context) as executor:
-    kept = [executor.submit(tasks.make_bytes, 5_000_000).result() for _ in range(4)]
+    kept = [executor.submit(large.make_bytes, 5_000_000).result() for _ in range(4)]
     mine = {{name for name in set(os.listdir("/dev/shm")) - before if str(os.getpid()) in name}}
     print(sorted(mine))
 """

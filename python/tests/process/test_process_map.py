@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import tasks
+import trouble
 from conftest import MakePool
 from patience import until
 from subject import HAS_BUFFERSIZE, STDLIB, TimeoutError
@@ -80,7 +81,7 @@ def test_auto_gives_long_tasks_to_all_workers(pool: MakePool) -> None:
 def test_an_item_that_does_not_pickle(pool: MakePool, chunksize: Any) -> None:
     executor = pool(1)
     with pytest.raises(OSError, match="will not be pickled"):
-        list(executor.map(tasks.same, [1, 2, tasks.Unpicklable(), 4], chunksize=chunksize))
+        list(executor.map(tasks.same, [1, 2, trouble.Unpicklable(), 4], chunksize=chunksize))
     assert list(executor.map(tasks.double, range(3), chunksize=chunksize)) == [0, 2, 4]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import tasks
+import trouble
 from conftest import MakePool
 from errors import outcome, told
 from subject import STDLIB, BrokenProcessPool
@@ -25,7 +26,7 @@ def test_an_argument_that_does_not_pickle(pool: MakePool) -> None:
     executor = pool(2)
     others = [executor.submit(tasks.double, number) for number in range(5)]
     for _ in range(3):
-        future = executor.submit(tasks.same, tasks.Unpicklable())
+        future = executor.submit(tasks.same, trouble.Unpicklable())
         with pytest.raises(OSError, match="will not be pickled"):
             future.result()
     assert [future.result() for future in others] == [0, 2, 4, 6, 8]
@@ -47,7 +48,7 @@ def test_a_function_that_does_not_pickle(pool: MakePool) -> None:
 
 def test_an_unpicklable_item_of_map(pool: MakePool) -> None:
     executor = pool(2)
-    results = executor.map(tasks.same, [1, tasks.Unpicklable(), 3])
+    results = executor.map(tasks.same, [1, trouble.Unpicklable(), 3])
     assert next(results) == 1
     with pytest.raises(OSError, match="will not be pickled"):
         next(results)
@@ -56,9 +57,9 @@ def test_an_unpicklable_item_of_map(pool: MakePool) -> None:
 
 def test_a_nesting_too_deep_to_pickle(pool: MakePool) -> None:
     executor = pool(1)
-    error = executor.submit(tasks.same, tasks.make_deep()).exception()
+    error = executor.submit(tasks.same, trouble.make_deep()).exception()
     assert isinstance(error, (RecursionError, MemoryError))
-    error = executor.submit(tasks.make_deep).exception()
+    error = executor.submit(trouble.make_deep).exception()
     assert isinstance(error, (RecursionError, MemoryError))
     assert_goes_on(executor)
 
@@ -69,7 +70,7 @@ def test_an_argument_that_does_not_unpickle(pool: MakePool) -> None:
     executor = pool(1)
     pid = executor.submit(tasks.pid).result()
     others = [executor.submit(tasks.double, number) for number in range(5)]
-    error = executor.submit(tasks.same, tasks.NotLoadable()).exception()
+    error = executor.submit(tasks.same, trouble.NotLoadable()).exception()
     assert isinstance(error, ArgumentsError) and isinstance(error, BrokenProcessPool)
     assert "will not be unpickled" in told(error) and "OSError" in told(error)
     assert "blow" in told(error)  # the worker's traceback
@@ -101,9 +102,9 @@ def test_a_result_that_does_not_pickle(pool: MakePool) -> None:
     executor = pool(1)
     pid = executor.submit(tasks.pid).result()
     with pytest.raises(OSError, match="will not be pickled") as caught:
-        executor.submit(tasks.make, tasks.Unpicklable).result()
+        executor.submit(trouble.make, trouble.Unpicklable).result()
     assert "__reduce__" in told(caught.value)
-    error = executor.submit(tasks.make_lambda).exception()
+    error = executor.submit(trouble.make_lambda).exception()
     if STDLIB:  # ours may find `cloudpickle`
         assert isinstance(error, (pickle.PicklingError, AttributeError))
     assert executor.submit(tasks.pid).result() == pid
@@ -115,7 +116,7 @@ def test_a_result_that_does_not_unpickle(pool: MakePool) -> None:
     """In the standard library the pool's own thread dies of it."""
     executor = pool(1)
     pid = executor.submit(tasks.pid).result()
-    error = executor.submit(tasks.make, tasks.NotLoadable).exception()
+    error = executor.submit(trouble.make, trouble.NotLoadable).exception()
     assert isinstance(error, ResultError) and isinstance(error, BrokenProcessPool)
     assert "will not be unpickled" in told(error)
     cause = error.__cause__
@@ -130,24 +131,24 @@ def test_a_result_that_raises_what_is_no_exception(
     pool: MakePool, error: type[BaseException]
 ) -> None:
     executor = pool(1)
-    assert isinstance(executor.submit(tasks.make_says, error).exception(), BaseException)
+    assert isinstance(executor.submit(trouble.make_says, error).exception(), BaseException)
     assert isinstance(
-        executor.submit(tasks.same, tasks.SaysInterrupt(error)).exception(), BaseException
+        executor.submit(tasks.same, trouble.SaysInterrupt(error)).exception(), BaseException
     )
     assert_goes_on(executor)
 
 
 @pytest.mark.ours
-@pytest.mark.parametrize("name", tasks.ERRORS_THAT_DO_NOT_CROSS)
+@pytest.mark.parametrize("name", trouble.ERRORS_THAT_DO_NOT_CROSS)
 def test_an_exception_that_does_not_cross(pool: MakePool, name: str) -> None:
     """The first of them is enough to end the standard library's, loky's and pebble's pools."""
     executor = pool(1)
     pid = executor.submit(tasks.pid).result()
     others = [executor.submit(tasks.double, number) for number in range(5)]
-    future = executor.submit(tasks.raises_named, name)
+    future = executor.submit(trouble.raises_named, name)
     error = future.exception()
     assert error is not None
-    original = tasks.ERRORS_THAT_DO_NOT_CROSS[name]()
+    original = trouble.ERRORS_THAT_DO_NOT_CROSS[name]()
     if name not in ("unpicklable argument", "not loadable argument"):
         assert str(original) in told(error)  # what it said is not lost,
     assert type(original).__name__ in told(error)  # nor what it was,
@@ -194,13 +195,13 @@ def test_the_remote_traceback_in_map(pool: MakePool) -> None:
 @pytest.mark.ours
 def test_one_bad_item_among_many_in_flight(pool: MakePool) -> None:
     executor = pool(2)
-    makers = [tasks.NotLoadable, tasks.Unpicklable, int]
-    futures = [executor.submit(tasks.make, makers[number % 3]) for number in range(150)]
+    makers = [trouble.NotLoadable, trouble.Unpicklable, int]
+    futures = [executor.submit(trouble.make, makers[number % 3]) for number in range(150)]
     for number, future in enumerate(futures):
         error = future.exception()
         if makers[number % 3] is int:
             assert error is None and future.result() == 0
-        elif makers[number % 3] is tasks.Unpicklable:
+        elif makers[number % 3] is trouble.Unpicklable:
             assert isinstance(error, OSError)
         else:
             assert isinstance(error, ResultError)
@@ -222,7 +223,7 @@ def test_lambdas_and_closures_with_cloudpickle(pool: MakePool) -> None:
             self.value = value
 
     assert executor.submit(lambda thing: thing.value, Local(7)).result() == 7
-    assert executor.submit(tasks.make_lambda).result()() == 3
+    assert executor.submit(trouble.make_lambda).result()() == 3
 
 
 @pytest.mark.ours

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import tasks
+import trouble
 from conftest import MakePool
 from errors import assert_broken, is_lost
 from family import workers
@@ -170,7 +171,7 @@ def test_a_pickling_error_in_the_moment_of_shutdown(pool: MakePool) -> None:
         executor = pool(2)
         executor.submit(tasks.double, 42).result()
         try:
-            future = executor.submit(tasks.same, tasks.Unpicklable())
+            future = executor.submit(tasks.same, trouble.Unpicklable())
         except OSError as error:
             pytest.fail(f"it is the future's, not the caller's: {error}")
         executor.shutdown(wait=False)
