@@ -1,4 +1,4 @@
-"""Thread pools for Python side by side: manyhands, the stdlib and their peers, in one run.
+"""Pools for Python side by side: manyhands, the stdlib and their peers, in one run.
 
 Run it with the Python of a virtual environment that holds manyhands and the peers:
 
@@ -6,29 +6,37 @@ Run it with the Python of a virtual environment that holds manyhands and the pee
     pip install .                                   # manyhands, from the checkout
     python benches/python/bench.py --install        # the peers, those that install here
     python benches/python/bench.py --write benches/RESULTS.md
+    python benches/python/bench.py --processes --write benches/RESULTS.md
 
-Every figure comes from a process of its own, which is killed when it hangs. The subjects take
+The first is of threads, the second of worker processes. Every figure comes from a process of its own, which is killed when it hangs. The subjects take
 turns in every round, so that noise hits all alike. All pools have 2 workers.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import machine
 import peers
+import process_subjects
+import process_workloads
 import report
+import subjects
+import workloads
 from report import Cell
-from subjects import SUBJECTS, WORKERS
-from workloads import ROWS, Row
+from subjects import WORKERS
+from workloads import Row
 
 CELL = Path(__file__).with_name("cell.py")
 
@@ -49,6 +57,15 @@ class Plan:
     rounds: int
     divisor: int
     limit: float
+    processes: bool
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        return process_workloads.ROWS if self.processes else workloads.ROWS
+
+    @property
+    def subjects(self) -> dict[str, Any]:
+        return process_subjects.SUBJECTS if self.processes else subjects.SUBJECTS
 
 
 def main() -> None:
@@ -56,10 +73,14 @@ def main() -> None:
     if options.install:
         peers.install()
         return
-    plan = Plan(options.rounds, 1, options.limit)
+    plan = Plan(options.rounds, 1, options.limit, options.processes)
     if options.quick:
-        plan = Plan(1, 10, min(20, options.limit))
-    contestants = [Contestant(name, name) for name in options.subjects]
+        plan = Plan(1, 10, min(20, options.limit), options.processes)
+    names = options.subjects or list(plan.subjects)
+    keys = options.only or list(plan.rows)
+    for unknown in {*names} - {*plan.subjects} | {*keys} - {*plan.rows}:
+        sys.exit(f"{unknown} is none of {', '.join([*plan.rows, *plan.subjects])}")
+    contestants = [Contestant(name, name) for name in names]
     baseline = "stdlib"
     if options.ours:
         contestants = [Contestant(label, "manyhands", python) for label, python in options.ours]
@@ -67,18 +88,20 @@ def main() -> None:
 
     python = interpreter(sys.executable)["python"]
     place = machine.facts()
-    present, legend = introduce(contestants, plan.limit)
+    present, legend = introduce(contestants, plan)
     run = report.Run(
-        title=f"Python: {python}",
+        title=f"Python{', worker processes' if plan.processes else ''}: {python}",
         baseline=baseline,
         ours=[one.name for one in present if one.subject == "manyhands"],
         introduction=introduction(place, baseline, plan),
         legend=legend,
-        rows=[(ROWS[key], measure(ROWS[key], present, plan)) for key in options.only or ROWS],
+        rows=[(plan.rows[key], measure(plan.rows[key], present, plan)) for key in keys],
+        yardsticks=process_subjects.YARDSTICKS if plan.processes else [],
     )
     text = report.markdown(run)
     if options.write:
-        name = "python" + (f"-{options.python_tag}" if options.python_tag else "")
+        name = "python-processes" if plan.processes else "python"
+        name += f"-{options.python_tag}" if options.python_tag else ""
         report.write(options.write, name, text)
     else:
         print(text)
@@ -106,6 +129,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--install", action="store_true", help="install the peers, nothing else")
+    parser.add_argument("--processes", action="store_true", help="pools of worker processes")
     parser.add_argument(
         "--write",
         type=Path,
@@ -119,15 +143,17 @@ def arguments() -> argparse.Namespace:
         help="use the markers python-TAG:begin and :end, for one report a Python in one file",
     )
     parser.add_argument(
-        "--only", nargs="+", metavar="ROW", choices=ROWS, help=f"rows: {', '.join(ROWS)}"
+        "--only",
+        nargs="+",
+        metavar="ROW",
+        help=f"rows: {', '.join(workloads.ROWS)}; of processes: {', '.join(process_workloads.ROWS)}",
     )
     parser.add_argument(
         "--subjects",
         nargs="+",
         metavar="NAME",
-        choices=SUBJECTS,
-        default=list(SUBJECTS),
-        help=f"libraries: {', '.join(SUBJECTS)}",
+        help=f"libraries: {', '.join(subjects.SUBJECTS)}; of processes: "
+        f"{', '.join(process_subjects.SUBJECTS)}",
     )
     parser.add_argument("--rounds", type=int, default=3, help="how often (default: 3)")
     parser.add_argument(
@@ -160,12 +186,13 @@ def interpreter(python: str) -> dict[str, Any]:
     return found
 
 
-def introduce(contestants: list[Contestant], limit: float) -> tuple[list[Contestant], list[str]]:
+def introduce(contestants: list[Contestant], plan: Plan) -> tuple[list[Contestant], list[str]]:
     """Those that can be started at all; and a line on each, also on those that cannot."""
     present, legend = [], []
     for one in contestants:
-        found = cell("describe", one, ["--limit", str(limit)], limit)
-        kind = SUBJECTS[one.subject]
+        flags = ["--limit", str(plan.limit), *(["--processes"] if plan.processes else [])]
+        found = cell("describe", one, flags, plan.limit)
+        kind = plan.subjects[one.subject]
         if "absent" in found:
             reason = peers.why_absent(kind.distribution or "", found["absent"])
             legend.append(f"- **{one.name}**: not installed: {reason}")
@@ -183,6 +210,7 @@ def measure(row: Row, contestants: list[Contestant], plan: Plan) -> report.Cells
     """All rounds of one row, each begun by another contestant."""
     cells = {one.name: Cell() for one in contestants}
     flags = ["--divisor", str(plan.divisor), "--limit", str(plan.limit)]
+    flags += ["--processes"] if plan.processes else []
     for turn in range(plan.rounds):
         shift = turn % max(1, len(contestants))
         for one in contestants[shift:] + contestants[:shift]:
@@ -204,13 +232,21 @@ def measure(row: Row, contestants: list[Contestant], plan: Plan) -> report.Cells
 def cell(row: str, one: Contestant, flags: list[str], limit: float) -> dict[str, Any]:
     """Runs cell.py; a hang or a crash is an outcome like others, under `trouble`."""
     command = [one.python, str(CELL), row, one.subject, *flags]
-    try:
-        # cell.py ends itself at its own limit, saying where it hung; this is for when it cannot.
-        done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=limit + 10
-        )
-    except subprocess.TimeoutExpired:
-        return {"trouble": f"hung: killed after {limit + 10:.0f} s"}
+    # Files, and not pipes, which processes left behind would keep open; a session, to end them all.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
+        try:
+            # It ends itself at its own limit, saying where it hung; this is for when it cannot.
+            process.wait(limit + 10)
+        except subprocess.TimeoutExpired:
+            return {"trouble": f"hung: killed after {limit + 10:.0f} s"}
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # nothing was left
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        out.seek(0)
+        err.seek(0)
+        done = subprocess.CompletedProcess(command, process.returncode, out.read(), err.read())
     if done.returncode == 0 and done.stdout:
         outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return outcome

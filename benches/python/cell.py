@@ -1,6 +1,6 @@
 """One measurement in a process of its own: `cell.py ROW SUBJECT`, the outcome as JSON on stdout.
 
-bench.py runs this file, with any interpreter it likes.
+bench.py runs this file, with any interpreter it likes, and ends what processes it leaves.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from subjects import SUBJECTS, WORKERS, Cannot, Subject
-from workloads import ROWS, busy, loops_for, noop
+import process_subjects
+import process_workloads
+import subjects
+import workloads
+from subjects import WORKERS, Cannot, Subject
+from workloads import busy, loops_for, noop
 
 
-def measure(row_key: str, subject: Subject, divisor: int, loops: int) -> dict[str, Any]:
-    row = ROWS[row_key]
+def measure(row: workloads.Row, subject: Any, divisor: int, loops: int) -> dict[str, Any]:
     task = functools.partial(busy, loops) if row.microseconds else noop
-    return row.work(subject, row.count // divisor, task)
+    return row.work(subject, max(1, row.count // divisor), task)
 
 
 def observe(subject: Subject) -> list[str]:
@@ -48,10 +51,14 @@ def observe(subject: Subject) -> list[str]:
     return remarks
 
 
-def describe(subject_name: str) -> dict[str, Any]:
-    kind = SUBJECTS[subject_name]
+def describe(subject_name: str, of_processes: bool) -> dict[str, Any]:
     try:
-        version, remarks = kind.version(), observe(kind())
+        if of_processes:
+            version, remarks = process_subjects.SUBJECTS[subject_name].version(), []
+            process_subjects.SUBJECTS[subject_name]()
+        else:
+            kind = subjects.SUBJECTS[subject_name]
+            version, remarks = kind.version(), observe(kind())
     except (ImportError, metadata.PackageNotFoundError) as error:
         return {"absent": f"{type(error).__name__}: {error}"}
     if subject_name == "manyhands":
@@ -73,7 +80,7 @@ def interpreter() -> dict[str, Any]:
         "python": python(),
         "loops": {
             str(row.microseconds): loops_for(row.microseconds)
-            for row in ROWS.values()
+            for row in workloads.ROWS.values()
             if row.microseconds
         },
     }
@@ -81,8 +88,9 @@ def interpreter() -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("row", choices=[*ROWS, "describe", "interpreter"])
-    parser.add_argument("subject", choices=SUBJECTS, nargs="?", default="stdlib")
+    parser.add_argument("row")
+    parser.add_argument("subject", nargs="?", default="stdlib")
+    parser.add_argument("--processes", action="store_true")
     parser.add_argument("--divisor", type=int, default=1)
     parser.add_argument("--loops", type=int, default=0)
     parser.add_argument("--limit", type=float, default=60)
@@ -94,14 +102,18 @@ def main() -> None:
     if options.row == "interpreter":
         outcome = interpreter()
     elif options.row == "describe":
-        outcome = describe(options.subject)
+        outcome = describe(options.subject, options.processes)
     else:
-        subject = SUBJECTS[options.subject]()
+        rows = process_workloads.ROWS if options.processes else workloads.ROWS
+        kinds = process_subjects.SUBJECTS if options.processes else subjects.SUBJECTS
+        subject = kinds[options.subject]()
         try:
-            figures = measure(options.row, subject, options.divisor, options.loops)
+            figures = measure(rows[options.row], subject, options.divisor, options.loops)
             outcome = {"figures": figures}
         except Cannot as error:
             outcome = {"cannot": str(error)}
+        if options.processes:
+            subject.end()
     print(json.dumps(outcome), flush=True)
     # How a pool ends is not what is measured here, and not every peer ends well.
     os._exit(0)

@@ -39,6 +39,8 @@ class Run:
     introduction: list[str]
     legend: list[str]
     rows: list[tuple[Row, Cells]]
+    # What figures are to be seen by, but no peer.
+    yardsticks: list[str] = field(default_factory=list)
 
 
 def markdown(run: Run) -> str:
@@ -87,7 +89,11 @@ def overview(run: Run) -> list[str]:
     header += ["best other", "its figure", "ahead"]
     lines = []
     for row, cells in run.rows:
-        measured = {name: cell for name, cell in cells.items() if cell.samples}
+        measured = {
+            name: cell
+            for name, cell in cells.items()
+            if cell.samples and name not in run.yardsticks
+        }
         if not measured:
             continue
         metric = next(iter(next(iter(measured.values())).samples[0]))

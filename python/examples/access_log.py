@@ -25,7 +25,7 @@ from weblog.report import make_report
 from weblog.table import table
 from weblog.tally import Block, Tally, count_block
 
-from manyhands import ThreadPoolExecutor
+from manyhands import ProcessPoolExecutor, ThreadPoolExecutor
 
 
 def main() -> int:
@@ -50,13 +50,14 @@ def main() -> int:
 def counted(read: Iterable[Block], options: argparse.Namespace) -> Iterator[Tally]:
     """The one place where the executor is chosen. Memory is bounded by the blocks on their way.
 
-    Counting is all Python, so where there is a GIL threads are no faster than one.
+    Counting is all Python, so where there is a GIL threads are no faster than one; processes are.
     """
     tops = itertools.repeat(options.top)
     if options.executor == "inline":
         yield from map(count_block, read, tops)
         return
-    with ThreadPoolExecutor(options.workers) as executor:
+    pool = ThreadPoolExecutor if options.executor == "threads" else ProcessPoolExecutor
+    with pool(options.workers) as executor:
         ahead = 2 * options.workers
         yield from executor.map(count_block, read, tops, buffersize=ahead, ordered=False)
 
@@ -97,7 +98,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--executor",
-        choices=["inline", "threads"],
+        choices=["inline", "threads", "processes"],
         default="threads",
         help="where blocks of lines are counted [default: %(default)s]",
     )
@@ -105,7 +106,7 @@ def parse_arguments() -> argparse.Namespace:
         "--workers",
         type=at_least(1),
         default=os.cpu_count() or 1,
-        help="threads of the executor [default: one per core]; inline has none",
+        help="threads or processes of the executor [default: one per core]; inline has none",
     )
     parser.add_argument(
         "--top",

@@ -56,6 +56,8 @@ EXECUTORS = {
     "1 thread": ["--executor", "threads", "--workers", "1"],
     "2 threads": ["--executor", "threads", "--workers", "2"],
     "5 threads": ["--executor", "threads", "--workers", "5"],
+    "1 process": ["--executor", "processes", "--workers", "1"],
+    "3 processes": ["--executor", "processes", "--workers", "3"],
 }
 
 
@@ -217,7 +219,7 @@ def fails(code: int, *arguments: str | Path) -> str:
     return ended.stderr
 
 
-@pytest.mark.parametrize("executor_name", ["inline", "threads"])
+@pytest.mark.parametrize("executor_name", ["inline", "threads", "processes"])
 def test_damaged_gzip_is_named_and_nothing_is_reported(tmp_path: Path, executor_name: str) -> None:
     packed = gzip.compress(LINE * 1000)
     damaged = bytearray(packed)
