@@ -87,6 +87,7 @@ impl PyProcessPoolExecutor {
             max_tasks_per_child,
             births: if isolates { BIRTHS } else { NonZeroU32::MIN },
             grace,
+            spares_first: true,
         };
         let setting = Setting {
             build_id: BUILD,
@@ -220,7 +221,7 @@ fn submit<'py>(
     let reservation = pool.reserve().map_err(|reason| refused(py, &reason))?;
     if !opened.started.load(Ordering::Acquire) {
         if opened.fills && !opened.started.load(Ordering::Acquire) {
-            start(py, opened, pool.fill())?;
+            start(py, opened, pool.fill(u32::MAX))?;
         }
         executor.call_method0(intern!(py, "_start_executor_manager_thread"))?;
         opened.started.store(true, Ordering::Release);
@@ -237,6 +238,8 @@ fn submit<'py>(
         Ok(request) => request,
         Err(error) => {
             drop(reservation);
+            // The standard library starts a worker before it learns of this.
+            start(py, opened, pool.fill(1))?;
             drop(core.life.finish(Err(error.into_value(py).into_any()), |_| ()));
             return Ok(future);
         }

@@ -130,6 +130,30 @@ fn a_pool_that_has_workers_goes_on_with_them_when_no_more_can_be_launched() {
 }
 
 #[test]
+fn where_a_crash_breaks_the_pool_so_does_a_death_before_ready() {
+    let mut strict = options(2);
+    strict.on_crash = OnCrash::Break;
+    for died in [
+        |seat| Event::NotBorn(seat, "it was killed".to_owned()),
+        |seat| Event::Left { seat, exit: SIGKILL, claimed: 0 },
+    ] {
+        let mut pool = Script::new(strict);
+        pool.submit("a");
+        pool.submit("b");
+        pool.on(0, Event::Ready);
+        let orders = pool.on(1, died);
+        assert!(orders[0].starts_with("lose a: a worker process that was not ready"), "{orders:?}");
+        assert_eq!(orders.last().unwrap(), "kill 0");
+    }
+    let mut pool = Script::new(strict);
+    pool.submit("a");
+    pool.submit("b");
+    pool.on(0, Event::Ready);
+    let failed = |seat| Event::LaunchFailed(seat, "no memory".to_owned());
+    assert_eq!(pool.on(1, failed), ["launch 1"], "there was nobody to be lost");
+}
+
+#[test]
 fn a_worker_that_falls_over_whatever_it_is_sent_is_not_replaced_for_ever() {
     let mut pool = Script::new(options(1));
     pool.submit("a");

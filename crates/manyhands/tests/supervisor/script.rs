@@ -24,6 +24,7 @@ pub(crate) fn options(max_workers: u32) -> Options {
         max_tasks_per_child: None,
         births: NonZeroU32::new(3).unwrap(),
         grace: GRACE,
+        spares_first: false,
     }
 }
 
