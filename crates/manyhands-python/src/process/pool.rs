@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use manyhands::process::OnCrash;
 use manyhands::process::birth::Transport;
-use manyhands::process::host::{Kind, ManagedBy, Pool, Reason, Request, Setting, Task as _};
+use manyhands::process::host::{Kind, Loss, ManagedBy, Pool, Reason, Request, Setting, Task as _};
 use manyhands::process::link::ring;
 use manyhands::process::supervisor::{Event, Options, Rules, Seat};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -259,7 +259,7 @@ fn submit<'py>(
             }
         }
         Err((task, why)) => {
-            task.lose(manyhands::process::host::Loss::Broken(why), Kind::One, &[]);
+            task.lose(Loss::Broken { reason: why, by: None }, Kind::One, &[]);
         }
     }
     Ok(future)
