@@ -103,11 +103,14 @@ def torn(why: str) -> BaseException:
     return ResultError(f"the answer of a worker process could not be read: {why}")
 
 
-def broken(reason: str) -> BaseException:
-    return BrokenProcessPool(
+def broken(reason: str, by: tuple[int, int | None] | None) -> BaseException:
+    error = BrokenProcessPool(
         "A process in the process pool was terminated abruptly while the future was running or "
         f"pending: {reason}"
     )
+    if by is not None:
+        error.__cause__ = _abrupt_end(*by)
+    return error
 
 
 def crashed(
@@ -120,6 +123,7 @@ def crashed(
         f"pending: worker process {pid} {_ended(exitcode)} after running {task} for {ran:.3g} s"
         f"{again}"
     )
+    error.__cause__ = _abrupt_end(pid, exitcode)
     error.pid, error.exitcode, error.attempts = pid, exitcode, attempts
     error.function, error.arguments, error.submitted = function, arguments, submitted
     return error
@@ -133,6 +137,11 @@ def timed_out(timeout: float, ran: float, call: Call | None) -> BaseException:
     error.timeout = timeout
     error.function, error.arguments, error.submitted = function, arguments, submitted
     return error
+
+
+def _abrupt_end(pid: int, exitcode: int | None) -> BaseException:
+    """In the words of CPython 3.15."""
+    return _remote(f"Process {pid} terminated abruptly with exit code {exitcode}")
 
 
 def _remote(note: str) -> BaseException:

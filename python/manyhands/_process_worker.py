@@ -6,7 +6,8 @@ import functools
 import os
 import pickle
 import socket
-from multiprocessing import reduction
+import threading
+from multiprocessing import reduction, util
 from typing import TYPE_CHECKING, Any
 
 from . import _core, _process_errors  # noqa: F401  # what a first failure needs is there then
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
     from ._pickling import Pickler
+
+# A queue that nobody reads from takes no more than it has room for.
+_SECONDS_TO_FLUSH = 5
 
 
 class Lifeline:
@@ -104,4 +108,14 @@ def _begin(initializer: Callable[..., object], initargs: tuple[Any, ...]) -> Non
         initializer(*initargs)
     except BaseException:
         LOGGER.critical("Exception in initializer:", exc_info=True)
+        _flush()
         raise
+
+
+def _flush() -> None:
+    """Have all that was put into queues arrive, a log record say: the parent, once it is told of the
+    failure, ends this process.
+    """
+    thread = threading.Thread(target=util._exit_function, daemon=True)  # type: ignore[attr-defined]
+    thread.start()
+    thread.join(_SECONDS_TO_FLUSH)

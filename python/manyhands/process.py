@@ -229,6 +229,8 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         except KeyboardInterrupt:
             self._end_workers(True)
             raise
+        # It would live on with all that holds this executor, a traceback say.
+        self._executor_manager_thread = None
 
     def terminate_workers(self) -> None:
         """End all workers by SIGTERM, and by SIGKILL those that have not obeyed within the grace.

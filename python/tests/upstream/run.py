@@ -35,17 +35,19 @@ SUITES = {
     FUTURES: (
         "test_future",
         "test_thread_pool",
+        "test_process_pool",
         "test_as_completed",
         "test_wait",
         "test_shutdown",
         "test_init",
+        "test_deadlock",
     ),
     "test_asyncio": ("test_futures", "test_base_events", "test_events"),
+    "test_compileall": (),
 }
 
-# Processes and sub-interpreters are the standard library's own executors; the last of these
-# classes starts process pools whatever its name says.
-NOT_OURS = ("*ProcessPool*", "*InterpreterPool*", "FailingInitializerResourcesTest")
+# Sub-interpreters are the standard library's own executors.
+NOT_OURS = ("*InterpreterPool*",)
 
 # Far above any honest run: the slowest file sleeps for 20 seconds.
 SECONDS_PER_FILE = 240
@@ -62,19 +64,24 @@ SANITY = """
 import importlib, sys
 import concurrent.futures as futures
 import concurrent.futures._base as base
+import concurrent.futures.process as process
 import concurrent.futures.thread as thread
 import manyhands
 
 under_test = {
     "futures.ThreadPoolExecutor": futures.ThreadPoolExecutor,
+    "futures.ProcessPoolExecutor": futures.ProcessPoolExecutor,
     "futures.Future": futures.Future,
     "futures.wait": futures.wait,
     "futures.as_completed": futures.as_completed,
     "futures._base.Future": base.Future,
+    "futures.process.ProcessPoolExecutor": process.ProcessPoolExecutor,
     "futures.thread.ThreadPoolExecutor": thread.ThreadPoolExecutor,
 }
-for suite in sys.argv[1:]:
-    under_test["the suite's pool"] = importlib.import_module(suite).ThreadPoolMixin.executor_type
+for name in sys.argv[1:]:
+    suite = importlib.import_module(name)
+    for mixin in (suite.ThreadPoolMixin, suite.ProcessPoolSpawnMixin):
+        under_test[f"the suite's {mixin.__name__}"] = mixin.executor_type
 strangers = [
     f"{name} is {thing.__module__}.{thing.__qualname__}"
     for name, thing in under_test.items()
@@ -82,8 +89,7 @@ strangers = [
 ]
 if strangers:
     sys.exit("manyhands is not under test: " + "; ".join(strangers))
-pool = futures.ThreadPoolExecutor
-print(f"under test: {pool.__module__}.{pool.__qualname__} of {manyhands.__file__}")
+print(f"under test: {manyhands.__file__}")
 """
 
 
@@ -175,7 +181,10 @@ class Runner:
         self.logs = logs
         self.scratch = scratch
         self.resources = resources()
-        self.environment = {**os.environ, "MANYHANDS_INSTALL": "1"}
+        # What is set for Python here (PYTHONDONTWRITEBYTECODE, say) fails some tests anywhere.
+        names = (name for name in os.environ if not name.startswith("PYTHON"))
+        self.environment = {name: os.environ[name] for name in names}
+        self.environment["MANYHANDS_INSTALL"] = "1"
 
     def make_sure_of_ours(self, files: list[str]) -> None:
         """Ends the program unless children see manyhands where the standard library was."""

@@ -92,6 +92,11 @@ impl PythonChild {
         }
     }
 
+    /// Calls a method of the process; whether it has done so.
+    fn call(&self, method: &str) -> bool {
+        Python::try_attach(|py| self.process.call_method0(py, method).is_ok()).unwrap_or(false)
+    }
+
     /// Has `multiprocessing` see to the process that has ended.
     fn bury(&self) -> Exit {
         let code = Python::try_attach(|py| {
@@ -125,9 +130,18 @@ impl Child for PythonChild {
         if !self.kills || self.exit.is_some() {
             return Ok(());
         }
+        // A program's own kind of process may have its own way to end. What must work, works without.
+        if signal == Signal::TERM && self.call("terminate") {
+            return Ok(());
+        }
         match pidfd_send_signal(&self.pidfd, signal) {
-            Err(Errno::SRCH) => Ok(()),
-            sent => Ok(sent?),
+            Ok(()) | Err(Errno::SRCH) => {
+                if signal == Signal::KILL {
+                    self.call("kill");
+                }
+                Ok(())
+            }
+            Err(errno) => Err(errno.into()),
         }
     }
 

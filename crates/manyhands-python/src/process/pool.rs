@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use manyhands::process::OnCrash;
 use manyhands::process::birth::Transport;
-use manyhands::process::host::{Kind, ManagedBy, Pool, Reason, Request, Setting, Task as _};
+use manyhands::process::host::{Kind, Loss, ManagedBy, Pool, Reason, Request, Setting, Task as _};
 use manyhands::process::link::ring;
 use manyhands::process::supervisor::{Event, Options, Rules, Seat};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -88,6 +88,7 @@ impl PyProcessPoolExecutor {
             max_tasks_per_child,
             births: if isolates { BIRTHS } else { NonZeroU32::MIN },
             grace,
+            spares_first: true,
         };
         let setting = Setting {
             build_id: BUILD,
@@ -236,7 +237,7 @@ fn submit<'py>(
     let reservation = pool.reserve().map_err(|reason| refused(py, &reason))?;
     if !opened.started.load(Ordering::Acquire) {
         if opened.fills && !opened.started.load(Ordering::Acquire) {
-            start(py, opened, pool.fill())?;
+            start(py, opened, pool.fill(u32::MAX))?;
         }
         executor.call_method0(intern!(py, "_start_executor_manager_thread"))?;
         opened.started.store(true, Ordering::Release);
@@ -253,6 +254,8 @@ fn submit<'py>(
         Ok(request) => request,
         Err(error) => {
             drop(reservation);
+            // The standard library starts a worker before it learns of this.
+            start(py, opened, pool.fill(1))?;
             drop(core.life.finish(Err(error.into_value(py).into_any()), |_| ()));
             return Ok(future);
         }
@@ -272,7 +275,7 @@ fn submit<'py>(
             }
         }
         Err((task, why)) => {
-            task.lose(manyhands::process::host::Loss::Broken(why), Kind::One, &[]);
+            task.lose(Loss::Broken { reason: why, by: None }, Kind::One, &[]);
         }
     }
     Ok(future)

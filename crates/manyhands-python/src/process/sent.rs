@@ -101,8 +101,11 @@ fn lost(py: Python<'_>, loss: Loss, call: Option<Box<Call>>) -> PyResult<Py<PyAn
             let about = (timeout.as_secs_f64(), ran.as_secs_f64(), call);
             error_of(py, intern!(py, "timed_out"), about)
         }
-        Loss::Broken(reason) => error_of(py, intern!(py, "broken"), (reason.as_str(),)),
+        Loss::Broken { reason, by } => {
+            let by = by.map(|(pid, exit)| (pid, super::launch::exit_code(exit)));
+            error_of(py, intern!(py, "broken"), (reason.as_str(), by))
+        }
         // Its future was cancelled, and shows nothing of this.
-        Loss::Cancelled => error_of(py, intern!(py, "broken"), ("it was cancelled",)),
+        Loss::Cancelled => error_of(py, intern!(py, "broken"), ("it was cancelled", py.None())),
     }
 }

@@ -237,6 +237,7 @@ impl ProcessPoolBuilder {
             max_tasks_per_child,
             births: BIRTHS,
             grace: self.grace,
+            spares_first: false,
         };
         let pool = Pool::new(options, setting, Box::new(launcher), ManagedBy::Pool)
             .map_err(|error| ConfigError::NoDoorbell { error: error.kind() })?;

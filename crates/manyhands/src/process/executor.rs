@@ -169,7 +169,7 @@ impl ProcessPoolExecutor {
         let rules = Rules { timeout: options.timeout, retries: options.retries };
         let task = RustTask::new(task, declared, place);
         if let Err((task, why)) = reserved.submit(task, request, rules) {
-            task.lose(Loss::Broken(why), Kind::One, &[]);
+            task.lose(Loss::Broken { reason: why, by: None }, Kind::One, &[]);
         }
         Ok(())
     }

@@ -358,8 +358,7 @@ impl<T: Task> Manager<T> {
             if !lines.is_empty() {
                 how = format!("{how}; it printed at last:\n{lines}");
             }
-            state.on(Event::LaunchFailed(seat, how), now);
-            state.vacate(seat);
+            state.not_born(seat, exit, how, now);
         });
     }
 }

@@ -50,7 +50,13 @@ pub enum Loss {
     /// It was cancelled.
     Cancelled,
     /// The pool is broken, or its link to the worker was.
-    Broken(Arc<String>),
+    Broken {
+        /// Why.
+        reason: Arc<String>,
+        /// The worker whose end has broken the pool, if it was one's: its process number, and how it
+        /// ended.
+        by: Option<(u32, Exit)>,
+    },
 }
 
 /// A task of the Rust face.
@@ -103,7 +109,7 @@ impl Task for RustTask {
         let why = match loss {
             // Dropping it cancels it.
             Loss::Cancelled => return,
-            Loss::Broken(reason) => Exception::Broken(BrokenProcessPool { reason }.into()),
+            Loss::Broken { reason, .. } => Exception::Broken(BrokenProcessPool { reason }.into()),
             Loss::Crashed { worker, pid, exit, ran, attempts } => {
                 let task = self.info(kind, request);
                 Exception::Crashed(Arc::new(Crash { task, exit, pid, worker, ran, attempts }))

@@ -85,7 +85,7 @@ fn where_a_crash_breaks_the_pool_everything_ends_and_says_why() {
         pool.submit(task); // a and d in lane 1, b and c in lane 0
     }
     let why =
-        "worker process 7 is lost: it was killed by SIGKILL (out of memory, if nobody sent it)";
+        "a worker process is lost: it was killed by SIGKILL (out of memory, if nobody sent it)";
     let lost = ["b", "c", "a", "d", "e"].map(|task| format!("lose {task}: {why}"));
     let orders = pool.left(1, SIGKILL, 1);
     assert_eq!(orders[..5], lost);
@@ -127,6 +127,30 @@ fn a_pool_that_has_workers_goes_on_with_them_when_no_more_can_be_launched() {
     assert_eq!(pool.on(1, failed), NOTHING);
     assert_eq!(pool.left(0, SIGKILL, 0), ["launch 0", "launch 1"], "there is nobody else now");
     assert_eq!(pool.broken(), None);
+}
+
+#[test]
+fn where_a_crash_breaks_the_pool_so_does_a_death_before_ready() {
+    let mut strict = options(2);
+    strict.on_crash = OnCrash::Break;
+    for died in [
+        |seat| Event::NotBorn(seat, "it was killed".to_owned()),
+        |seat| Event::Left { seat, exit: SIGKILL, claimed: 0 },
+    ] {
+        let mut pool = Script::new(strict);
+        pool.submit("a");
+        pool.submit("b");
+        pool.on(0, Event::Ready);
+        let orders = pool.on(1, died);
+        assert!(orders[0].starts_with("lose a: a worker process that was not ready"), "{orders:?}");
+        assert_eq!(orders.last().unwrap(), "kill 0");
+    }
+    let mut pool = Script::new(strict);
+    pool.submit("a");
+    pool.submit("b");
+    pool.on(0, Event::Ready);
+    let failed = |seat| Event::LaunchFailed(seat, "no memory".to_owned());
+    assert_eq!(pool.on(1, failed), ["launch 1"], "there was nobody to be lost");
 }
 
 #[test]

@@ -79,8 +79,9 @@ fn op(deadly: bool) -> BoxedStrategy<Op> {
 
 fn options() -> impl Strategy<Value = Options> {
     let most = prop::option::weighted(0.3, 1..4_u32);
-    (1..4_u32, prop_oneof![Just(1_u32), Just(2), Just(8)], any::<bool>(), 0..3_u32, most, 1..4_u32)
-        .prop_map(|(max_workers, capacity, breaks, retries, most, births)| Options {
+    let capacity = prop_oneof![Just(1_u32), Just(2), Just(8)];
+    (1..4_u32, capacity, any::<bool>(), 0..3_u32, most, 1..4_u32, any::<bool>()).prop_map(
+        |(max_workers, capacity, breaks, retries, most, births, spares_first)| Options {
             max_workers: NonZeroU32::new(max_workers).unwrap(),
             capacity: NonZeroU32::new(capacity).unwrap(),
             on_crash: if breaks { OnCrash::Break } else { OnCrash::Isolate },
@@ -88,7 +89,9 @@ fn options() -> impl Strategy<Value = Options> {
             max_tasks_per_child: most.and_then(NonZeroU32::new),
             births: NonZeroU32::new(births).unwrap(),
             grace: GRACE,
-        })
+            spares_first,
+        },
+    )
 }
 
 fn apply(world: &mut World, op: &Op) {

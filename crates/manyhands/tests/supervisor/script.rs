@@ -24,6 +24,7 @@ pub(crate) fn options(max_workers: u32) -> Options {
         max_tasks_per_child: None,
         births: NonZeroU32::new(3).unwrap(),
         grace: GRACE,
+        spares_first: false,
     }
 }
 
@@ -112,7 +113,7 @@ impl Script {
     }
 
     pub(crate) fn left(&mut self, at: usize, exit: Exit, claimed: u32) -> Vec<String> {
-        self.on(at, |seat| Event::Left { seat, pid: 7, exit, claimed })
+        self.on(at, |seat| Event::Left { seat, exit, claimed })
     }
 
     pub(crate) fn cancel(&mut self, task: &str) -> Vec<String> {

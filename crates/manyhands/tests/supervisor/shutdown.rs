@@ -48,6 +48,42 @@ fn closing_cancels_what_nobody_has_begun_if_asked_to() {
 }
 
 #[test]
+fn closing_leaves_each_worker_its_first_task_where_that_is_spared() {
+    let mut spares = options(2);
+    spares.spares_first = true;
+    let mut pool = Script::new(spares);
+    for task in ["a", "b", "c"] {
+        pool.submit(task);
+    }
+    let orders = pool.feed(Event::Close { cancel: true });
+    assert_eq!(orders, ["lose c: cancelled"], "both are still starting");
+    assert_eq!(pool.on(0, Event::Ready), ["send a to 0"]);
+    assert_eq!(pool.on(1, Event::Ready), ["send b to 1"]);
+    assert_eq!(pool.answer(0), ["settle a"]);
+    assert_eq!(pool.answer(1), ["settle b", "retire 0", "retire 1"]);
+
+    spares.max_workers = std::num::NonZeroU32::MIN;
+    let mut pool = Script::ready(spares);
+    for task in ["a", "b", "c"] {
+        pool.submit(task);
+    }
+    let orders = pool.feed(Event::Close { cancel: true });
+    assert_eq!(orders, ["lose c: cancelled", "take 1 back from 0"]);
+    assert_eq!(pool.taken_back(0, 1), ["lose b: cancelled"]);
+    assert_eq!(pool.answer(0), ["settle a", "retire 0"]);
+}
+
+#[test]
+fn workers_are_launched_with_nothing_to_do_if_asked_for() {
+    let mut pool = Script::new(options(3));
+    assert_eq!(pool.feed(Event::Fill(1)), ["launch 0"]);
+    assert_eq!(pool.feed(Event::Fill(u32::MAX)), ["launch 1", "launch 2"]);
+    assert_eq!(pool.feed(Event::Fill(1)), NOTHING);
+    pool.close();
+    assert_eq!(pool.feed(Event::Fill(1)), NOTHING);
+}
+
+#[test]
 fn closing_cancels_what_lies_behind_a_torn_link_once_that_is_known() {
     let mut pool = Script::ready(options(1));
     pool.submit("a");

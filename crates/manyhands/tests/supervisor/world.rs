@@ -257,10 +257,15 @@ impl World {
         }
         let told = process.terminated.is_some() || process.retired;
         if !process.ready && !told && (process.torn || !process.killed) {
-            self.count_birth();
+            if self.options.on_crash == OnCrash::Break {
+                self.closed = true;
+                self.forced = true;
+            } else {
+                self.count_birth();
+            }
         }
         let (seat, claimed) = (process.seat, u32::from(process.claimed));
-        self.feed(Event::Left { seat, pid: 7, exit, claimed });
+        self.feed(Event::Left { seat, exit, claimed });
         let (retries, torn) = (self.options.retries, !self.torn.is_empty());
         for ticket in std::mem::take(&mut self.dead) {
             let task = self.task(ticket);
@@ -333,10 +338,11 @@ impl World {
         // What a torn link has not brought to its worker is known when that is dead.
         let torn = self.processes.iter().flatten().filter(|process| process.torn);
         let torn: Vec<Ticket> = torn.flat_map(|process| process.frames.clone()).collect();
-        for task in self.tasks.iter().filter(|task| cancel && !task.ended) {
-            let stays = self.is_begun(task.ticket) || torn.contains(&task.ticket);
-            assert!(stays, "nobody has begun it, and it is not cancelled: {task:?}");
-        }
+        let stays = |task: &&Task| self.is_begun(task.ticket) || torn.contains(&task.ticket);
+        let stay = self.tasks.iter().filter(|task| cancel && !task.ended && !stays(task));
+        let spared =
+            if self.options.spares_first { self.processes.iter().flatten().count() } else { 0 };
+        assert!(stay.count() <= spared, "nobody has begun them, and they are not cancelled");
     }
 
     pub(crate) fn force(&mut self, event: Event) {

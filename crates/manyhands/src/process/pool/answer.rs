@@ -142,6 +142,7 @@ mod tests {
             max_tasks_per_child: None,
             births: NonZeroU32::MIN,
             grace: Duration::ZERO,
+            spares_first: false,
         });
         let mut flags = Flags::default();
         flags.set(Flags::KEEPS, true);

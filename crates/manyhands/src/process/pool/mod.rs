@@ -288,11 +288,11 @@ impl<T: Task> Pool<T> {
         Manager::new(Arc::clone(self)).run();
     }
 
-    /// For a pool that is [`ManagedBy::Host`]: launches all the workers there may be. The seats of those
-    /// that the caller is to start.
-    pub fn fill(&self) -> Vec<Seat> {
+    /// For a pool that is [`ManagedBy::Host`]: launches so many more workers, if there may be so many. The
+    /// seats of those that the caller is to start.
+    pub fn fill(&self, most: u32) -> Vec<Seat> {
         let mut state = self.state.lock();
-        state.on(Event::Fill, Instant::now());
+        state.on(Event::Fill(most), Instant::now());
         let launches = state.take_launches(self.managed_by);
         self.let_go(state);
         launches

@@ -167,7 +167,7 @@ impl<T: Task> State<T> {
                 Loss::TimedOut { worker: worker(seat), timeout, ran }
             }
             supervisor::Loss::Cancelled => Loss::Cancelled,
-            supervisor::Loss::Broken(reason) => Loss::Broken(reason),
+            supervisor::Loss::Broken(reason) => Loss::Broken { reason, by: self.broken_by },
         };
         self.endings.push(Ending::Lost { task, loss, request });
     }

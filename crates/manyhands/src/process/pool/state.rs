@@ -44,6 +44,8 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) tellings: Vec<Telling>,
     /// Whose worker has died, and is heard out.
     pub(super) buries: Option<Seat>,
+    /// The worker whose end has broken the pool, or may do so at this moment.
+    pub(super) broken_by: Option<(u32, Exit)>,
     /// Tasks that are about to come.
     pub(super) reserved: usize,
     /// It is to be closed, and whether what has not begun is to be cancelled.
@@ -109,6 +111,7 @@ impl<T: Task> State<T> {
             attendant_id: None,
             tellings: Vec::new(),
             buries: None,
+            broken_by: None,
             reserved: 0,
             closing: None,
             manager: None,
@@ -241,10 +244,29 @@ impl<T: Task> State<T> {
         let claimed = self.link(seat).map_or(0, |link| link.claimed());
         // What comes of it may concern the next worker in this place, which has no link yet.
         self.buries = None;
-        let place = self.place(seat);
-        place.link = None;
-        let pid = place.pid;
-        self.on(Event::Left { seat, pid, exit, claimed }, now);
+        self.place(seat).link = None;
+        self.on_end(seat, exit, Event::Left { seat, exit, claimed }, now);
+    }
+
+    /// A worker has ended before it was in service.
+    pub(in crate::process) fn not_born(
+        &mut self,
+        seat: Seat,
+        exit: Exit,
+        how: String,
+        now: Instant,
+    ) {
+        self.on_end(seat, exit, Event::NotBorn(seat, how), now);
+    }
+
+    fn on_end(&mut self, seat: Seat, exit: Exit, event: Event, now: Instant) {
+        if self.supervisor.broken().is_none() {
+            self.broken_by = Some((self.place(seat).pid, exit));
+        }
+        self.on(event, now);
+        if self.supervisor.broken().is_none() {
+            self.broken_by = None;
+        }
         self.vacate(seat);
     }
 

@@ -303,10 +303,11 @@ impl<C> Supervisor<C> {
         }
     }
 
-    /// Launches all the workers there may be.
-    pub(super) fn fill(&mut self, orders: &mut Vec<Order>) {
-        while self.stage == Stage::Open && self.live < self.options.max_workers.get() {
-            self.launch_one(orders);
+    /// Launches so many more workers, if there may be so many.
+    pub(super) fn fill(&mut self, most: u32, orders: &mut Vec<Order>) {
+        if self.stage == Stage::Open {
+            let vacant = self.options.max_workers.get().saturating_sub(self.live);
+            (0..vacant.min(most)).for_each(|_| self.launch_one(orders));
         }
     }
 

@@ -112,13 +112,14 @@ impl<C> Supervisor<C> {
         &mut self,
         seat: Seat,
         reason: &str,
+        has_died: bool,
         now: Instant,
         orders: &mut Vec<Order>,
     ) {
         let was_wanted = self.phase(seat) == Phase::Starting;
         self.shift(seat, Phase::Vacant);
         if was_wanted {
-            self.not_born(&format!("could not be started: {reason}"), now, orders);
+            self.not_born(&format!("could not be started: {reason}"), has_died, now, orders);
         }
     }
 
@@ -131,8 +132,12 @@ impl<C> Supervisor<C> {
         }
     }
 
-    /// One more worker has died before it was ready.
-    fn not_born(&mut self, how: &str, now: Instant, orders: &mut Vec<Order>) {
+    /// One more worker has died before it was ready, or could not be launched.
+    fn not_born(&mut self, how: &str, has_died: bool, now: Instant, orders: &mut Vec<Order>) {
+        if has_died && self.options.on_crash == OnCrash::Break {
+            self.break_down(format!("a worker process that was not ready yet {how}"), orders);
+            return;
+        }
         self.births = self.births.saturating_add(1);
         if self.births < self.options.births.get() {
             return;
@@ -161,7 +166,6 @@ impl<C> Supervisor<C> {
     pub(super) fn left(
         &mut self,
         seat: Seat,
-        pid: u32,
         exit: Exit,
         claimed: u32,
         now: Instant,
@@ -183,7 +187,7 @@ impl<C> Supervisor<C> {
             None => exit.to_string(),
         };
         if was_crash && self.options.on_crash == OnCrash::Break {
-            self.break_down(format!("worker process {pid} is lost: it {why}"), orders);
+            self.break_down(format!("a worker process is lost: it {why}"), orders);
         }
         self.end_lane(seat, exit, claimed, link_broken.as_ref(), now, orders);
         if claimed > 0 {
@@ -199,7 +203,7 @@ impl<C> Supervisor<C> {
             );
         }
         if phase == Phase::Starting || (!was_ready && link_broken.is_some()) {
-            self.not_born(&why, now, orders);
+            self.not_born(&why, true, now, orders);
         }
     }
 

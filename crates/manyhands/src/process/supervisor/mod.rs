@@ -18,6 +18,7 @@
 //!     max_tasks_per_child: None,
 //!     births: NonZeroU32::new(3).unwrap(),
 //!     grace: Duration::from_secs(1),
+//!     spares_first: false,
 //! });
 //! let (now, mut orders) = (Instant::now(), Vec::new());
 //!
@@ -189,19 +190,18 @@ impl<C> Supervisor<C> {
         match event {
             Event::Answered(seat, took) => self.answered(seat, took, now, orders),
             Event::Ready(seat) => self.ready(seat),
-            Event::LaunchFailed(seat, reason) => self.launch_failed(seat, &reason, now, orders),
+            Event::LaunchFailed(seat, why) => self.launch_failed(seat, &why, false, now, orders),
+            Event::NotBorn(seat, why) => self.launch_failed(seat, &why, true, now, orders),
             Event::InitializerFailed(seat, reason) => {
                 self.initializer_failed(seat, &reason, orders);
             }
             Event::NoRoom(seat, ticket) => self.no_room(seat, ticket, now, orders),
             Event::Withdrawn(seat, ticket) => self.withdrawn(seat, ticket, now, orders),
             Event::TakenBack(seat, count) => self.taken_back(seat, count, now, orders),
-            Event::Left { seat, pid, exit, claimed } => {
-                self.left(seat, pid, exit, claimed, now, orders);
-            }
+            Event::Left { seat, exit, claimed } => self.left(seat, exit, claimed, now, orders),
             Event::Cancel(ticket) => self.cancel(ticket, orders),
             Event::LinkBroken(seat, reason) => self.link_broken(seat, reason, orders),
-            Event::Fill => self.fill(orders),
+            Event::Fill(most) => self.fill(most, orders),
             Event::Close { cancel } => self.close(cancel, orders),
             Event::Terminate => self.terminate(now, orders),
             Event::Kill => self.kill(orders),
@@ -323,6 +323,7 @@ impl Event {
         match self {
             Event::Ready(seat)
             | Event::LaunchFailed(seat, _)
+            | Event::NotBorn(seat, _)
             | Event::InitializerFailed(seat, _)
             | Event::Answered(seat, _)
             | Event::NoRoom(seat, _)
@@ -331,7 +332,7 @@ impl Event {
             | Event::Left { seat, .. }
             | Event::LinkBroken(seat, _) => Some(*seat),
             Event::Cancel(_)
-            | Event::Fill
+            | Event::Fill(_)
             | Event::Close { .. }
             | Event::Terminate
             | Event::Kill

@@ -42,6 +42,9 @@ pub struct Options {
     pub births: NonZeroU32,
     /// How long a worker may take to obey before the next, harsher signal.
     pub grace: Duration,
+    /// What a worker is to run first, also one that is starting, is left to it when the pool is closed
+    /// and the rest is cancelled. (As in `CPython`, where it counts as running.)
+    pub spares_first: bool,
 }
 
 /// What the death of one worker means to the others.
@@ -69,6 +72,8 @@ pub enum Event {
     Ready(Seat),
     /// There is no such process: it could not be launched. Nothing more will be heard of it.
     LaunchFailed(Seat, String),
+    /// The process has ended before it was ready; what is known of it. Nothing more will be heard of it.
+    NotBorn(Seat, String),
     /// The worker's initializer has failed, which breaks the pool. [`Event::Left`] is still to come.
     InitializerFailed(Seat, String),
     /// The worker has answered the oldest frame of its lane, after so long a run.
@@ -83,8 +88,6 @@ pub enum Event {
     Left {
         /// Whose process.
         seat: Seat,
-        /// Its number, to be told.
-        pid: u32,
         /// How it ended.
         exit: Exit,
         /// How many of the frames in its lane it had begun: they are lost, the others are not.
@@ -94,8 +97,8 @@ pub enum Event {
     Cancel(Ticket),
     /// The link is torn, or what came over it makes no sense. [`Event::Left`] is still to come.
     LinkBroken(Seat, String),
-    /// Launch all the workers there may be, whatever there is to do.
-    Fill,
+    /// Launch so many more workers, if there may be so many, whatever there is to do.
+    Fill(u32),
     /// Finish what there is, and let the workers leave.
     Close {
         /// Cancel what no worker has begun.
@@ -112,7 +115,7 @@ pub enum Event {
 /// What is to be done, at once and in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Start a process. Answer with [`Event::Ready`], [`Event::LaunchFailed`],
+    /// Start a process. Answer with [`Event::Ready`], [`Event::LaunchFailed`], [`Event::NotBorn`],
     /// [`Event::InitializerFailed`] or [`Event::Left`]. The only order that may be carried out later,
     /// and may be followed by one that ends the process before it is there: such a process is not
     /// started at all, and has failed, or its failure is on the way and there is nothing to end.

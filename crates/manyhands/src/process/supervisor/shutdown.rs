@@ -14,13 +14,15 @@ impl<C> Supervisor<C> {
             return;
         }
         self.cancelled = true;
-        while let Some(ticket) = self.tasks.end_next() {
+        let spares_first = self.options.spares_first;
+        let spared = if spares_first { self.starting as usize } else { 0 };
+        for ticket in self.tasks.end_behind(spared) {
             orders.push(Order::Lose(ticket, Loss::Cancelled));
         }
         for seat in self.seats() {
             let worker = &mut self.workers[seat.index()];
-            if worker.phase == Phase::Ready && !worker.lane.is_empty() {
-                let most = worker.in_lane();
+            let most = worker.in_lane().saturating_sub(u32::from(spares_first));
+            if worker.phase == Phase::Ready && most > 0 {
                 worker.taking = Some((Why::Cancel, most));
                 orders.push(Order::TakeBack(seat, most));
             }

@@ -168,6 +168,16 @@ impl<C> Tasks<C> {
         Some(ticket)
     }
 
+    /// All of the queue but so many at its head, which end.
+    pub(super) fn end_behind(&mut self, spared: usize) -> Vec<Ticket> {
+        let is_queued = |ticket: &Ticket| self.place(*ticket) == Place::Queued;
+        let behind: Vec<_> = self.queue().filter(is_queued).skip(spared).collect();
+        for ticket in &behind {
+            self.end(*ticket);
+        }
+        behind
+    }
+
     pub(super) fn payload(&self, ticket: Ticket) -> Option<&C> {
         self.slot(ticket)?.payload.as_ref()
     }
