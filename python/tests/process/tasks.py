@@ -290,6 +290,7 @@ def put(mapping: Any, key: object, value: object) -> None:
 
 
 def run_noted(path: Path, number: int, task: Callable[..., Any], *args: Any) -> Any:
+    note(path.with_name("pids"), os.getpid())
     note(path, number)
     return task(*args)
 

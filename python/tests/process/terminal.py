@@ -32,7 +32,7 @@ class OnTerminal:
             stdout=theirs,
             stderr=theirs,
             cwd=HERE,
-            env={**ENVIRONMENT, MARK: self.mark},
+            env={**ENVIRONMENT, MARK: self.mark, "PYTHON_COLORS": "0"},
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )

@@ -40,10 +40,13 @@ Files = Callable[[str], Path]
 
 
 class Saboteur(threading.Thread):
-    """Does harm to workers from outside."""
+    """Does harm to workers from outside; not to the newborn, for a pool whose workers all die before
+    they have begun is right to give up.
+    """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, pids: Path) -> None:
         super().__init__()
+        self.pids = pids
         self.random = random.Random(seed)
         self.over = threading.Event()
         self.done: Counter[str] = Counter()
@@ -51,7 +54,8 @@ class Saboteur(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(self.random.uniform(0.001, 0.15)):
-            alive = [worker.pid for worker in workers() if worker.pid and worker.is_alive()]
+            begun = set(self.pids.read_text().split()) if self.pids.exists() else set()
+            alive = [worker.pid for worker in workers() if str(worker.pid) in begun]
             if not alive:
                 continue
             pid, harm = self.random.choice(alive), self.random.choice(SIGNALS)
@@ -94,7 +98,7 @@ def test_every_task_is_accounted_for(pool: MakePool, files: Files, retries: int)
         lambda n: executor.submit(trouble.raises_named, "two arguments"),
         lambda n: executor.submit(tasks.same, trouble.Unpicklable()),
     ]
-    saboteur = Saboteur(seed)
+    saboteur = Saboteur(seed, files("pids"))
     saboteur.start()
     submitted: dict[int, Any] = {}
     harm: list[Any] = []

@@ -135,7 +135,7 @@ def test_a_death_in_pickling_an_argument_is_the_parents(
     mark = new_mark()
     monkeypatch.setitem(programs.ENVIRONMENT, MARK, mark)
     program = f"""
-import multiprocessing, subject, tasks, time
+import multiprocessing, subject, tasks, time, trouble
 executor = subject.ProcessPoolExecutor(2, multiprocessing.get_context({start!r}))
 executor.submit(tasks.pid).result()
 executor.submit(tasks.same, trouble.ExitsInPickling())
@@ -240,7 +240,7 @@ def test_memory_that_is_not_there_is_the_tasks_error(pool: MakePool) -> None:
 @pytest.mark.ours
 def test_data_for_which_a_worker_has_no_memory(pool: MakePool) -> None:
     """Whether it fits or not, the next task runs."""
-    executor = pool(1, initializer=tasks.limit_memory, initargs=(64 << 20,))
+    executor = pool(1, initializer=tasks.limit_memory, initargs=(64 << 20,), on_crash="isolate")
     executor.submit(int).result()
     data = large.make_bytes(256 << 20)
     for future in [
