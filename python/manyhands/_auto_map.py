@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _process_errors
+from ._functions import as_completed, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,7 @@ class AutoMap:
         fn: Callable[..., T],
         items: Iterable[tuple[Any, ...]],
         timeout: float | None,
+        ordered: bool,
     ) -> Iterator[T]:
         deadline = None if timeout is None else timeout + time.monotonic()
         auto = cls(executor, fn, list(items))
@@ -52,7 +54,7 @@ class AutoMap:
             auto._futures[0].add_done_callback(auto._has_measured)
         else:
             auto._executor = None
-        return auto._results(deadline)
+        return auto._results(deadline, ordered)
 
     def _submit(self, count: int, size: int) -> None:
         assert self._executor is not None
@@ -83,15 +85,10 @@ class AutoMap:
             finally:
                 self._executor = None
 
-    def _results(self, deadline: float | None) -> Iterator[Any]:
+    def _results(self, deadline: float | None, ordered: bool) -> Iterator[Any]:
         try:
-            while self._futures:
-                future = self._futures.popleft()
-                try:
-                    left = None if deadline is None else deadline - time.monotonic()
-                    outcomes, seconds = future.result(left)
-                finally:
-                    future.cancel()
+            for future in self._in_order(deadline) if ordered else self._as_completed(deadline):
+                outcomes, seconds = future.result()
                 if self._executor is not None:
                     self.submit_rest(seconds)
                 outcomes.reverse()
@@ -105,6 +102,27 @@ class AutoMap:
             self.submit_rest()
             for future in self._futures:
                 future.cancel()
+
+    def _in_order(self, deadline: float | None) -> Iterator[Future[Any]]:
+        while self._futures:
+            future = self._futures.popleft()
+            try:
+                future.exception(_left(deadline))
+            finally:
+                future.cancel()
+            yield future
+
+    def _as_completed(self, deadline: float | None) -> Iterator[Future[Any]]:
+        if self._futures:
+            wait([self._futures[0]], _left(deadline))
+            if self._futures[0].done():
+                self._has_measured(self._futures[0])
+        yield from as_completed(list(self._futures), _left(deadline))
+        self._futures.clear()
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else deadline - time.monotonic()
 
 
 def _run(

@@ -43,7 +43,7 @@ def dumps(obj: Any, pickler: Pickler | None, lend: _core._Lender) -> Any:
     """The pickle of `obj`; `lend` takes what goes beside it. `pickler` is the program's choice."""
     if pickler is not None:
         return pickler(obj, lend)
-    obj = _with_large(obj, 3)
+    obj = _with_large(obj, 4)
     if _comes_from_notebook(obj):
         by_value = _cloudpickle()
         if by_value is not None:
@@ -124,19 +124,30 @@ def _comes_from_notebook(obj: Any) -> bool:
     return getattr(call, "__module__", None) == "__main__" and not main_can_be_imported()
 
 
-def _with_large(obj: Any, depth: int) -> Any:
+def _with_large(obj: Any, depth: int, memo: dict[int, Any] | None = None) -> Any:
     """The same with its large bytes marked, where they lie near the top."""
     kind = type(obj)
-    if kind is bytes or kind is bytearray:
-        return _Large(obj) if len(obj) > _LARGE else obj
-    if kind is memoryview:
-        return _Large(obj) if obj.contiguous else obj
-    if depth == 0 or kind not in (tuple, list, dict) or len(obj) > 64:
+    if kind in (bytes, bytearray):
+        if len(obj) <= _LARGE:
+            return obj
+    elif kind is memoryview:
+        if not obj.contiguous:
+            return obj
+    elif depth == 0 or kind not in (tuple, list, dict) or len(obj) > 64:
         return obj
+    # What is there twice arrives as one.
+    memo = {} if memo is None else memo
+    if id(obj) not in memo:
+        memo[id(obj)] = _marked(obj, depth, memo)
+    return memo[id(obj)]
+
+
+def _marked(obj: Any, depth: int, memo: dict[int, Any]) -> Any:
+    kind = type(obj)
     if kind is dict:
-        values = {key: _with_large(value, depth - 1) for key, value in obj.items()}
+        values = {key: _with_large(value, depth - 1, memo) for key, value in obj.items()}
         return values if any(values[key] is not obj[key] for key in obj) else obj
-    items = [_with_large(item, depth - 1) for item in obj]
-    if all(new is old for new, old in zip(items, obj)):
-        return obj
-    return kind(items)
+    if kind is tuple or kind is list:
+        items = [_with_large(item, depth - 1, memo) for item in obj]
+        return kind(items) if any(new is not old for new, old in zip(items, obj)) else obj
+    return _Large(obj)

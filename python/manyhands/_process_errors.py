@@ -170,10 +170,10 @@ def _about(call: Call | None) -> tuple[str | None, str | None, str | None, str]:
     return name, arguments, submitted, f"{name}{arguments}, submitted at {submitted},"
 
 
-def _cut(value: Any, most: int = 60) -> str:
-    """A short repr: of what may be large, only what it is."""
-    if isinstance(value, (str, bytes, bytearray)) and len(value) > 1000:
-        return f"<{type(value).__name__} of length {len(value)}>"
+def _cut(value: Any, most: int = 200) -> str:
+    """A short repr: of what may be large, its beginning or only what it is."""
+    if isinstance(value, (str, bytes, bytearray)) and len(value) > 100:
+        return f"{value[:30]!r}... of length {len(value)}"
     if hasattr(value, "nbytes") and hasattr(value, "shape"):
         return f"<{type(value).__name__} of shape {value.shape}>"
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import pickle
+import signal
 import socket
 import threading
 from multiprocessing import reduction, util
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 
 # A queue that nobody reads from takes no more than it has room for.
 _SECONDS_TO_FLUSH = 5
+
+
+# It comes to all processes on a terminal. A worker hears of it only while it runs a task: before that,
+# and as it leaves, it would tell of it where the parent tells enough.
+_CTRL_C = {signal.SIGINT}
 
 
 class Lifeline:
@@ -70,7 +77,7 @@ class Spawner:
                     self._pickler,
                 ),
             )
-            process.start()
+            self._start(process)
         except BaseException:
             ours.close()
             raise
@@ -78,6 +85,18 @@ class Spawner:
             theirs.close()
         self._processes[process.pid] = process
         return process, ours
+
+    def _start(self, process: BaseProcess) -> None:
+        if self._context.get_start_method() == "forkserver":
+            # It must not be born so itself: others' processes come from it too.
+            from multiprocessing import forkserver
+
+            forkserver.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def bury(self, process: BaseProcess) -> int | None:
         """How a process ended that has; a fork server may take a moment to say so."""
@@ -95,21 +114,26 @@ def work(
     pickler: Pickler | None,
 ) -> None:
     """What a worker process does."""
-    begin = None
-    if initializer is not None:
-        begin = functools.partial(_begin, initializer, initargs)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
+    begin = functools.partial(_begin, initializer, initargs)
     del initializer, initargs
     loads = pickler.loads if isinstance(pickler, Chosen) else pickle.loads
-    _core._work(lifeline.end, parent, begin, pickler, loads)
-
-
-def _begin(initializer: Callable[..., object], initargs: tuple[Any, ...]) -> None:
     try:
-        initializer(*initargs)
-    except BaseException:
-        LOGGER.critical("Exception in initializer:", exc_info=True)
-        _flush()
-        raise
+        _core._work(lifeline.end, parent, begin, pickler, loads)
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
+
+
+def _begin(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
+    if initializer is not None:
+        try:
+            initializer(*initargs)
+        except BaseException:
+            LOGGER.critical("Exception in initializer:", exc_info=True)
+            _flush()
+            raise
+    with contextlib.suppress(KeyboardInterrupt):  # one that came before
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
 
 
 def _flush() -> None:

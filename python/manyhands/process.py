@@ -172,7 +172,8 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
 
         As `Executor.map`. `chunksize` items go to a worker as one task; with "auto", as many as it
         takes to keep a worker busy for some milliseconds, found out as the first ones are run, and
-        an item that fails costs no other its result. `buffersize` counts chunks.
+        an item that fails costs no other its result; with a `buffersize`, "auto" is 1. `buffersize`
+        counts chunks.
 
         >>> from manyhands import ProcessPoolExecutor
         >>> with ProcessPoolExecutor(max_workers=2) as executor:
@@ -181,9 +182,9 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         """
         check_buffersize(buffersize)
         if chunksize == "auto":
-            if buffersize is not None or not ordered:
-                raise ValueError("chunksize='auto' goes with neither buffersize nor ordered=False")
-            return AutoMap.start(self, fn, zip(*iterables), timeout)
+            if buffersize is None:
+                return AutoMap.start(self, fn, zip(*iterables), timeout, ordered)
+            chunksize = 1
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
         if chunksize == 1:

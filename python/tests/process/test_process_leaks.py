@@ -64,8 +64,9 @@ def settled(wanted):
 
 for number in range(3):
     one(number)
-time.sleep(0.5)
-before, maps = settled(state()), mapped()
+while state()[0] > 1:  # what manages a pool ends after it
+    time.sleep(0.01)
+before, maps = state(), mapped()
 for number in range({rounds}):
     one(number)
 print(before)

@@ -36,7 +36,7 @@ pub(crate) fn work(
     py: Python<'_>,
     lifeline: &Bound<'_, PyAny>,
     parent: i32,
-    begin: Option<Py<PyAny>>,
+    begin: Py<PyAny>,
     pickler: Py<PyAny>,
     loads: Py<PyAny>,
 ) -> PyResult<()> {
@@ -50,7 +50,7 @@ pub(crate) fn work(
     };
     let lifeline = take_descriptor(lifeline)?;
     die_with(parent)?;
-    let mut host = Host { begin, pickler, loads };
+    let mut host = Host { begin: Some(begin), pickler, loads };
     py.detach(|| {
         // Whoever says hello is alive: it was no other process that got the parent's number.
         let arrival = arrive_on(lifeline, BUILD, PATIENCE)
@@ -103,12 +103,16 @@ impl Perform for Host {
     }
 
     fn perform(&mut self, _: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind {
-        Python::attach(|py| match self.answer(py, body, answer) {
-            Ok(()) => Kind::One,
-            Err(error) => {
-                answer.clear();
-                self.fail(py, error, answer);
-                Kind::Failed
+        Python::attach(|py| {
+            // What came while there was no task is not for this one.
+            hear_signals(py);
+            match self.answer(py, body, answer) {
+                Ok(()) => Kind::One,
+                Err(error) => {
+                    answer.clear();
+                    self.fail(py, error, answer);
+                    Kind::Failed
+                }
             }
         })
     }
@@ -118,12 +122,17 @@ impl Perform for Host {
     }
 
     fn look_up(&mut self) {
-        Python::attach(|py| match py.check_signals() {
-            // Ctrl-C is for the parent, who knows what is to become of its workers.
-            Ok(()) => (),
-            Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => (),
-            Err(error) => error.write_unraisable(py, None),
-        });
+        Python::attach(hear_signals);
+    }
+}
+
+/// Has signal handlers run while there is no task. Ctrl-C is for the parent, who knows what is to become
+/// of its workers.
+fn hear_signals(py: Python<'_>) {
+    match py.check_signals() {
+        Ok(()) => (),
+        Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => (),
+        Err(error) => error.write_unraisable(py, None),
     }
 }
 
