@@ -87,11 +87,17 @@ class Spawner:
         return process, ours
 
     def _start(self, process: BaseProcess) -> None:
-        if self._context.get_start_method() == "forkserver":
+        method = self._context.get_start_method()
+        if method == "forkserver":
             # It must not be born so itself: others' processes come from it too.
             from multiprocessing import forkserver
 
             forkserver.ensure_running()
+        elif method == "spawn":
+            # It unblocks the signal when it starts.
+            from multiprocessing import resource_tracker
+
+            resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
         try:
             process.start()

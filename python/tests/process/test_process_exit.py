@@ -259,8 +259,13 @@ def test_a_ctrl_c_for_idle_workers(program: Program) -> None:
 
 @pytest.mark.ours
 def test_a_ctrl_c_while_workers_start(program: Program) -> None:
-    """At whatever point of a worker's birth it comes."""
+    """At whatever point of a worker's birth it comes. (A fork server that is being born itself tells of
+    it, whoever has asked for it.)"""
     text = program("""
+        if CONTEXT.get_start_method() == "forkserver":
+            from multiprocessing import forkserver
+            forkserver.ensure_running()
+            time.sleep(0.5)
         print("ready", flush=True)
         with make(4) as executor:
             futures = [executor.submit(tasks.slow, tasks.HOUR) for _ in range(8)]
