@@ -9,6 +9,7 @@ import pickle
 import signal
 import socket
 import threading
+from collections import deque
 from multiprocessing import reduction, util
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,11 @@ class Spawner:
         self._initargs = initargs
         self._pickler = pickler
         self._processes = processes
+        self._ended: deque[BaseProcess] = deque()
 
     def spawn(self) -> tuple[BaseProcess, socket.socket]:
         """Start one; its process, and our end of its lifeline."""
+        self._forget_ended()
         ours, theirs = socket.socketpair()
         try:
             process = self._context.Process(  # type: ignore[attr-defined]
@@ -107,9 +110,22 @@ class Spawner:
     def bury(self, process: BaseProcess) -> int | None:
         """How a process ended that has; a fork server may take a moment to say so."""
         process.join(5)
-        if process.pid is not None:
-            self._processes.pop(process.pid, None)
+        self._ended.append(process)
         return process.exitcode
+
+    def forget(self) -> dict[int, BaseProcess]:
+        """All have ended: a new dict for those to come, and the old one for whoever still has it."""
+        self._processes = {}
+        return self._processes
+
+    def _forget_ended(self) -> None:
+        # Not before another takes its place, as in the standard library: programs that go through
+        # the processes to end them would find the dict changed by the first that has.
+        with contextlib.suppress(IndexError):
+            while True:
+                process = self._ended.popleft()
+                if process.pid is not None and self._processes.get(process.pid) is process:
+                    del self._processes[process.pid]
 
 
 def work(

@@ -146,7 +146,7 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         self._call_queue = _NoQueue()
         self._unsubmitted: set[AutoMap] = set()
         chosen = _pickling.choose(pickler)
-        spawner = Spawner(mp_context, initializer, initargs, chosen, self._processes)
+        self._spawner = Spawner(mp_context, initializer, initargs, chosen, self._processes)
         self._open(
             max_workers,
             max_tasks_per_child,
@@ -154,7 +154,7 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
             retries,
             grace,
             forks,
-            spawner,
+            self._spawner,
             chosen,
             timeout,
         )
@@ -230,8 +230,9 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         except KeyboardInterrupt:
             self._end_workers(True)
             raise
-        # It would live on with all that holds this executor, a traceback say.
+        # They would live on with all that holds this executor, a traceback say.
         self._executor_manager_thread = None
+        self._processes = self._spawner.forget()
 
     def terminate_workers(self) -> None:
         """End all workers by SIGTERM, and by SIGKILL those that have not obeyed within the grace.
@@ -266,6 +267,10 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
             self._end_workers(True)
         self.shutdown(wait=True)
         return False
+
+    @property
+    def _pending_work_items(self) -> _Unfinished:  # type: ignore[override]
+        return _Unfinished(self)
 
     def _start_executor_manager_thread(self) -> None:
         with self._shutdown_lock:
@@ -316,6 +321,17 @@ class _ExecutorManagerThread(threading.Thread):
 _managers: weakref.WeakKeyDictionary[_ExecutorManagerThread, _core._ProcessPoolManager] = (
     weakref.WeakKeyDictionary()
 )
+
+
+class _Unfinished:
+    """What programs ask of the standard library's dict of tasks that have not ended: how many."""
+
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        self._executor = executor
+
+    def __len__(self) -> int:
+        stats = self._executor.stats()
+        return stats.pending + stats.running
 
 
 class _NoQueue:

@@ -116,3 +116,36 @@ def test_workers_are_ended_by_the_methods_of_their_processes(context: Any, way: 
         wait([future])
     assert set(called) == {way}
     assert isinstance(future.exception(), BrokenProcessPool)
+
+
+def test_programs_that_end_the_workers_themselves_go_through_all_of_them(context: Any) -> None:
+    executor = ProcessPoolExecutor(3, mp_context=context)
+    futures = [executor.submit(time.sleep, 600) for _ in range(3)]
+    processes = executor._processes
+    for process in processes.values():
+        process.terminate()
+        process.join()
+    assert all(isinstance(future.exception(), BrokenProcessPool) for future in futures)
+    executor.shutdown()
+    assert len(processes) == 3
+    assert not executor._processes
+
+
+def test_who_replaces_a_worker_takes_its_place_among_the_processes(context: Any) -> None:
+    with ProcessPoolExecutor(1, mp_context=context, on_crash="isolate") as executor:
+        first = executor.submit(os.getpid).result()
+        assert isinstance(executor.submit(os._exit, 1).exception(), BrokenProcessPool)
+        second = executor.submit(os.getpid).result()
+        assert first != second
+        assert list(executor._processes) == [second]
+
+
+def test_programs_ask_how_many_tasks_are_left(context: Any) -> None:
+    gate = context.Event()
+    with ProcessPoolExecutor(1, mp_context=context, initializer=gate.wait) as executor:
+        futures = [executor.submit(int) for _ in range(5)]
+        assert len(executor._pending_work_items) == 5
+        gate.set()
+        wait(futures)
+        assert len(executor._pending_work_items) == 0
+        assert not executor._pending_work_items

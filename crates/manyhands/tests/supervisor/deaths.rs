@@ -133,15 +133,13 @@ fn a_pool_that_has_workers_goes_on_with_them_when_no_more_can_be_launched() {
 fn where_a_crash_breaks_the_pool_so_does_a_death_before_ready() {
     let mut strict = options(2);
     strict.on_crash = OnCrash::Break;
-    for died in [
-        |seat| Event::NotBorn(seat, "it was killed".to_owned()),
-        |seat| Event::Left { seat, exit: SIGKILL, claimed: 0 },
-    ] {
+    let killed = |seat| Event::NotBorn(seat, "it was killed".to_owned());
+    for was_said_so in [true, false] {
         let mut pool = Script::new(strict);
         pool.submit("a");
         pool.submit("b");
         pool.on(0, Event::Ready);
-        let orders = pool.on(1, died);
+        let orders = if was_said_so { pool.on(1, killed) } else { pool.left(1, SIGKILL, 0) };
         assert!(orders[0].starts_with("lose a: a worker process that was not ready"), "{orders:?}");
         assert_eq!(orders.last().unwrap(), "kill 0");
     }

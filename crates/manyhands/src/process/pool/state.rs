@@ -236,6 +236,7 @@ impl<T: Task> State<T> {
 
     /// A worker that was in service has ended.
     pub(in crate::process) fn left(&mut self, seat: Seat, exit: Exit, now: Instant) {
+        self.note_end(seat, exit);
         if let Some(link) = self.link(seat) {
             link.set_dead();
             self.buries = Some(seat);
@@ -245,7 +246,8 @@ impl<T: Task> State<T> {
         // What comes of it may concern the next worker in this place, which has no link yet.
         self.buries = None;
         self.place(seat).link = None;
-        self.on_end(seat, exit, Event::Left { seat, exit, claimed }, now);
+        self.on(Event::Left { seat, exit, claimed }, now);
+        self.vacate(seat);
     }
 
     /// A worker has ended before it was in service.
@@ -256,18 +258,15 @@ impl<T: Task> State<T> {
         how: String,
         now: Instant,
     ) {
-        self.on_end(seat, exit, Event::NotBorn(seat, how), now);
+        self.note_end(seat, exit);
+        self.on(Event::NotBorn(seat, how), now);
+        self.vacate(seat);
     }
 
-    fn on_end(&mut self, seat: Seat, exit: Exit, event: Event, now: Instant) {
+    fn note_end(&mut self, seat: Seat, exit: Exit) {
         if self.supervisor.broken().is_none() {
             self.broken_by = Some((self.place(seat).pid, exit));
         }
-        self.on(event, now);
-        if self.supervisor.broken().is_none() {
-            self.broken_by = None;
-        }
-        self.vacate(seat);
     }
 
     /// Whether a worker was born in this place.
@@ -276,6 +275,9 @@ impl<T: Task> State<T> {
     }
 
     pub(in crate::process) fn vacate(&mut self, seat: Seat) {
+        if self.supervisor.broken().is_none() {
+            self.broken_by = None;
+        }
         *self.place(seat) = Place::default();
         self.note_lookouts();
     }
