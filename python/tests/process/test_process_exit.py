@@ -289,8 +289,8 @@ def test_who_handles_a_ctrl_c_can_go_on(program: Program) -> None:
     text = program("""
         executor = make(1)
         executor.submit(tasks.double, 1).result()
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             time.sleep(tasks.HOUR)
         except KeyboardInterrupt:
             print("caught", executor.submit(tasks.double, 4).result(), flush=True)

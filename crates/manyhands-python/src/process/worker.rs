@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
-use manyhands::process::birth::arrive_on;
+use manyhands::process::birth::{ArrivalError, arrive_on};
 use manyhands::process::host::{self, Borrowed, Kind, Perform, RequestHead};
 use manyhands_pybuffer::take_descriptor;
 use manyhands_shm::Place;
@@ -53,8 +53,12 @@ pub(crate) fn work(
     let mut host = Host { begin: Some(begin), pickler, loads };
     py.detach(|| {
         // Whoever says hello is alive: it was no other process that got the parent's number.
-        let arrival = arrive_on(lifeline, BUILD, PATIENCE)
-            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let arrival = match arrive_on(lifeline, BUILD, PATIENCE) {
+            Ok(arrival) => arrival,
+            // It wants no worker any more.
+            Err(ArrivalError::Orphan) => return Ok(()),
+            Err(error) => return Err(PyRuntimeError::new_err(error.to_string())),
+        };
         match host::work(arrival, &mut host) {
             Ok(()) | Err(manyhands::process::link::LinkError::Closed) => Ok(()),
             Err(error) => Err(PyRuntimeError::new_err(error.to_string())),
