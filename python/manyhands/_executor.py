@@ -141,7 +141,8 @@ def _in_order(futures: deque[Future[T]], more: _More | None, deadline: float | N
                 futures.extend(more.submit())
             yield result.pop()
     finally:
-        for future in futures:
+        # The last first: those in front are begun meanwhile, and no others.
+        for future in reversed(futures):
             future.cancel()
 
 

@@ -69,20 +69,17 @@ class Spawner:
         """Start one; its process, and our end of its lifeline."""
         self._forget_ended()
         ours, theirs = socket.socketpair()
+        given = (self._initializer, self._initargs, self._pickler)
+        process: BaseProcess = self._context.Process(  # type: ignore[attr-defined]
+            target=work, args=(Lifeline(theirs), os.getpid(), *given)
+        )
         try:
-            process = self._context.Process(  # type: ignore[attr-defined]
-                target=work,
-                args=(
-                    Lifeline(theirs),
-                    os.getpid(),
-                    self._initializer,
-                    self._initargs,
-                    self._pickler,
-                ),
-            )
             self._start(process)
         except BaseException:
             ours.close()
+            if process.pid is not None:  # Ctrl-C, just after it was started
+                process.kill()
+                process.join()
             raise
         finally:
             theirs.close()

@@ -11,7 +11,7 @@ use manyhands::process::birth::Transport;
 use manyhands::process::host::{Kind, Loss, ManagedBy, Pool, Reason, Request, Setting, Task as _};
 use manyhands::process::link::ring;
 use manyhands::process::supervisor::{Event, Options, Rules, Seat};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -298,7 +298,8 @@ fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
     let mut body = Vec::new();
     packed.write("", &mut body);
     let lent = packed.lent.into_iter().map(|lent| lent.block).chain(packed.shared).collect();
-    Request::new(0, Kind::One, body, lent, arena).map_err(PyRuntimeError::new_err)
+    Request::new(0, Kind::One, body, lent, arena)
+        .map_err(|why| PyMemoryError::new_err(format!("no shared memory for the arguments: {why}")))
 }
 
 /// What errors are to tell of a task.

@@ -9,7 +9,7 @@ use manyhands::process::birth::{ArrivalError, arrive_on};
 use manyhands::process::host::{self, Borrowed, Kind, Perform, RequestHead};
 use manyhands_pybuffer::take_descriptor;
 use manyhands_shm::Place;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyRuntimeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -119,6 +119,12 @@ impl Perform for Host {
                 }
             }
         })
+    }
+
+    fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind {
+        let error = PyMemoryError::new_err(format!("no shared memory for the result: {why}"));
+        Python::attach(|py| self.fail(py, error, answer));
+        Kind::Failed
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -81,6 +81,10 @@ pub trait Perform {
     /// to go with the answer [lent](super::host::lend).
     fn perform(&mut self, request: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind;
 
+    /// There is no room in shared memory for the answer, for this reason: writes the body of another one,
+    /// which is short.
+    fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind;
+
     /// How long the worker may sleep without [`look_up`](Self::look_up); a signal ends its sleep too.
     fn patience(&self) -> Option<Duration> {
         None
@@ -102,6 +106,10 @@ impl Perform for &Registry {
             let why = "the function is not declared".to_owned();
             fail(&Failure::Arguments(why), answer)
         }
+    }
+
+    fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind {
+        fail(&Failure::Result(why), answer)
     }
 }
 
@@ -187,7 +195,7 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
         let begun = Instant::now();
         let kind = desk.answer(host, head, rest).ok_or_else(torn)?;
         let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let (kind, flags) = desk.finish(kind, lease);
+        let (kind, flags) = desk.finish(host, kind, lease);
         let head = AnswerHead { nanos, kind, flags }.to_bytes();
         link.answer(&[&head, &desk.lists, desk.body()])?;
     }
@@ -242,7 +250,12 @@ impl Desk {
     }
 
     /// Settles what was borrowed and what is lent; what the answer has to say of it.
-    fn finish(&mut self, mut kind: Kind, lease: Option<Arc<Lease>>) -> (Kind, Flags) {
+    fn finish(
+        &mut self,
+        host: &mut dyn Perform,
+        mut kind: Kind,
+        lease: Option<Arc<Lease>>,
+    ) -> (Kind, Flags) {
         let mut flags = Flags::default();
         let lent = lending::with_carrier(|carrier| {
             carrier.lease = None;
@@ -257,7 +270,7 @@ impl Desk {
                 Some(Err(why)) => {
                     carrier.lent.clear();
                     self.answer.clear();
-                    kind = fail(&Failure::Result(why), &mut self.answer);
+                    kind = host.no_room(why, &mut self.answer);
                 }
             }
             std::mem::take(&mut carrier.lent)
