@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import logging.handlers
 import multiprocessing
 import os
 import signal
 import time
+import weakref
 from concurrent.futures import process as stdlib
 from typing import Any
 
@@ -116,6 +118,43 @@ def test_workers_are_ended_by_the_methods_of_their_processes(context: Any, way: 
         wait([future])
     assert set(called) == {way}
     assert isinstance(future.exception(), BrokenProcessPool)
+
+
+@pytest.mark.parametrize("way", ["terminate_workers", "kill_workers"])
+def test_a_broken_pool_can_be_ended_by_force(context: Any, way: str) -> None:
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
+        assert isinstance(executor.submit(os._exit, 1).exception(), BrokenProcessPool)
+        getattr(executor, way)()
+        with pytest.raises(RuntimeError):
+            executor.submit(int)
+
+
+def passes(gate: Any, number: int) -> int:
+    gate.wait()
+    return number
+
+
+@pytest.mark.parametrize("shut_down", [False, True])
+def test_what_is_queued_runs_though_nobody_holds_the_executor(
+    context: Any, shut_down: bool
+) -> None:
+    """Also when a worker has to be replaced for it; the standard library fails it then."""
+    if context.get_start_method() == "fork":
+        pytest.skip("workers that are replaced are not forked")
+    with context.Manager() as manager:
+        gate = manager.Event()
+        executor: Any = ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1)
+        futures = [executor.submit(passes, gate, number) for number in range(3)]
+        thread = executor._executor_manager_thread
+        if shut_down:
+            executor.shutdown(wait=False)
+        dropped = weakref.ref(executor)
+        del executor
+        gc.collect()
+        assert dropped() is None
+        gate.set()
+        assert [future.result() for future in futures] == [0, 1, 2]
+        thread.join()
 
 
 def test_programs_that_end_the_workers_themselves_go_through_all_of_them(context: Any) -> None:
