@@ -83,7 +83,7 @@ class Spawner:
             raise
         finally:
             theirs.close()
-        self._processes[process.pid] = process
+        self._processes[process.pid] = process  # type: ignore[index]  # it has started
         return process, ours
 
     def _start(self, process: BaseProcess) -> None:

@@ -236,11 +236,11 @@ fn submit<'py>(
     }
     let reservation = pool.reserve().map_err(|reason| refused(py, &reason))?;
     if !opened.started.load(Ordering::Acquire) {
-        if opened.fills && !opened.started.load(Ordering::Acquire) {
-            start(py, opened, pool.fill(u32::MAX))?;
-        }
+        let filled = if opened.fills { start(py, opened, pool.fill(u32::MAX)) } else { Ok(()) };
+        // Also if that has failed: somebody must see to those that were started.
         executor.call_method0(intern!(py, "_start_executor_manager_thread"))?;
         opened.started.store(true, Ordering::Release);
+        filled?;
     }
     let task = Task {
         function,
