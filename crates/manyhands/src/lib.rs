@@ -20,6 +20,9 @@
 //! | for | see |
 //! |---|---|
 //! | what can be done with a task | [`Future`] |
+//! | what comes after a task | [`Future::map`], [`Future::and_then`], [`Future::then`], [`Executor::submit_after`] |
+//! | many futures as one | [`join_all`], [`race`] |
+//! | time | [`Future::timeout`], [`delay`], [`Retry`] |
 //! | waiting for several | [`wait`], [`as_completed`], [`CompletionQueue`] |
 //! | ways to submit; writing an executor of one's own | [`Executor`] |
 //! | one function over many items | [`Executor::map`], [`Map`] |
@@ -45,6 +48,7 @@
 
 pub mod block;
 mod completion;
+mod compose;
 #[doc(hidden)]
 pub mod crossing;
 mod errors;
@@ -57,6 +61,7 @@ mod job;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod map;
+mod onward;
 mod panic;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod process;
@@ -66,13 +71,15 @@ mod spin;
 mod step;
 mod sync;
 pub mod thread;
+mod timer;
 mod wait;
 mod watchers;
 
 pub use completion::{AsCompleted, CompletionQueue, Unfinished, as_completed};
+pub use compose::{Futures, IntoOutcome, Retry, delay, join_all, race};
 pub use errors::{
-    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Exception, Exit,
-    FutureError, InvalidState, NotCrossed, Overrun, Reason, Refused, TaskInfo,
+    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, DependencyFailed,
+    Exception, Exit, FutureError, InvalidState, NotCrossed, Overrun, Reason, Refused, TaskInfo,
 };
 pub use executor::Executor;
 pub use function::Function;
