@@ -27,6 +27,7 @@
 //! | ways to submit; writing an executor of one's own | [`Executor`] |
 //! | one function over many items | [`Executor::map`], [`Map`] |
 //! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
+//! | tasks that live and die together | [`task_scope`] |
 //! | tasks that borrow from the stack | [`ThreadPoolBuilder::scope`] |
 //! | worker processes | [`process`], [`ProcessPoolExecutor`] |
 //! | tests without threads | [`InlineExecutor`] |
@@ -70,6 +71,7 @@ pub mod ready;
 mod spin;
 mod step;
 mod sync;
+mod task_scope;
 pub mod thread;
 mod timer;
 mod wait;
@@ -79,7 +81,8 @@ pub use completion::{AsCompleted, CompletionQueue, Unfinished, as_completed};
 pub use compose::{Futures, IntoOutcome, Retry, delay, join_all, race};
 pub use errors::{
     BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, DependencyFailed,
-    Exception, Exit, FutureError, InvalidState, NotCrossed, Overrun, Reason, Refused, TaskInfo,
+    Exception, Exit, FutureError, InvalidState, NotCrossed, Overrun, Reason, Refused, ScopeFailed,
+    TaskInfo,
 };
 pub use executor::Executor;
 pub use function::Function;
@@ -93,6 +96,7 @@ pub use panic::Panic;
 pub use process::ProcessPoolExecutor;
 pub use promise::State;
 pub use step::{Each, Star, Step, TryEach, TryStar};
+pub use task_scope::{Stop, TaskScope, task_scope};
 pub use thread::pool::Stats;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor, WhenFull};
 pub use wait::{DoneAndNotDone, ReturnWhen, wait};

@@ -71,3 +71,48 @@ impl Error for DependencyFailed {
         Some(&*self.0.cause)
     }
 }
+
+/// A task of a [`task_scope`](crate::task_scope) failed, so the others were cancelled.
+///
+/// ```
+/// use manyhands::{Exception, ThreadPoolExecutor, task_scope};
+/// use std::num::ParseIntError;
+///
+/// let pool = ThreadPoolExecutor::new(1)?;
+/// let failed = task_scope(&pool, |scope| {
+///     scope.try_spawn(|| "x".parse::<u8>()).unwrap();
+/// })
+/// .unwrap_err();
+/// assert_eq!(failed.to_string(), "a task of the scope failed: invalid digit found in string");
+/// let cause: Option<&Exception<ParseIntError>> = failed.cause().downcast_ref();
+/// assert!(matches!(cause, Some(Exception::Error(_))));
+/// # Ok::<(), manyhands::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ScopeFailed(Arc<dyn Error + Send + Sync>);
+
+impl ScopeFailed {
+    pub(crate) fn new<E>(cause: Exception<E>) -> Self
+    where
+        E: fmt::Debug + fmt::Display + Send + Sync + 'static,
+    {
+        Self(Arc::new(cause))
+    }
+
+    /// How it failed: an [`Exception`] of the type that the task has.
+    pub fn cause(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for ScopeFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a task of the scope failed: {}", self.0)
+    }
+}
+
+impl Error for ScopeFailed {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}

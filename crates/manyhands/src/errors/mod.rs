@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::panic::Panic;
 use crate::promise::State;
 
-pub use compose::DependencyFailed;
+pub use compose::{DependencyFailed, ScopeFailed};
 pub use process::{BrokenProcessPool, Crash, Exit, NotCrossed, Overrun, TaskInfo};
 
 /// A task's exception: how it failed.
@@ -244,6 +244,9 @@ pub enum Reason {
     /// It is broken.
     #[error(transparent)]
     Broken(#[from] BrokenExecutor),
+    /// A [`task_scope`](crate::task_scope), which has failed, was cancelled or has been left.
+    #[error("the scope has failed, was cancelled or has been left")]
+    ScopeOver,
     /// It belongs to the process that this one was forked from: its workers and its manager are not
     /// here.
     #[error("this pool belongs to the process that this one was forked from; make one here")]
