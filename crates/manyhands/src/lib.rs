@@ -27,6 +27,7 @@
 //! | ways to submit; writing an executor of one's own | [`Executor`] |
 //! | one function over many items | [`Executor::map`], [`Map`] |
 //! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
+//! | named tasks that depend on each other | [`Graph`] |
 //! | tasks that live and die together | [`task_scope`] |
 //! | tasks that borrow from the stack | [`ThreadPoolBuilder::scope`] |
 //! | worker processes | [`process`], [`ProcessPoolExecutor`] |
@@ -57,6 +58,7 @@ mod executor;
 mod function;
 mod future;
 mod future_list;
+mod graph;
 mod inline;
 mod job;
 #[cfg(all(test, loom))]
@@ -80,14 +82,15 @@ mod watchers;
 pub use completion::{AsCompleted, CompletionQueue, Unfinished, as_completed};
 pub use compose::{Futures, IntoOutcome, Retry, delay, join_all, race};
 pub use errors::{
-    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, DependencyFailed,
-    Exception, Exit, FutureError, InvalidState, NotCrossed, Overrun, Reason, Refused, ScopeFailed,
-    TaskInfo,
+    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Cycle,
+    DependencyFailed, Exception, Exit, FutureError, GraphError, GraphFailed, InvalidState,
+    NotCrossed, Overrun, Reason, Refused, ScopeFailed, TaskInfo,
 };
 pub use executor::Executor;
 pub use function::Function;
 pub use future::Future;
 pub use future_list::{FutureList, RunToResults};
+pub use graph::{Deps, Graph, Node, NodeState};
 pub use inline::InlineExecutor;
 pub use job::Job;
 pub use map::Map;

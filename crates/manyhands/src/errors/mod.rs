@@ -1,6 +1,7 @@
 //! What can go wrong, as types: of a future, of a submission, of an executor's making.
 
 mod compose;
+mod graph;
 mod process;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use crate::panic::Panic;
 use crate::promise::State;
 
 pub use compose::{DependencyFailed, ScopeFailed};
+pub use graph::{Cycle, GraphError, GraphFailed};
 pub use process::{BrokenProcessPool, Crash, Exit, NotCrossed, Overrun, TaskInfo};
 
 /// A task's exception: how it failed.
