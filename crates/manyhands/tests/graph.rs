@@ -182,6 +182,22 @@ fn independent_tasks_run_at_the_same_time() {
 }
 
 #[test]
+fn a_short_past_lets_nothing_wait_behind_a_long_task() {
+    let _watched = watched();
+    let mut graph = Graph::new();
+    let start = graph.task("start", || 0);
+    let short = (0..1_000).fold(start, |node, _| graph.task_with("short", node, |n| n + 1));
+    for _ in 0..3 {
+        let barrier = Arc::new(std::sync::Barrier::new(2));
+        for _ in 0..2 {
+            let barrier = Arc::clone(&barrier);
+            graph.task_with("meets", short, move |_| barrier.wait().is_leader());
+        }
+    }
+    graph.run(&pool(6)).unwrap();
+}
+
+#[test]
 fn as_many_run_at_once_as_there_are_workers() {
     let _watched = watched();
     let barrier = Arc::new(std::sync::Barrier::new(8));

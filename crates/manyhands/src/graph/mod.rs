@@ -16,6 +16,7 @@ mod deps;
 mod node;
 mod picture;
 mod plan;
+mod ready;
 mod run;
 
 use std::borrow::Cow;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use crate::errors::{Cycle, Exception, GraphError};
 use crate::executor::Executor;
-use node::{Cause, Entry, Outcome, Work};
+use node::{Cause, Entry, Outcome, Tasks, Work};
 use plan::{Dependants, Plan, Standing};
 
 pub use deps::Deps;
@@ -62,7 +63,7 @@ pub use node::{Node, NodeState};
 /// ```
 pub struct Graph {
     number: u32,
-    entries: Vec<Entry>,
+    tasks: Tasks,
     /// Who depends on whom, until another task is added.
     dependants: Option<Dependants>,
 }
@@ -73,7 +74,7 @@ impl Graph {
     pub fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        Self { number, entries: Vec::new(), dependants: None }
+        Self { number, tasks: Tasks::new(), dependants: None }
     }
 
     /// A task that depends on nothing.
@@ -149,7 +150,7 @@ impl Graph {
     {
         let node = self.declare(name);
         let indices = self.indices(&deps);
-        self.put(node, indices, infallible(deps, f));
+        self.put(node, &indices, infallible(deps, f));
         node
     }
 
@@ -179,7 +180,7 @@ impl Graph {
     {
         let node = self.declare(name);
         let indices = self.indices(&deps);
-        self.put(node, indices, fallible(deps, f));
+        self.put(node, &indices, fallible(deps, f));
         node
     }
 
@@ -213,8 +214,8 @@ impl Graph {
     pub fn set<T: Send + Sync + 'static>(&mut self, node: Node<T>, value: T) {
         self.invalidate(node);
         let index = self.index(node);
-        self.entries[index].keep = true;
-        *self.entries[index].outcome.lock() = Outcome::done(Arc::new(value), Duration::ZERO);
+        self.tasks.entries[index].keep = true;
+        *self.tasks.entries[index].outcome.lock() = Outcome::done(Arc::new(value), Duration::ZERO);
     }
 
     /// A task that others may depend on before it is written, by [`define`](Self::define).
@@ -238,8 +239,8 @@ impl Graph {
         name: impl Into<Cow<'static, str>>,
     ) -> Node<T> {
         let index =
-            u32::try_from(self.entries.len()).expect("fewer tasks than an index can number");
-        self.entries.push(Entry::new(name.into()));
+            u32::try_from(self.tasks.entries.len()).expect("fewer tasks than an index can number");
+        self.tasks.entries.push(Entry::new(name.into()));
         self.dependants = None;
         Node::new(self.number, index)
     }
@@ -268,7 +269,7 @@ impl Graph {
         F: for<'a> Fn(D::Refs<'a>) -> T + Send + Sync + 'static,
     {
         let indices = self.indices(&deps);
-        self.redefine(node, indices, infallible(deps, f))
+        self.redefine(node, &indices, infallible(deps, f))
     }
 
     /// As [`define`](Self::define), for a function that returns a `Result`.
@@ -283,13 +284,13 @@ impl Graph {
         F: for<'a> Fn(D::Refs<'a>) -> Result<T, E> + Send + Sync + 'static,
     {
         let indices = self.indices(&deps);
-        self.redefine(node, indices, fallible(deps, f))
+        self.redefine(node, &indices, fallible(deps, f))
     }
 
     /// Has the value of this node kept once it is computed.
     pub fn keep<T>(&mut self, node: Node<T>) {
         let index = self.index(node);
-        self.entries[index].keep = true;
+        self.tasks.entries[index].keep = true;
     }
 
     /// The value of a node; it and what it needs is computed now, as far as it is not there. Waits for
@@ -339,18 +340,18 @@ impl Graph {
 
     /// The value of a node, if it is there.
     pub fn value<T: Send + Sync + 'static>(&self, node: Node<T>) -> Option<Arc<T>> {
-        let value = self.entries[self.index(node)].outcome.lock().value.clone();
+        let value = self.tasks.entries[self.index(node)].outcome.lock().value.clone();
         value.and_then(|value| value.downcast().ok())
     }
 
     /// Where a node stands.
     pub fn state<T>(&self, node: Node<T>) -> NodeState {
-        self.entries[self.index(node)].outcome.lock().state
+        self.tasks.entries[self.index(node)].outcome.lock().state
     }
 
     /// How long a node's task ran when it was run last.
     pub fn took<T>(&self, node: Node<T>) -> Duration {
-        self.entries[self.index(node)].outcome.lock().took
+        self.tasks.entries[self.index(node)].outcome.lock().took
     }
 
     /// Forgets what this node and all that depend on it have come to, so that they are run again: after
@@ -375,9 +376,9 @@ impl Graph {
     /// ```
     pub fn invalidate<T>(&mut self, node: Node<T>) {
         let index = self.index(node);
-        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&self.entries));
+        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&self.tasks));
         for stale in dependants.all_of(node.index()) {
-            let entry = &self.entries[stale as usize];
+            let entry = &self.tasks.entries[stale as usize];
             // An input has nothing to be computed from.
             if entry.work.is_some() || stale as usize != index {
                 *entry.outcome.lock() = Outcome::waiting();
@@ -405,8 +406,8 @@ impl Graph {
     /// # Ok::<(), manyhands::GraphError>(())
     /// ```
     pub fn critical_path(&self) -> (Vec<&str>, Duration) {
-        let (path, time) = plan::critical_path(&self.entries);
-        (path.into_iter().map(|index| &*self.entries[index as usize].name).collect(), time)
+        let (path, time) = plan::critical_path(&self.tasks);
+        (path.into_iter().map(|index| self.tasks.name(index)).collect(), time)
     }
 
     /// A picture for Graphviz, with states and times; the critical path in bold.
@@ -420,7 +421,7 @@ impl Graph {
     /// assert!(graph.to_dot().contains("n0 -> n1"));
     /// ```
     pub fn to_dot(&self) -> String {
-        picture::dot(&self.entries)
+        picture::dot(&self.tasks)
     }
 
     /// A picture for Mermaid, with states and times; the critical path in bold.
@@ -434,13 +435,13 @@ impl Graph {
     /// assert!(graph.to_mermaid().contains("n0 --> n1"));
     /// ```
     pub fn to_mermaid(&self) -> String {
-        picture::mermaid(&self.entries)
+        picture::mermaid(&self.tasks)
     }
 
     /// How many nodes there are.
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.tasks.entries.len()
     }
 
     fn index<T>(&self, node: Node<T>) -> usize {
@@ -452,25 +453,24 @@ impl Graph {
         assert!(graph == self.number, "this node belongs to another graph");
     }
 
-    fn indices<D: Deps>(&self, deps: &D) -> Box<[u32]> {
+    fn indices<D: Deps>(&self, deps: &D) -> Vec<u32> {
         let mut indices = Vec::new();
         deps.visit(&mut |graph, index| {
             self.own(graph);
             indices.push(index);
         });
-        indices.into()
+        indices
     }
 
-    fn put<T>(&mut self, node: Node<T>, deps: Box<[u32]>, work: Work) {
-        let entry = &mut self.entries[node.index() as usize];
-        (entry.deps, entry.work) = (deps, Some(work));
+    fn put<T>(&mut self, node: Node<T>, deps: &[u32], work: Work) {
+        self.tasks.define(node.index(), deps, work);
         self.dependants = None;
     }
 
-    fn redefine<T>(&mut self, node: Node<T>, deps: Box<[u32]>, work: Work) -> Result<(), Cycle> {
+    fn redefine<T>(&mut self, node: Node<T>, deps: &[u32], work: Work) -> Result<(), Cycle> {
         self.index(node);
-        if let Some(cycle) = plan::cycle(&self.entries, node.index(), &deps) {
-            let name = |index: u32| self.entries[index as usize].name.clone().into_owned();
+        if let Some(cycle) = plan::cycle(&self.tasks, node.index(), deps) {
+            let name = |index: u32| self.tasks.name(index).to_owned();
             return Err(Cycle { names: cycle.into_iter().map(name).collect() });
         }
         self.put(node, deps, work);
@@ -479,13 +479,11 @@ impl Graph {
     }
 
     fn plan(&mut self, wanted: impl FnOnce(&[Standing]) -> Vec<u32>) -> Result<Plan, GraphError> {
-        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&self.entries));
-        let stands = plan::standings(&self.entries);
-        let plan = Plan::new(&self.entries, &dependants, &stands, wanted(&stands));
+        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&self.tasks));
+        let stands = plan::standings(&self.tasks);
+        let plan = Plan::new(&self.tasks, &dependants, &stands, wanted(&stands));
         self.dependants = Some(dependants);
-        plan.map_err(|index| GraphError::Undefined {
-            name: self.entries[index as usize].name.clone().into_owned(),
-        })
+        plan.map_err(|index| GraphError::Undefined { name: self.tasks.name(index).to_owned() })
     }
 
     fn carry_out<X: Executor + Clone + 'static>(
@@ -493,20 +491,20 @@ impl Graph {
         executor: &X,
         plan: Plan,
     ) -> Result<(), GraphError> {
-        let entries = std::mem::take(&mut self.entries);
-        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&entries));
-        let ended = run::run(executor, entries, dependants, plan);
-        self.entries = ended.entries;
+        let tasks = std::mem::replace(&mut self.tasks, Tasks::new());
+        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&tasks));
+        let ended = run::run(executor, tasks, dependants, plan);
+        self.tasks = ended.tasks;
         self.dependants = Some(ended.dependants);
         let Some(stopped) = ended.stopped else { return Ok(()) };
-        let failed = plan::failure(&self.entries, &ended.planned);
+        let failed = plan::failure(&self.tasks, &ended.planned);
         Err(failed.map_or(stopped, GraphError::Failed))
     }
 }
 
 impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Graph").field("nodes", &self.entries.len()).finish_non_exhaustive()
+        f.debug_struct("Graph").field("nodes", &self.tasks.entries.len()).finish_non_exhaustive()
     }
 }
 

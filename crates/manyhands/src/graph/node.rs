@@ -86,7 +86,8 @@ pub(super) type Work = Box<dyn Fn(&[Entry]) -> Result<Value, Cause> + Send + Syn
 /// What a graph keeps of a task.
 pub(super) struct Entry {
     pub(super) name: Cow<'static, str>,
-    pub(super) deps: Box<[u32]>,
+    /// Where those it depends on are in the list of all edges, and how many they are.
+    pub(super) deps: (u32, u32),
     /// `None`: its value comes from outside, or it has only been declared.
     pub(super) work: Option<Work>,
     pub(super) keep: bool,
@@ -100,10 +101,42 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
 }
 
+/// All tasks of a graph.
+pub(super) struct Tasks {
+    pub(super) entries: Vec<Entry>,
+    /// What each depends on, one after the other.
+    edges: Vec<u32>,
+}
+
+impl Tasks {
+    pub(super) fn new() -> Self {
+        Self { entries: Vec::new(), edges: Vec::new() }
+    }
+
+    /// What it depends on.
+    pub(super) fn deps(&self, index: u32) -> &[u32] {
+        let (start, count) = self.entries[index as usize].deps;
+        &self.edges[start as usize..][..count as usize]
+    }
+
+    /// Says what a task does and what it depends on.
+    pub(super) fn define(&mut self, index: u32, deps: &[u32], work: Work) {
+        let fits = |count: usize| u32::try_from(count).expect("fewer edges than can be numbered");
+        let place = (fits(self.edges.len()), fits(deps.len()));
+        self.edges.extend(deps);
+        let entry = &mut self.entries[index as usize];
+        (entry.deps, entry.work) = (place, Some(work));
+    }
+
+    pub(super) fn name(&self, index: u32) -> &str {
+        &self.entries[index as usize].name
+    }
+}
+
 impl Entry {
     pub(super) fn new(name: Cow<'static, str>) -> Self {
         let outcome = Mutex::new(Outcome::waiting());
-        Self { name, deps: Box::default(), work: None, keep: false, outcome }
+        Self { name, deps: (0, 0), work: None, keep: false, outcome }
     }
 
     pub(super) fn state(&self) -> NodeState {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::node::{Entry, NodeState};
+use super::node::{Entry, NodeState, Tasks};
 use crate::errors::GraphFailed;
 
 /// Who depends on whom: for each task, those that need its value.
@@ -13,18 +13,19 @@ pub(super) struct Dependants {
 }
 
 impl Dependants {
-    pub(super) fn of(entries: &[Entry]) -> Self {
-        let mut starts = vec![0; entries.len() + 1];
-        for dep in entries.iter().flat_map(|entry| &entry.deps) {
+    pub(super) fn of(tasks: &Tasks) -> Self {
+        let count = tasks.entries.len();
+        let mut starts = vec![0; count + 1];
+        for dep in indices(tasks).flat_map(|index| tasks.deps(index)) {
             starts[*dep as usize + 1] += 1;
         }
-        for index in 0..entries.len() {
+        for index in 0..count {
             starts[index + 1] += starts[index];
         }
         let mut free = starts.clone();
-        let mut indices = vec![0; starts[entries.len()] as usize];
-        for (index, entry) in (0..).zip(entries) {
-            for dep in &entry.deps {
+        let mut indices = vec![0; starts[count] as usize];
+        for index in self::indices(tasks) {
+            for dep in tasks.deps(index) {
                 let place = &mut free[*dep as usize];
                 indices[*place as usize] = index;
                 *place += 1;
@@ -74,25 +75,25 @@ impl Plan {
     /// # Errors
     /// One that would be needed and has not been defined.
     pub(super) fn new(
-        entries: &[Entry],
+        tasks: &Tasks,
         dependants: &Dependants,
         stands: &[Standing],
         mut wanted: Vec<u32>,
     ) -> Result<Self, u32> {
-        let mut planned = vec![false; entries.len()];
-        let mut waits_for = vec![0; entries.len()];
-        let mut needed_by = vec![0; entries.len()];
+        let count = tasks.entries.len();
+        let mut planned = vec![false; count];
+        let mut waits_for = vec![0; count];
+        let mut needed_by = vec![0; count];
         wanted.retain(|&index| {
             !stands[index as usize].has_value
                 && !std::mem::replace(&mut planned[index as usize], true)
         });
         let mut open = wanted;
         while let Some(index) = open.pop() {
-            let entry = &entries[index as usize];
-            if entry.work.is_none() {
+            if tasks.entries[index as usize].work.is_none() {
                 return Err(index);
             }
-            for &dep in &entry.deps {
+            for &dep in tasks.deps(index) {
                 if !planned[dep as usize] && !stands[dep as usize].has_value {
                     planned[dep as usize] = true;
                     open.push(dep);
@@ -101,7 +102,7 @@ impl Plan {
             }
         }
         let mut ready = Vec::new();
-        for (index, entry) in (0..).zip(entries) {
+        for index in indices(tasks) {
             if !planned[index as usize] {
                 continue;
             }
@@ -109,7 +110,7 @@ impl Plan {
                 ready.push(index);
             }
             // Whose values this run may be the last to need.
-            for &dep in entry.deps.iter().chain([&index]) {
+            for &dep in tasks.deps(index).iter().chain([&index]) {
                 if needed_by[dep as usize] == 0 {
                     let needs = |other: &&u32| {
                         planned[**other as usize]
@@ -131,12 +132,12 @@ pub(super) struct Standing {
     has_value: bool,
 }
 
-pub(super) fn standings(entries: &[Entry]) -> Vec<Standing> {
+pub(super) fn standings(tasks: &Tasks) -> Vec<Standing> {
     let standing = |entry: &Entry| {
         let outcome = entry.outcome.lock();
         Standing { state: outcome.state, has_value: outcome.value.is_some() }
     };
-    entries.iter().map(standing).collect()
+    tasks.entries.iter().map(standing).collect()
 }
 
 /// All that is not done.
@@ -146,8 +147,8 @@ pub(super) fn not_done(stands: &[Standing]) -> Vec<u32> {
 }
 
 /// The way from `node` back to it, if it depended on `deps`.
-pub(super) fn cycle(entries: &[Entry], node: u32, deps: &[u32]) -> Option<Vec<u32>> {
-    let mut from: Vec<Option<u32>> = vec![None; entries.len()];
+pub(super) fn cycle(tasks: &Tasks, node: u32, deps: &[u32]) -> Option<Vec<u32>> {
+    let mut from: Vec<Option<u32>> = vec![None; tasks.entries.len()];
     let mut open: Vec<u32> = Vec::new();
     for &dep in deps {
         from[dep as usize] = Some(node);
@@ -164,7 +165,7 @@ pub(super) fn cycle(entries: &[Entry], node: u32, deps: &[u32]) -> Option<Vec<u3
             way.reverse();
             return Some(way);
         }
-        for &dep in &entries[index as usize].deps {
+        for &dep in tasks.deps(index) {
             if from[dep as usize].is_none() {
                 from[dep as usize] = Some(index);
                 open.push(dep);
@@ -175,10 +176,10 @@ pub(super) fn cycle(entries: &[Entry], node: u32, deps: &[u32]) -> Option<Vec<u3
 }
 
 /// Marks what was planned and has not been run, and says what failed first, in the graph's order.
-pub(super) fn failure(entries: &[Entry], planned: &[bool]) -> Option<GraphFailed> {
+pub(super) fn failure(tasks: &Tasks, planned: &[bool]) -> Option<GraphFailed> {
     let mut failed = None;
     let mut not_run = Vec::new();
-    for (entry, _) in entries.iter().zip(planned).filter(|(_, planned)| **planned) {
+    for (entry, _) in tasks.entries.iter().zip(planned).filter(|(_, planned)| **planned) {
         let mut outcome = entry.outcome.lock();
         match outcome.state {
             NodeState::Failed if failed.is_none() => {
@@ -195,12 +196,12 @@ pub(super) fn failure(entries: &[Entry], planned: &[bool]) -> Option<GraphFailed
 }
 
 /// The longest way through the graph by the times that tasks took, and that time.
-pub(super) fn critical_path(entries: &[Entry]) -> (Vec<u32>, Duration) {
-    let mut ends: Vec<(Duration, Option<u32>)> = vec![(Duration::ZERO, None); entries.len()];
+pub(super) fn critical_path(tasks: &Tasks) -> (Vec<u32>, Duration) {
+    let mut ends: Vec<(Duration, Option<u32>)> = vec![(Duration::ZERO, None); tasks.entries.len()];
     let mut last: Option<u32> = None;
-    for index in in_order(entries) {
-        let entry = &entries[index as usize];
-        let before = entry.deps.iter().map(|&dep| (ends[dep as usize].0, dep)).max();
+    for index in in_order(tasks) {
+        let entry = &tasks.entries[index as usize];
+        let before = tasks.deps(index).iter().map(|&dep| (ends[dep as usize].0, dep)).max();
         let time = before.map_or(Duration::ZERO, |(time, _)| time) + entry.outcome.lock().took;
         ends[index as usize] = (time, before.map(|(_, dep)| dep));
         if last.is_none_or(|last| ends[last as usize].0 <= time) {
@@ -214,9 +215,9 @@ pub(super) fn critical_path(entries: &[Entry]) -> (Vec<u32>, Duration) {
 }
 
 /// All of them, each after what it depends on.
-fn in_order(entries: &[Entry]) -> Vec<u32> {
-    let dependants = Dependants::of(entries);
-    let mut waits_for: Vec<usize> = entries.iter().map(|entry| entry.deps.len()).collect();
+fn in_order(tasks: &Tasks) -> Vec<u32> {
+    let dependants = Dependants::of(tasks);
+    let mut waits_for: Vec<usize> = indices(tasks).map(|index| tasks.deps(index).len()).collect();
     let mut order: Vec<u32> =
         (0..).zip(&waits_for).filter(|(_, count)| **count == 0).map(|(index, _)| index).collect();
     let mut next = 0;
@@ -230,4 +231,8 @@ fn in_order(entries: &[Entry]) -> Vec<u32> {
         }
     }
     order
+}
+
+fn indices(tasks: &Tasks) -> impl Iterator<Item = u32> {
+    (0..).zip(&tasks.entries).map(|(index, _)| index)
 }

@@ -14,8 +14,9 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::node::{Cause, Entry, Outcome, Value};
+use super::node::{Cause, Outcome, Tasks, Value};
 use super::plan::{Dependants, Plan};
+use super::ready::{self, List, Ready};
 use crate::crossing::{FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception, GraphError, Reason};
 use crate::executor::Executor;
@@ -24,6 +25,7 @@ use crate::job::{self, Job, Leftover};
 use crate::panic;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use crate::timer::Alarm;
 
 /// How long a ticket runs before it gives way to others.
 const TURN: Duration = Duration::from_millis(1);
@@ -33,7 +35,7 @@ const PATIENCE: u32 = 64;
 
 /// What is left after a run.
 pub(super) struct Ended {
-    pub(super) entries: Vec<Entry>,
+    pub(super) tasks: Tasks,
     pub(super) dependants: Dependants,
     pub(super) planned: Vec<bool>,
     /// Why not all has been run, if nothing failed.
@@ -44,21 +46,22 @@ pub(super) struct Ended {
 #[track_caller]
 pub(super) fn run<X: Executor + Clone + 'static>(
     executor: &X,
-    entries: Vec<Entry>,
+    tasks: Tasks,
     dependants: Dependants,
     plan: Plan,
 ) -> Ended {
     let count = plan.planned.iter().filter(|planned| **planned).count();
     let run = Arc::new(Run {
-        entries,
+        tasks,
         dependants,
         planned: plan.planned,
         waits_for: plan.waits_for.into_iter().map(AtomicU32::new).collect(),
         needed_by: plan.needed_by.into_iter().map(AtomicU32::new).collect(),
-        ready_count: AtomicUsize::new(plan.ready.len()),
-        ready: Mutex::new(plan.ready),
+        ready: Ready::new(plan.ready),
         left: AtomicUsize::new(count),
         queued: AtomicBool::new(false),
+        watched: AtomicBool::new(false),
+        watch: Mutex::new(None),
         executor: Box::new(executor.clone()),
         broken: Mutex::new(None),
         place: Location::caller(),
@@ -82,25 +85,25 @@ pub(super) fn run<X: Executor + Clone + 'static>(
         (None, None) => GraphError::Cancelled,
     });
     panic::drop_caught(run.executor);
-    let Run { entries, dependants, planned, .. } = run;
-    Ended { entries, dependants, planned, stopped }
+    let Run { tasks, dependants, planned, .. } = run;
+    Ended { tasks, dependants, planned, stopped }
 }
 
 /// What all tickets of a run share.
 struct Run {
-    entries: Vec<Entry>,
+    tasks: Tasks,
     dependants: Dependants,
     planned: Vec<bool>,
     waits_for: Vec<AtomicU32>,
     needed_by: Vec<AtomicU32>,
-    /// The newest last: it is taken first, while what it needs is warm.
-    ready: Mutex<Vec<u32>>,
-    /// Mirrors `ready`, for those who only look.
-    ready_count: AtomicUsize,
+    ready: Ready,
     /// How many have not been done.
     left: AtomicUsize,
     /// Whether a ticket waits in the executor's queue.
     queued: AtomicBool,
+    /// Whether a timer is set that looks after what is left lying.
+    watched: AtomicBool,
+    watch: Mutex<Option<Alarm>>,
     executor: Box<dyn Executor>,
     broken: Mutex<Option<BrokenExecutor>>,
     place: &'static Location<'static>,
@@ -113,6 +116,12 @@ struct Tickets {
 }
 
 impl Tickets {
+    /// Unless all have ended.
+    fn begin_one(&self) -> bool {
+        let one_more = |active: usize| (active > 0).then_some(active + 1);
+        self.active.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).is_ok()
+    }
+
     fn end_one(&self) {
         if self.active.fetch_sub(1, Ordering::AcqRel) == 1 {
             let ended = self.all_ended.set_result(());
@@ -160,26 +169,33 @@ fn submit(run: &Arc<Run>, tickets: &Arc<Tickets>) -> Submitted {
 
 /// Takes tasks that are ready and runs them, until there are none or the turn is over.
 fn work(run: &Arc<Run>, tickets: &Arc<Tickets>) {
+    let local = run.ready.join();
     let mut turn_began = Instant::now();
     let mut began = turn_began;
+    // Until it is known: long, so that nobody waits.
+    let mut usual = TURN;
     let mut next = None;
     let mut patience = 0;
-    while let Some(index) = next.take().or_else(|| run.take_ready()) {
-        if patience > 0 {
-            patience -= 1;
-        } else if run.needs_help() && !matches!(submit(run, tickets), Submitted::Queued) {
-            patience = PATIENCE;
-        }
-        let entry = &run.entries[index as usize];
-        let outcome = match &entry.work {
-            Some(work) => panic::catch(|| work(&run.entries)),
+    let mut is_new = true;
+    while let Some(index) = next.take().or_else(|| run.ready.take(&local, usual)) {
+        // Who has just come calls the next for anything that lies anywhere; so they go on coming until
+        // there is nothing left. From then on, each looks after what it makes ready itself.
+        let ready = if is_new { usize::from(run.ready.is_any()) } else { run.ready.seen(&local) };
+        is_new = false;
+        patience = match call_help(run, tickets, ready, usual, patience == 0) {
+            Called::Returned => PATIENCE,
+            Called::NotNow => patience.saturating_sub(1),
+        };
+        let outcome = match &run.tasks.entries[index as usize].work {
+            Some(work) => panic::catch(|| work(&run.tasks.entries)),
             None => unreachable!("what has no function is not planned"),
         };
         let ended = Instant::now();
         let took = ended - began;
         began = ended;
+        usual = (usual + took) / 2;
         match outcome {
-            Ok(Ok(value)) => next = run.done(index, value, took),
+            Ok(Ok(value)) => next = run.done(index, value, took, &local),
             Ok(Err(cause)) => run.failed(index, cause, took),
             Err(panic) => {
                 let exception: Exception<std::convert::Infallible> = Exception::Panic(panic);
@@ -188,77 +204,99 @@ fn work(run: &Arc<Run>, tickets: &Arc<Tickets>) {
         }
         if ended - turn_began > TURN {
             turn_began = ended;
-            if let Some(next) = next.take() {
-                run.put_ready([next]);
-            }
-            if run.ready_count.load(Ordering::Acquire) > 0
-                && matches!(submit(run, tickets), Submitted::Queued)
-            {
-                return;
+            // First, so that the next ticket finds it.
+            run.ready.share(&local, next.take());
+            if run.ready.is_any() && matches!(submit(run, tickets), Submitted::Queued) {
+                break;
             }
         }
     }
+    run.ready.leave(&local);
+}
+
+enum Called {
+    /// Nobody, or somebody is on the way.
+    NotNow,
+    /// The executor does not take any ticket.
+    Returned,
+}
+
+/// Before a task begins while so many others are ready: submits a ticket, if they are worth another
+/// worker and the executor `may` take it. If not, this worker will soon have done them, unless the task
+/// takes its time: then a timer submits one.
+fn call_help(
+    run: &Arc<Run>,
+    tickets: &Arc<Tickets>,
+    ready: usize,
+    usual: Duration,
+    may: bool,
+) -> Called {
+    if ready == 0 || run.queued.load(Ordering::Relaxed) {
+        return Called::NotNow;
+    }
+    if may && ready::is_worth_a_worker(ready, usual) {
+        let called = !run.queued.swap(true, Ordering::Relaxed);
+        if called && !matches!(submit(run, tickets), Submitted::Queued) {
+            return Called::Returned;
+        }
+    } else if !run.watched.load(Ordering::Relaxed) && !run.watched.swap(true, Ordering::Relaxed) {
+        watch(run, tickets);
+    }
+    Called::NotNow
+}
+
+/// Sets a timer that calls help for what is ready then.
+fn watch(run: &Arc<Run>, tickets: &Arc<Tickets>) {
+    let (alarm, setting) = Alarm::after(TURN);
+    let (weak, tickets) = (Arc::downgrade(run), Arc::clone(tickets));
+    let before = run.watch.lock().replace(alarm);
+    drop(before);
+    setting.set(move || {
+        // A ticket's place, so that the run does not end meanwhile.
+        if !tickets.begin_one() {
+            return;
+        }
+        if let Some(run) = weak.upgrade() {
+            run.watched.store(false, Ordering::Relaxed);
+            if run.ready.is_any() && !run.queued.swap(true, Ordering::Relaxed) {
+                submit(&run, &tickets);
+            }
+        }
+        tickets.end_one();
+    });
 }
 
 impl Run {
-    fn take_ready(&self) -> Option<u32> {
-        if self.ready_count.load(Ordering::Acquire) == 0 {
-            return None;
-        }
-        let mut ready = self.ready.lock();
-        let index = ready.pop();
-        self.ready_count.store(ready.len(), Ordering::Release);
-        index
-    }
-
-    fn put_ready(&self, indices: impl IntoIterator<Item = u32>) {
-        let mut ready = self.ready.lock();
-        ready.extend(indices);
-        self.ready_count.store(ready.len(), Ordering::Release);
-    }
-
-    /// Whether another ticket is to be submitted; whoever is told so has to do it.
-    fn needs_help(&self) -> bool {
-        self.ready_count.load(Ordering::Relaxed) > 0
-            && !self.queued.load(Ordering::Relaxed)
-            && !self.queued.swap(true, Ordering::Relaxed)
-    }
-
     /// The task is done; returns one that is ready now, if there is one.
-    fn done(&self, index: u32, value: Value, took: Duration) -> Option<u32> {
-        let entry = &self.entries[index as usize];
+    fn done(&self, index: u32, value: Value, took: Duration, local: &List) -> Option<u32> {
+        let entry = &self.tasks.entries[index as usize];
         let before = std::mem::replace(&mut *entry.outcome.lock(), Outcome::done(value, took));
-        panic::drop_caught(before);
+        if before.value.is_some() || before.cause.is_some() {
+            panic::drop_caught(before);
+        }
         self.left.fetch_sub(1, Ordering::AcqRel);
-        for &dep in &entry.deps {
+        for &dep in self.tasks.deps(index) {
             self.needed_once_less(dep);
         }
         let mut next = None;
-        let mut others = Vec::new();
         for &dependant in self.dependants.on(index) {
             if self.planned[dependant as usize]
                 && self.waits_for[dependant as usize].fetch_sub(1, Ordering::AcqRel) == 1
             {
-                match next {
-                    None => next = Some(dependant),
-                    Some(_) => others.push(dependant),
-                }
+                local.put(next.replace(dependant));
             }
-        }
-        if !others.is_empty() {
-            self.put_ready(others);
         }
         next
     }
 
     /// What depends on it is never ready, and keeps what else it needs for the next run.
     fn failed(&self, index: u32, cause: Cause, took: Duration) {
-        let entry = &self.entries[index as usize];
+        let entry = &self.tasks.entries[index as usize];
         *entry.outcome.lock() = Outcome::failed(cause, took);
     }
 
     fn needed_once_less(&self, index: u32) {
-        let entry = &self.entries[index as usize];
+        let entry = &self.tasks.entries[index as usize];
         if self.needed_by[index as usize].fetch_sub(1, Ordering::AcqRel) == 1 && !entry.keep {
             let value = entry.outcome.lock().value.take();
             panic::drop_caught(value);
