@@ -220,7 +220,7 @@ impl<X> fmt::Debug for TaskScope<X> {
     }
 }
 
-/// Whether the tasks of a scope should come to an end.
+/// Whether the tasks of a scope should come to an end; see [`task_scope`] for one in use.
 #[derive(Clone)]
 pub struct Stop(Arc<Tasks>);
 

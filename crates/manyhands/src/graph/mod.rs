@@ -10,8 +10,10 @@
 //!     └───── invalidate, set: it and all that depends on it
 //! ```
 //!
-//! `plan.rs` decides what has to be run (pure); `run.rs` runs it; `picture.rs` shows it.
+//! `build.rs` is how tasks get in; `plan.rs` decides what has to be run (pure); `run.rs` runs it, with
+//! what is ready in `ready.rs`; `picture.rs` shows it.
 
+mod build;
 mod deps;
 mod node;
 mod picture;
@@ -19,15 +21,14 @@ mod plan;
 mod ready;
 mod run;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::errors::{Cycle, Exception, GraphError};
+use crate::errors::GraphError;
 use crate::executor::Executor;
-use node::{Cause, Entry, Outcome, Tasks, Work};
+use node::{Outcome, Tasks};
 use plan::{Dependants, Plan, Standing};
 
 pub use deps::Deps;
@@ -77,217 +78,20 @@ impl Graph {
         Self { number, tasks: Tasks::new(), dependants: None }
     }
 
-    /// A task that depends on nothing.
-    ///
-    /// ```
-    /// use manyhands::{Graph, InlineExecutor};
-    /// use std::sync::Arc;
-    ///
-    /// let mut graph = Graph::new();
-    /// let answer = graph.task("answer", || 6 * 7);
-    /// assert_eq!(*graph.get(&Arc::new(InlineExecutor::new()), answer)?, 42);
-    /// # Ok::<(), manyhands::GraphError>(())
-    /// ```
-    pub fn task<T: Send + Sync + 'static>(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        f: impl Fn() -> T + Send + Sync + 'static,
-    ) -> Node<T> {
-        self.task_with(name, (), move |()| f())
-    }
-
-    /// As [`task`](Self::task), for a function that returns a `Result`; an `Err` is a failure.
-    ///
-    /// ```
-    /// use manyhands::{Graph, InlineExecutor};
-    /// use std::sync::Arc;
-    ///
-    /// let mut graph = Graph::new();
-    /// let number = graph.try_task("number", || "x".parse::<u8>());
-    /// let half = graph.task_with("half", number, |number| number / 2);
-    /// let error = graph.get(&Arc::new(InlineExecutor::new()), half).unwrap_err();
-    /// assert_eq!(
-    ///     error.to_string(),
-    ///     "`number` failed: invalid digit found in string; so these were not run: `half`"
-    /// );
-    /// ```
-    pub fn try_task<T, E>(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        f: impl Fn() -> Result<T, E> + Send + Sync + 'static,
-    ) -> Node<T>
-    where
-        T: Send + Sync + 'static,
-        E: fmt::Debug + fmt::Display + Send + Sync + 'static,
-    {
-        self.try_task_with(name, (), move |()| f())
-    }
-
-    /// A task that depends on others: on one [`Node`], a tuple of up to eight, or a `Vec` of nodes of one
-    /// type. It is given references to their values, in the same shape.
-    ///
-    /// ```
-    /// use manyhands::{Graph, InlineExecutor, Node};
-    /// use std::sync::Arc;
-    ///
-    /// let mut graph = Graph::new();
-    /// let parts: Vec<Node<u64>> =
-    ///     (0..10).map(|n| graph.task(format!("part {n}"), move || n * n)).collect();
-    /// let sum = graph.task_with("sum", parts, |parts| parts.into_iter().sum::<u64>());
-    /// assert_eq!(*graph.get(&Arc::new(InlineExecutor::new()), sum)?, 285);
-    /// # Ok::<(), manyhands::GraphError>(())
-    /// ```
-    pub fn task_with<T, D, F>(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        deps: D,
-        f: F,
-    ) -> Node<T>
-    where
-        T: Send + Sync + 'static,
-        D: Deps,
-        F: for<'a> Fn(D::Refs<'a>) -> T + Send + Sync + 'static,
-    {
-        let node = self.declare(name);
-        let indices = self.indices(&deps);
-        self.put(node, &indices, infallible(deps, f));
-        node
-    }
-
-    /// As [`task_with`](Self::task_with), for a function that returns a `Result`.
-    ///
-    /// ```
-    /// use manyhands::{Graph, InlineExecutor};
-    /// use std::sync::Arc;
-    ///
-    /// let mut graph = Graph::new();
-    /// let text = graph.input("text", "17".to_owned());
-    /// let number = graph.try_task_with("number", text, |text| text.parse::<u8>());
-    /// assert_eq!(*graph.get(&Arc::new(InlineExecutor::new()), number)?, 17);
-    /// # Ok::<(), manyhands::GraphError>(())
-    /// ```
-    pub fn try_task_with<T, E, D, F>(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        deps: D,
-        f: F,
-    ) -> Node<T>
-    where
-        T: Send + Sync + 'static,
-        E: fmt::Debug + fmt::Display + Send + Sync + 'static,
-        D: Deps,
-        F: for<'a> Fn(D::Refs<'a>) -> Result<T, E> + Send + Sync + 'static,
-    {
-        let node = self.declare(name);
-        let indices = self.indices(&deps);
-        self.put(node, &indices, fallible(deps, f));
-        node
-    }
-
-    /// A value from outside, which [`set`](Self::set) changes.
-    pub fn input<T: Send + Sync + 'static>(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: T,
-    ) -> Node<T> {
-        let node = self.declare(name);
-        self.set(node, value);
-        node
-    }
-
-    /// Gives a node a value from outside, in the place of what it would compute; what depends on it is
-    /// to be computed again.
-    ///
-    /// ```
-    /// use manyhands::{Graph, InlineExecutor};
-    /// use std::sync::Arc;
-    ///
-    /// let inline = Arc::new(InlineExecutor::new());
-    /// let mut graph = Graph::new();
-    /// let n = graph.input("n", 1);
-    /// let more = graph.task_with("more", n, |n| n + 1);
-    /// assert_eq!(*graph.get(&inline, more)?, 2);
-    /// graph.set(n, 10);
-    /// assert_eq!(*graph.get(&inline, more)?, 11);
-    /// # Ok::<(), manyhands::GraphError>(())
-    /// ```
-    pub fn set<T: Send + Sync + 'static>(&mut self, node: Node<T>, value: T) {
-        self.invalidate(node);
-        let index = self.index(node);
-        self.tasks.entries[index].keep = true;
-        *self.tasks.entries[index].outcome.lock() = Outcome::done(Arc::new(value), Duration::ZERO);
-    }
-
-    /// A task that others may depend on before it is written, by [`define`](Self::define).
-    ///
-    /// # Panics
-    /// When there are four thousand million others.
-    ///
-    /// ```
-    /// use manyhands::{Graph, InlineExecutor};
-    /// use std::sync::Arc;
-    ///
-    /// let mut graph = Graph::new();
-    /// let later = graph.declare::<u32>("later");
-    /// let more = graph.task_with("more", later, |n| n + 1);
-    /// graph.define(later, (), |()| 41)?;
-    /// assert_eq!(*graph.get(&Arc::new(InlineExecutor::new()), more)?, 42);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn declare<T: Send + Sync + 'static>(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-    ) -> Node<T> {
-        let index =
-            u32::try_from(self.tasks.entries.len()).expect("fewer tasks than an index can number");
-        self.tasks.entries.push(Entry::new(name.into()));
-        self.dependants = None;
-        Node::new(self.number, index)
-    }
-
-    /// Says what a node does that was declared, or that does something else from now on: then it and
-    /// what depends on it is to be computed again.
-    ///
-    /// # Errors
-    /// [`Cycle`], which names it, if one of `deps` depends on `node`: nothing has changed.
-    ///
-    /// ```
-    /// use manyhands::Graph;
-    ///
-    /// let mut graph = Graph::new();
-    /// let hen = graph.declare::<u32>("hen");
-    /// let egg = graph.task_with("egg", hen, |hens| hens * 10);
-    /// let cycle = graph.define(hen, egg, |eggs| eggs / 10).unwrap_err();
-    /// assert_eq!(cycle.to_string(), "`hen` would depend on itself: `hen` needs `egg` needs `hen`");
-    /// graph.define(hen, (), |()| 2)?;
-    /// # Ok::<(), manyhands::Cycle>(())
-    /// ```
-    pub fn define<T, D, F>(&mut self, node: Node<T>, deps: D, f: F) -> Result<(), Cycle>
-    where
-        T: Send + Sync + 'static,
-        D: Deps,
-        F: for<'a> Fn(D::Refs<'a>) -> T + Send + Sync + 'static,
-    {
-        let indices = self.indices(&deps);
-        self.redefine(node, &indices, infallible(deps, f))
-    }
-
-    /// As [`define`](Self::define), for a function that returns a `Result`.
-    ///
-    /// # Errors
-    /// As [`define`](Self::define).
-    pub fn try_define<T, E, D, F>(&mut self, node: Node<T>, deps: D, f: F) -> Result<(), Cycle>
-    where
-        T: Send + Sync + 'static,
-        E: fmt::Debug + fmt::Display + Send + Sync + 'static,
-        D: Deps,
-        F: for<'a> Fn(D::Refs<'a>) -> Result<T, E> + Send + Sync + 'static,
-    {
-        let indices = self.indices(&deps);
-        self.redefine(node, &indices, fallible(deps, f))
-    }
-
     /// Has the value of this node kept once it is computed.
+    ///
+    /// ```
+    /// use manyhands::{Graph, InlineExecutor};
+    /// use std::sync::Arc;
+    ///
+    /// let mut graph = Graph::new();
+    /// let a = graph.task("a", || 1);
+    /// graph.task_with("b", a, |a| a + 1);
+    /// graph.keep(a);
+    /// graph.run(&Arc::new(InlineExecutor::new()))?;
+    /// assert_eq!(graph.value(a).as_deref(), Some(&1));
+    /// # Ok::<(), manyhands::GraphError>(())
+    /// ```
     pub fn keep<T>(&mut self, node: Node<T>) {
         let index = self.index(node);
         self.tasks.entries[index].keep = true;
@@ -338,18 +142,30 @@ impl Graph {
         self.carry_out(executor, plan)
     }
 
-    /// The value of a node, if it is there.
+    /// The value of a node, if it is there; see [`run`](Self::run).
     pub fn value<T: Send + Sync + 'static>(&self, node: Node<T>) -> Option<Arc<T>> {
         let value = self.tasks.entries[self.index(node)].outcome.lock().value.clone();
         value.and_then(|value| value.downcast().ok())
     }
 
-    /// Where a node stands.
+    /// Where a node stands; see [`NodeState`].
     pub fn state<T>(&self, node: Node<T>) -> NodeState {
         self.tasks.entries[self.index(node)].outcome.lock().state
     }
 
     /// How long a node's task ran when it was run last.
+    ///
+    /// ```
+    /// use manyhands::{Graph, InlineExecutor};
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// let mut graph = Graph::new();
+    /// let nap = graph.task("nap", || std::thread::sleep(Duration::from_millis(2)));
+    /// graph.run(&Arc::new(InlineExecutor::new()))?;
+    /// assert!(graph.took(nap) >= Duration::from_millis(2));
+    /// # Ok::<(), manyhands::GraphError>(())
+    /// ```
     pub fn took<T>(&self, node: Node<T>) -> Duration {
         self.tasks.entries[self.index(node)].outcome.lock().took
     }
@@ -453,31 +269,6 @@ impl Graph {
         assert!(graph == self.number, "this node belongs to another graph");
     }
 
-    fn indices<D: Deps>(&self, deps: &D) -> Vec<u32> {
-        let mut indices = Vec::new();
-        deps.visit(&mut |graph, index| {
-            self.own(graph);
-            indices.push(index);
-        });
-        indices
-    }
-
-    fn put<T>(&mut self, node: Node<T>, deps: &[u32], work: Work) {
-        self.tasks.define(node.index(), deps, work);
-        self.dependants = None;
-    }
-
-    fn redefine<T>(&mut self, node: Node<T>, deps: &[u32], work: Work) -> Result<(), Cycle> {
-        self.index(node);
-        if let Some(cycle) = plan::cycle(&self.tasks, node.index(), deps) {
-            let name = |index: u32| self.tasks.name(index).to_owned();
-            return Err(Cycle { names: cycle.into_iter().map(name).collect() });
-        }
-        self.put(node, deps, work);
-        self.invalidate(node);
-        Ok(())
-    }
-
     fn plan(&mut self, wanted: impl FnOnce(&[Standing]) -> Vec<u32>) -> Result<Plan, GraphError> {
         let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&self.tasks));
         let stands = plan::standings(&self.tasks);
@@ -506,32 +297,4 @@ impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Graph").field("nodes", &self.tasks.entries.len()).finish_non_exhaustive()
     }
-}
-
-fn infallible<T, D, F>(deps: D, f: F) -> Work
-where
-    T: Send + Sync + 'static,
-    D: Deps,
-    F: for<'a> Fn(D::Refs<'a>) -> T + Send + Sync + 'static,
-{
-    Box::new(move |entries| {
-        let held = deps.hold(entries);
-        Ok(Arc::new(f(D::refs(&held))))
-    })
-}
-
-fn fallible<T, E, D, F>(deps: D, f: F) -> Work
-where
-    T: Send + Sync + 'static,
-    E: fmt::Debug + fmt::Display + Send + Sync + 'static,
-    D: Deps,
-    F: for<'a> Fn(D::Refs<'a>) -> Result<T, E> + Send + Sync + 'static,
-{
-    Box::new(move |entries| {
-        let held = deps.hold(entries);
-        match f(D::refs(&held)) {
-            Ok(value) => Ok(Arc::new(value)),
-            Err(error) => Err(Arc::new(Exception::Error(Arc::new(error))) as Cause),
-        }
-    })
 }

@@ -3,10 +3,10 @@
 //! while a worker is free.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::sync::Mutex;
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What is worth fetching another worker for, and the most to take ahead of the others.
 const WORTH_A_WORKER: Duration = Duration::from_micros(20);
@@ -22,6 +22,10 @@ pub(super) struct List {
     nodes: Mutex<Vec<u32>>,
     /// Mirrors the length, for those who only look.
     count: AtomicUsize,
+    /// From when on others may take from it, in nanoseconds since the list was made: its worker will have
+    /// done short tasks sooner than another has fetched them.
+    others_from: AtomicU64,
+    made: Instant,
 }
 
 impl Ready {
@@ -56,7 +60,7 @@ impl Ready {
         local
             .take()
             .or_else(|| self.take_some(local, usual))
-            .or_else(|| self.take_from_others(local))
+            .or_else(|| self.take_from_others(local, Instant::now()))
     }
 
     /// Whether there is anything.
@@ -89,11 +93,11 @@ impl Ready {
     }
 
     /// Half of what another has, the oldest.
-    fn take_from_others(&self, local: &Arc<List>) -> Option<u32> {
+    fn take_from_others(&self, local: &Arc<List>, now: Instant) -> Option<u32> {
         let locals = self.locals.lock();
         let mut taken =
             locals.iter().filter(|other| !Arc::ptr_eq(other, local)).find_map(|other| {
-                if other.count() == 0 {
+                if other.count() == 0 || !other.is_for_others(now) {
                     return None;
                 }
                 let mut nodes = other.nodes.lock();
@@ -111,7 +115,23 @@ impl Ready {
 
 impl List {
     fn new(nodes: Vec<u32>) -> Self {
-        Self { count: AtomicUsize::new(nodes.len()), nodes: Mutex::new(nodes) }
+        Self {
+            count: AtomicUsize::new(nodes.len()),
+            nodes: Mutex::new(nodes),
+            others_from: AtomicU64::new(0),
+            made: Instant::now(),
+        }
+    }
+
+    /// Its worker begins a task now, and usually takes that long for one.
+    pub(super) fn begin(&self, now: Instant, usual: Duration) {
+        let wait =
+            if is_worth_a_worker(self.count(), usual) { Duration::ZERO } else { WORTH_A_WORKER };
+        self.others_from.store(nanos(now + wait - self.made), Ordering::Relaxed);
+    }
+
+    fn is_for_others(&self, now: Instant) -> bool {
+        nanos(now.saturating_duration_since(self.made)) >= self.others_from.load(Ordering::Relaxed)
     }
 
     pub(super) fn put(&self, new: impl IntoIterator<Item = u32>) {
@@ -138,6 +158,10 @@ impl List {
     fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Whether so many tasks are worth another worker, at this time for each.
@@ -175,6 +199,19 @@ mod tests {
         assert_eq!((one.count(), ready.is_any()), (0, false));
         taken.sort_unstable();
         assert_eq!(taken, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn few_short_tasks_are_left_to_their_worker_for_a_while() {
+        let ready = Ready::new(Vec::new());
+        let (one, other) = (ready.join(), ready.join());
+        one.put([1, 2, 3]);
+        let now = Instant::now();
+        one.begin(now, SHORT);
+        assert_eq!(ready.take_from_others(&other, now), None);
+        assert_eq!(ready.take_from_others(&other, now + WORTH_A_WORKER), Some(2));
+        one.begin(now, LONG);
+        assert_eq!(ready.take_from_others(&other, now), Some(3));
     }
 
     #[test]

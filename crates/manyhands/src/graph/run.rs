@@ -186,6 +186,7 @@ fn work(run: &Arc<Run>, tickets: &Arc<Tickets>) {
             Called::Returned => PATIENCE,
             Called::NotNow => patience.saturating_sub(1),
         };
+        local.begin(began, usual);
         let outcome = match &run.tasks.entries[index as usize].work {
             Some(work) => panic::catch(|| work(&run.tasks.entries)),
             None => unreachable!("what has no function is not planned"),
@@ -212,6 +213,10 @@ fn work(run: &Arc<Run>, tickets: &Arc<Tickets>) {
         }
     }
     run.ready.leave(&local);
+    // It may be that another will soon have done what lies there; but it may be at a long task.
+    if run.ready.is_any() {
+        look_after(run, tickets);
+    }
 }
 
 enum Called {
@@ -239,10 +244,17 @@ fn call_help(
         if called && !matches!(submit(run, tickets), Submitted::Queued) {
             return Called::Returned;
         }
-    } else if !run.watched.load(Ordering::Relaxed) && !run.watched.swap(true, Ordering::Relaxed) {
-        watch(run, tickets);
+    } else {
+        look_after(run, tickets);
     }
     Called::NotNow
+}
+
+/// Has a timer look after what is ready, if none does.
+fn look_after(run: &Arc<Run>, tickets: &Arc<Tickets>) {
+    if !run.watched.load(Ordering::Relaxed) && !run.watched.swap(true, Ordering::Relaxed) {
+        watch(run, tickets);
+    }
 }
 
 /// Sets a timer that calls help for what is ready then.
@@ -258,8 +270,9 @@ fn watch(run: &Arc<Run>, tickets: &Arc<Tickets>) {
         }
         if let Some(run) = weak.upgrade() {
             run.watched.store(false, Ordering::Relaxed);
-            if run.ready.is_any() && !run.queued.swap(true, Ordering::Relaxed) {
-                submit(&run, &tickets);
+            let wanted = run.ready.is_any() && !run.queued.swap(true, Ordering::Relaxed);
+            if wanted && !matches!(submit(&run, &tickets), Submitted::Queued) {
+                look_after(&run, &tickets);
             }
         }
         tickets.end_one();
