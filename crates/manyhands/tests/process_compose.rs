@@ -12,8 +12,8 @@ use common::processes::{Directory, add, on_both, sleep};
 use common::{PLANNED, watched};
 use manyhands::process::Transport;
 use manyhands::{
-    Exception, Executor, Future, FutureError, ProcessPoolExecutor, Retry, ThreadPoolExecutor,
-    join_all, task_scope,
+    Exception, Executor, Future, FutureError, Graph, GraphError, ProcessPoolExecutor, Retry,
+    ThreadPoolExecutor, join_all, task_scope,
 };
 
 fn fail(luck: bool) -> Result<(), String> {
@@ -85,4 +85,13 @@ fn a_failure_ends_the_running_tasks_of_its_scope() {
         assert!(running.unwrap().cancelled());
         assert_eq!(pool.submit(add, (1, 2)).unwrap().result(None).unwrap(), 3);
     });
+}
+
+#[test]
+fn a_graph_cannot_cross() {
+    let _watched = watched();
+    let mut graph = Graph::new();
+    let one = graph.task("one", || 1);
+    let error = graph.get(&pool(Transport::Automatic), one).unwrap_err();
+    assert!(matches!(error, GraphError::Refused(_)), "{error}");
 }
