@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::node::{Cause, Entry, Outcome, Work};
+use super::node::{Cause, Outcome, Work};
 use super::{Deps, Graph, Node, plan};
 use crate::errors::{Cycle, Exception};
 
@@ -182,7 +182,7 @@ impl Graph {
     ) -> Node<T> {
         let index =
             u32::try_from(self.tasks.entries.len()).expect("fewer tasks than an index can number");
-        self.tasks.entries.push(Entry::new(name.into()));
+        self.tasks.add(name.into());
         self.dependants = None;
         Node::new(self.number, index)
     }

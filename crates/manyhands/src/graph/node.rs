@@ -86,8 +86,6 @@ pub(super) type Work = Box<dyn Fn(&[Entry]) -> Result<Value, Cause> + Send + Syn
 /// What a graph keeps of a task.
 pub(super) struct Entry {
     pub(super) name: Cow<'static, str>,
-    /// Where those it depends on are in the list of all edges, and how many they are.
-    pub(super) deps: (u32, u32),
     /// `None`: its value comes from outside, or it has only been declared.
     pub(super) work: Option<Work>,
     pub(super) keep: bool,
@@ -104,28 +102,35 @@ pub(super) struct Outcome {
 /// All tasks of a graph.
 pub(super) struct Tasks {
     pub(super) entries: Vec<Entry>,
-    /// What each depends on, one after the other.
+    /// For each: where those it depends on are in `edges`, and how many they are. Apart from the entries,
+    /// which are large, so that a plan is made of what lies close together.
+    deps: Vec<(u32, u32)>,
     edges: Vec<u32>,
 }
 
 impl Tasks {
     pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), edges: Vec::new() }
+        Self { entries: Vec::new(), deps: Vec::new(), edges: Vec::new() }
+    }
+
+    /// One that does nothing yet.
+    pub(super) fn add(&mut self, name: Cow<'static, str>) {
+        self.entries.push(Entry::new(name));
+        self.deps.push((0, 0));
     }
 
     /// What it depends on.
     pub(super) fn deps(&self, index: u32) -> &[u32] {
-        let (start, count) = self.entries[index as usize].deps;
+        let (start, count) = self.deps[index as usize];
         &self.edges[start as usize..][..count as usize]
     }
 
     /// Says what a task does and what it depends on.
     pub(super) fn define(&mut self, index: u32, deps: &[u32], work: Work) {
         let fits = |count: usize| u32::try_from(count).expect("fewer edges than can be numbered");
-        let place = (fits(self.edges.len()), fits(deps.len()));
+        self.deps[index as usize] = (fits(self.edges.len()), fits(deps.len()));
         self.edges.extend(deps);
-        let entry = &mut self.entries[index as usize];
-        (entry.deps, entry.work) = (place, Some(work));
+        self.entries[index as usize].work = Some(work);
     }
 
     pub(super) fn name(&self, index: u32) -> &str {
@@ -134,9 +139,9 @@ impl Tasks {
 }
 
 impl Entry {
-    pub(super) fn new(name: Cow<'static, str>) -> Self {
+    fn new(name: Cow<'static, str>) -> Self {
         let outcome = Mutex::new(Outcome::waiting());
-        Self { name, deps: (0, 0), work: None, keep: false, outcome }
+        Self { name, work: None, keep: false, outcome }
     }
 
     pub(super) fn state(&self) -> NodeState {

@@ -90,7 +90,7 @@ impl Plan {
         });
         let mut open = wanted;
         while let Some(index) = open.pop() {
-            if tasks.entries[index as usize].work.is_none() {
+            if !stands[index as usize].has_work {
                 return Err(index);
             }
             for &dep in tasks.deps(index) {
@@ -130,12 +130,17 @@ impl Plan {
 pub(super) struct Standing {
     state: NodeState,
     has_value: bool,
+    has_work: bool,
 }
 
 pub(super) fn standings(tasks: &Tasks) -> Vec<Standing> {
     let standing = |entry: &Entry| {
         let outcome = entry.outcome.lock();
-        Standing { state: outcome.state, has_value: outcome.value.is_some() }
+        Standing {
+            state: outcome.state,
+            has_value: outcome.value.is_some(),
+            has_work: entry.work.is_some(),
+        }
     };
     tasks.entries.iter().map(standing).collect()
 }
