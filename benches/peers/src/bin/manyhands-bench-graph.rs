@@ -89,9 +89,8 @@ fn ours(shape: &Shape) -> anyhow::Result<(Duration, Duration)> {
         for (index, deps) in (0..).zip(shape) {
             nodes.push(match deps[..] {
                 [] => graph.task("node", move || value(index, [].into_iter())),
-                [a] => graph.task_with("node", nodes[a as usize], move |a| {
-                    value(index, [*a].into_iter())
-                }),
+                [a] => graph
+                    .task_with("node", nodes[a as usize], move |a| value(index, [*a].into_iter())),
                 [a, b] => {
                     let deps = (nodes[a as usize], nodes[b as usize]);
                     graph.task_with("node", deps, move |(a, b)| value(index, [*a, *b].into_iter()))
