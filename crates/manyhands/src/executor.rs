@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::compose::{self, Futures};
 use crate::crossing::Cross;
 use crate::errors::Refused;
 use crate::function::{Fallible, Function, Plain};
@@ -199,6 +200,62 @@ pub trait Executor: Send + Sync {
         Self: Sized,
     {
         start(self, Fallible(closure, ())).map_err(|refused| give_back(refused, |c| c.0))
+    }
+
+    /// Submits `function(values…)` as soon as these futures have their values: futures as arguments. If
+    /// one fails, the task is not run and fails at once with
+    /// [`Exception::Dependency`](crate::Exception::Dependency), which says why; if one is cancelled, so is
+    /// the task. Until it begins, the task itself can be cancelled, which the futures know nothing of. An
+    /// argument that is there already is a [`Future::ready`], many futures are a
+    /// [`join_all`](crate::join_all). The values are moved out of the futures.
+    ///
+    /// The executor has to be there when the time comes, so this is for those that can be cloned: an
+    /// `Arc` of one. Should it refuse the task then, that is the task's exception.
+    ///
+    /// ```
+    /// use manyhands::{Executor, Future, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    ///
+    /// let pool = Arc::new(ThreadPoolExecutor::new(2)?);
+    /// let (two, five) = (pool.spawn(|| 2)?, pool.spawn(|| 5)?);
+    /// let power = pool.submit_after(u32::pow, (two, five));
+    /// let more = pool.submit_after(|a: u32, b: u32| a + b, (power, Future::<u32>::ready(10)));
+    /// assert_eq!(more.result(None)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    fn submit_after<F, D>(&self, function: F, futures: D) -> Future<F::Output>
+    where
+        F: Function<D::Values> + Send + 'static,
+        F::Output: Send + 'static,
+        D: Futures,
+        Self: Clone + 'static,
+    {
+        compose::submit_after(Location::caller(), self.clone(), function, futures, Plain)
+    }
+
+    /// As [`submit_after`](Self::submit_after), for a function that returns a `Result`.
+    ///
+    /// ```
+    /// use manyhands::{Executor, ThreadPoolExecutor};
+    /// use std::sync::Arc;
+    ///
+    /// let pool = Arc::new(ThreadPoolExecutor::new(2)?);
+    /// let word = pool.spawn(|| "17")?;
+    /// let number = pool.try_submit_after(str::parse::<u8>, (word,));
+    /// assert_eq!(number.result(None)?, 17);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    fn try_submit_after<F, D, T, E>(&self, function: F, futures: D) -> Future<T, E>
+    where
+        F: Function<D::Values, Output = Result<T, E>> + Send + 'static,
+        D: Futures,
+        T: Send + 'static,
+        E: Send + Sync + 'static,
+        Self: Clone + 'static,
+    {
+        compose::submit_after(Location::caller(), self.clone(), function, futures, Fallible)
     }
 
     /// Calls `function` with each item, several at a time; the results come in the order of the

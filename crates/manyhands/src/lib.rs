@@ -20,10 +20,15 @@
 //! | for | see |
 //! |---|---|
 //! | what can be done with a task | [`Future`] |
+//! | what comes after a task | [`Future::map`], [`Future::and_then`], [`Future::then`], [`Executor::submit_after`] |
+//! | many futures as one | [`join_all`], [`race`] |
+//! | time | [`Future::timeout`], [`delay`], [`Retry`] |
 //! | waiting for several | [`wait`], [`as_completed`], [`CompletionQueue`] |
 //! | ways to submit; writing an executor of one's own | [`Executor`] |
 //! | one function over many items | [`Executor::map`], [`Map`] |
 //! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
+//! | named tasks that depend on each other | [`Graph`] |
+//! | tasks that live and die together | [`task_scope`] |
 //! | tasks that borrow from the stack | [`ThreadPoolBuilder::scope`] |
 //! | worker processes | [`process`], [`ProcessPoolExecutor`] |
 //! | tests without threads | [`InlineExecutor`] |
@@ -45,6 +50,7 @@
 
 pub mod block;
 mod completion;
+mod compose;
 #[doc(hidden)]
 pub mod crossing;
 mod errors;
@@ -52,11 +58,13 @@ mod executor;
 mod function;
 mod future;
 mod future_list;
+mod graph;
 mod inline;
 mod job;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod map;
+mod onward;
 mod panic;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub mod process;
@@ -65,19 +73,24 @@ pub mod ready;
 mod spin;
 mod step;
 mod sync;
+mod task_scope;
 pub mod thread;
+mod timer;
 mod wait;
 mod watchers;
 
 pub use completion::{AsCompleted, CompletionQueue, Unfinished, as_completed};
+pub use compose::{Futures, IntoOutcome, Retry, delay, join_all, race};
 pub use errors::{
-    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Exception, Exit,
-    FutureError, InvalidState, NotCrossed, Overrun, Reason, Refused, TaskInfo,
+    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Cycle,
+    DependencyFailed, Exception, Exit, FutureError, GraphError, GraphFailed, InvalidState,
+    NotCrossed, Overrun, Reason, Refused, ScopeFailed, TaskInfo,
 };
 pub use executor::Executor;
 pub use function::Function;
 pub use future::Future;
 pub use future_list::{FutureList, RunToResults};
+pub use graph::{Deps, Graph, Node, NodeState};
 pub use inline::InlineExecutor;
 pub use job::Job;
 pub use map::Map;
@@ -86,6 +99,7 @@ pub use panic::Panic;
 pub use process::ProcessPoolExecutor;
 pub use promise::State;
 pub use step::{Each, Star, Step, TryEach, TryStar};
+pub use task_scope::{Stop, TaskScope, task_scope};
 pub use thread::pool::Stats;
 pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor, WhenFull};
 pub use wait::{DoneAndNotDone, ReturnWhen, wait};

@@ -11,6 +11,8 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
+use crate::onward;
+
 /// A task's panic.
 ///
 /// ```
@@ -106,10 +108,12 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
         HOOK.call_once(set_hook);
     }
     let outer = CATCHING.replace(true);
+    let going_on = onward::pause();
     // One that was caught before, by others, has left its place: `resume_unwind` would inherit it.
     let _ = take_place();
     let result = catch_unwind(AssertUnwindSafe(f));
     CATCHING.set(outer);
+    drop(going_on);
     result.map_err(|payload| {
         let place = PLACE.take();
         let (location, backtrace) = place.map_or((None, None), |at| (at.location, at.backtrace));

@@ -1,13 +1,18 @@
 //! What can go wrong, as types: of a future, of a submission, of an executor's making.
 
+mod compose;
+mod graph;
 mod process;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::panic::Panic;
 use crate::promise::State;
 
+pub use compose::{DependencyFailed, ScopeFailed};
+pub use graph::{Cycle, GraphError, GraphFailed};
 pub use process::{BrokenProcessPool, Crash, Exit, NotCrossed, Overrun, TaskInfo};
 
 /// A task's exception: how it failed.
@@ -46,25 +51,50 @@ pub enum Exception<E> {
     /// The task's arguments or its result could not be carried to or from a worker process.
     #[error("{0}")]
     NotCrossed(Arc<NotCrossed>),
+    /// A future made by [`Future::timeout`](crate::Future::timeout): the other has not ended in this
+    /// time. The task itself goes on.
+    #[error("the task has not ended within {0:?}, and nobody waits for it here any more")]
+    Elapsed(Duration),
+    /// A task that this one depends on failed, so it was not run.
+    #[error("{0}")]
+    Dependency(DependencyFailed),
+    /// The task was to be submitted later, and then the executor did not accept it.
+    #[error("the executor did not accept the task: {0}")]
+    Refused(Reason),
+    /// A future made from another: the value of that one had been moved out by somebody else.
+    #[error(
+        "the value of the future that this one was made from has been moved out, by `into_result`, \
+         `.await` or a second future made from it; share it in an `Arc`"
+    )]
+    Taken,
 }
 
 impl<E> Exception<E> {
     pub(crate) fn not_crossed(what: &'static str, why: String) -> Self {
         Self::NotCrossed(Arc::new(NotCrossed { what, why }))
     }
-}
 
-impl Exception<std::convert::Infallible> {
-    /// The same, of a task that may return an error, though this one did not.
-    pub(crate) fn widen<E>(self) -> Exception<E> {
+    /// The same, of a task with another type of error; `error` does it for the error itself.
+    pub(crate) fn retyped<F>(self, error: impl FnOnce(Arc<E>) -> Exception<F>) -> Exception<F> {
         match self {
-            Self::Error(error) => match *error {},
+            Self::Error(own) => error(own),
             Self::Panic(panic) => Exception::Panic(panic),
             Self::Broken(broken) => Exception::Broken(broken),
             Self::Crashed(crash) => Exception::Crashed(crash),
             Self::TimedOut(overrun) => Exception::TimedOut(overrun),
             Self::NotCrossed(error) => Exception::NotCrossed(error),
+            Self::Elapsed(time) => Exception::Elapsed(time),
+            Self::Dependency(failed) => Exception::Dependency(failed),
+            Self::Refused(reason) => Exception::Refused(reason),
+            Self::Taken => Exception::Taken,
         }
+    }
+}
+
+impl Exception<std::convert::Infallible> {
+    /// The same, of a task that may return an error, though this one did not.
+    pub(crate) fn widen<E>(self) -> Exception<E> {
+        self.retyped(|error| match *error {})
     }
 }
 
@@ -77,6 +107,10 @@ impl<E> Clone for Exception<E> {
             Self::Crashed(crash) => Self::Crashed(Arc::clone(crash)),
             Self::TimedOut(overrun) => Self::TimedOut(Arc::clone(overrun)),
             Self::NotCrossed(error) => Self::NotCrossed(Arc::clone(error)),
+            Self::Elapsed(time) => Self::Elapsed(*time),
+            Self::Dependency(failed) => Self::Dependency(failed.clone()),
+            Self::Refused(reason) => Self::Refused(reason.clone()),
+            Self::Taken => Self::Taken,
         }
     }
 }
@@ -212,6 +246,9 @@ pub enum Reason {
     /// It is broken.
     #[error(transparent)]
     Broken(#[from] BrokenExecutor),
+    /// A [`task_scope`](crate::task_scope), which has failed, was cancelled or has been left.
+    #[error("the scope has failed, was cancelled or has been left")]
+    ScopeOver,
     /// It belongs to the process that this one was forked from: its workers and its manager are not
     /// here.
     #[error("this pool belongs to the process that this one was forked from; make one here")]

@@ -1,5 +1,6 @@
 //! `Future`: the Rust handle on a task's [`Promise`].
 
+mod continuation;
 mod poll;
 mod task;
 
@@ -14,7 +15,8 @@ use crate::promise::{Promise, State, Turn, View};
 use crate::ready::Ready;
 use task::Handle;
 
-pub(crate) use task::{Core, Watcher, tell};
+pub(crate) use continuation::{Continuation, Continue};
+pub(crate) use task::{Core, DERIVED, Watcher, tell};
 
 /// A handle on a task: what it will return, when it has.
 ///
@@ -360,6 +362,13 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
         self.handle().watch(watcher)
     }
 
+    /// Has `next` go on when the task has ended, or here and now if it has.
+    pub(crate) fn go_on_with(&self, next: Arc<dyn Continue<T, E>>) {
+        if let Err(watcher) = self.watch(Watcher::Next(Continuation::new(next))) {
+            watcher.tell(|| self.clone());
+        }
+    }
+
     /// Takes back what [`watch`](Self::watch) registered with `ready`.
     pub(crate) fn forget(&self, ready: &Arc<Ready>) {
         drop(
@@ -393,7 +402,7 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
         })
     }
 
-    fn look<R>(&self, look: impl FnOnce(View<'_, T, Exception<E>>) -> R) -> R {
+    pub(crate) fn look<R>(&self, look: impl FnOnce(View<'_, T, Exception<E>>) -> R) -> R {
         let mut look = Some(look);
         let mut seen = None;
         self.handle().look(&mut |view| seen = look.take().map(|look| look(view)));

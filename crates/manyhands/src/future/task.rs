@@ -1,6 +1,7 @@
 //! One task as the Rust host has it: its promise with the kinds filled in, what a handle can ask of
 //! it, and whom it tells.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -13,6 +14,7 @@ use crate::promise::{Cancel, Promise, State, Turn, View, Wake, Watch};
 use crate::ready::Ready;
 
 use super::Future;
+use super::continuation::Continuation;
 
 /// A promise as the Rust host has it.
 pub(crate) type Core<J, T, E> = Promise<J, T, Exception<E>, Watcher<T, E>>;
@@ -28,6 +30,8 @@ pub(crate) enum Watcher<T, E> {
     Waker(usize, Waker),
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
+    /// What goes on with the outcome.
+    Next(Continuation<T, E>),
 }
 
 impl<T, E> Watch for Watcher<T, E> {
@@ -101,7 +105,10 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
             process::stop(executor, std::ptr::from_ref(self).addr());
         }
         #[cfg(not(all(target_os = "linux", not(loom))))]
-        debug_assert!(executor.is_none(), "nobody here has a number to be told by");
+        debug_assert!(
+            executor.is_none_or(|number| number == DERIVED),
+            "nobody here has a number to be told by"
+        );
         match cancelled {
             Cancel::Now(job, wake) => {
                 panic::drop_caught(job);
@@ -141,6 +148,10 @@ impl<J: Send, T: Send, E: Send + Sync> process::Awaited for Core<J, T, E> {
 #[cfg(all(target_os = "linux", not(loom)))]
 const ATTENDS: usize = 0;
 
+/// The number that stands for the executor of a future made from another: no pool has it. Such a future
+/// can be cancelled while its closure runs, for all that is lost is the outcome.
+pub(crate) const DERIVED: NonZeroU32 = NonZeroU32::MAX;
+
 /// Tells all in `wake` that the task has ended; `future` makes a handle for the callbacks.
 pub(crate) fn tell<T: Send, E: Send + Sync>(
     wake: Wake<Watcher<T, E>>,
@@ -155,6 +166,7 @@ impl<T: Send, E: Send + Sync> Watcher<T, E> {
     pub(super) fn tell(self, future: impl Fn() -> Future<T, E>) {
         match self {
             Self::Ready(ready, number) => ready.push([number]),
+            Self::Next(continuation) => continuation.go_on(future()),
             Self::Callback(callback) => {
                 let future = future();
                 if let Err(panic) = panic::catch(|| callback(&future)) {
