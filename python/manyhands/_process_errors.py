@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import signal
+import sys
 import traceback
 from concurrent.futures import TimeoutError
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
@@ -34,7 +36,15 @@ class WorkerCrashError(BrokenProcessPool):
         self.submitted: str | None = None
 
 
-class TaskTimeoutError(TimeoutError):
+if sys.version_info >= (3, 11):
+    _TimedOut = TimeoutError
+else:
+
+    class _TimedOut(TimeoutError, builtins.TimeoutError):
+        """What are two classes there."""
+
+
+class TaskTimeoutError(_TimedOut):
     """The task ran for longer than its timeout allowed, and was stopped.
 
     timeout: what it was allowed, in seconds.

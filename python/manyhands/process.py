@@ -308,6 +308,7 @@ class _ExecutorManagerThread(threading.Thread):
 
     def __init__(self, manager: _core._ProcessPoolManager) -> None:
         super().__init__(name="manyhands-pool")
+        self._ended = threading.Event()
         self._manager = manager
 
     def start(self) -> None:
@@ -315,7 +316,16 @@ class _ExecutorManagerThread(threading.Thread):
         _managers[self] = self._manager
 
     def run(self) -> None:
-        self._manager.run()
+        try:
+            self._manager.run()
+        finally:
+            self._ended.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        # Before 3.13, a join that Ctrl-C cuts short takes the thread for ended, and the interpreter ends
+        # beside it.
+        if self.ident is None or self is threading.current_thread() or self._ended.wait(timeout):
+            super().join(timeout)
 
 
 _managers: weakref.WeakKeyDictionary[_ExecutorManagerThread, _core._ProcessPoolManager] = (
@@ -366,8 +376,14 @@ def _python_exit() -> None:
         if interrupted:
             manager.kill()
         manager.close()
-    for thread, _ in managers:
-        thread.join()
+    try:
+        for thread, _ in managers:
+            thread.join()
+    except KeyboardInterrupt:
+        for thread, manager in managers:
+            manager.kill()
+            thread.join()
+        raise
 
 
 # After the hook of the threads has been registered, so before it is called.

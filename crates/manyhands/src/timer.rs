@@ -4,7 +4,7 @@
 //! due, with no lock held, and ends when it has had nothing to wait for during [`IDLE`]: until then, the
 //! next timer needs no new thread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -18,12 +18,18 @@ type Action = Box<dyn FnOnce() + Send>;
 /// Those that come due at one moment are told apart by a number, in the order in which they were made.
 type Key = (Instant, u64);
 
-static TIMERS: Mutex<Timers> =
-    Mutex::new(Timers { waiting: BTreeMap::new(), made: 0, has_thread: false });
+static TIMERS: Mutex<Timers> = Mutex::new(Timers {
+    waiting: BTreeMap::new(),
+    unset: BTreeSet::new(),
+    made: 0,
+    has_thread: false,
+});
 static CHANGED: Condvar = Condvar::new();
 
 struct Timers {
     waiting: BTreeMap<Key, Option<Action>>,
+    /// Those that came due before they were set.
+    unset: BTreeSet<Key>,
     made: u64,
     has_thread: bool,
 }
@@ -51,7 +57,11 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        let action = self.0.and_then(|key| lock().waiting.remove(&key));
+        let action = self.0.and_then(|key| {
+            let mut timers = lock();
+            timers.unset.remove(&key);
+            timers.waiting.remove(&key)
+        });
         // Here, where the lock is free again.
         drop(action);
     }
@@ -64,6 +74,9 @@ impl Setting {
         let mut action: Option<Action> = Some(Box::new(action));
         let Some(key) = self.0 else { return };
         let mut timers = lock();
+        if timers.unset.remove(&key) {
+            timers.waiting.insert(key, None);
+        }
         let Some(waiting) = timers.waiting.get_mut(&key) else { return };
         *waiting = action.take();
         let is_first = timers.waiting.first_key_value().is_some_and(|(first, _)| *first == key);
@@ -97,13 +110,16 @@ fn run() {
         let now = Instant::now();
         let wait = match timers.waiting.first_key_value() {
             Some(((due, _), _)) if *due <= now => {
-                let due = timers.waiting.pop_first();
-                drop(timers);
-                if let Some((_, Some(action))) = due {
-                    // What is called catches panics itself; a logger may panic all the same.
-                    drop(catch_unwind(AssertUnwindSafe(action)));
+                match timers.waiting.pop_first() {
+                    Some((_, Some(action))) => {
+                        drop(timers);
+                        // What is called catches panics itself; a logger may panic all the same.
+                        drop(catch_unwind(AssertUnwindSafe(action)));
+                        timers = lock();
+                    }
+                    Some((key, None)) => drop(timers.unset.insert(key)),
+                    None => (),
                 }
-                timers = lock();
                 continue;
             }
             Some(((due, _), _)) => *due - now,
@@ -150,6 +166,24 @@ mod tests {
         assert_eq!(came.try_recv(), Err(mpsc::TryRecvError::Empty));
         drop(alarm);
         assert_eq!(came.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    }
+
+    #[test]
+    fn a_timer_that_is_due_before_it_is_set_comes() {
+        let (sender, came) = mpsc::channel();
+        // So that there is a thread.
+        let (first, setting) = Alarm::after(Duration::ZERO);
+        let told = sender.clone();
+        setting.set(move || told.send(1).unwrap());
+        assert_eq!(came.recv(), Ok(1));
+        let (second, setting) = Alarm::after(Duration::ZERO);
+        while !lock().unset.contains(&second.0.unwrap()) {
+            CHANGED.notify_one();
+            thread::yield_now();
+        }
+        setting.set(move || sender.send(2).unwrap());
+        assert_eq!(came.recv(), Ok(2));
+        drop((first, second));
     }
 
     #[test]

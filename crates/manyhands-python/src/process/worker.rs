@@ -152,7 +152,7 @@ impl Host {
             let call = Received::read(body, borrow)
                 .map_err(PyRuntimeError::new_err)
                 .and_then(|received| received.open(py, self.loads.bind(py)))
-                .map_err(|error| unread(py, &error))?;
+                .map_err(|error| unread(py, error))?;
             let call = call.cast_into::<PyTuple>()?;
             let function = call.get_item(0)?;
             let args = call.get_item(1)?.cast_into::<PyTuple>()?;
@@ -201,9 +201,9 @@ impl Host {
 }
 
 /// The error of a task whose arguments cannot be read.
-fn unread(py: Python<'_>, error: &PyErr) -> PyErr {
+fn unread(py: Python<'_>, error: PyErr) -> PyErr {
     let made = stdlib::PROCESS_ERRORS.get(py).and_then(|errors| {
-        errors.call_method1(intern!(py, "unread_arguments"), (error.value(py),))
+        errors.call_method1(intern!(py, "unread_arguments"), (error.into_value(py),))
     });
     match made {
         Ok(made) => PyErr::from_value(made),
