@@ -22,6 +22,9 @@ What comes on top:
 - `executor.shutdown(timeout=10)` gives up waiting, and tells so.
 - `executor.stats()` tells what goes on.
 - `await future` works inside asyncio.
+- `ProcessPoolExecutor(on_crash="isolate")` has a dead worker cost the task that it ran, and no other;
+  `timeout=` and `future.cancel_running()` end what runs; `executor.shared(obj)` puts an object into
+  shared memory for any number of tasks; `help(manyhands.process)` tells the rest.
 - `executor.run_to_futures` and `run_to_results` are the proposal of 2009, in which futures began.
 """
 

@@ -83,6 +83,7 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         (`stop_requested`), then sent SIGTERM, then SIGKILL.
     pickler: None for pickle, and `cloudpickle`, if it is installed, for what pickle cannot do; or
         "pickle", "cloudpickle", or an object with `dumps` and `loads`.
+    max_processes: the name that max_workers had in the proposal of 2009.
 
     Nothing that cannot be pickled or unpickled breaks the pool: it fails its own task.
 
@@ -106,7 +107,14 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         timeout: float | None = None,
         grace: float = 0.2,
         pickler: Any = None,
+        max_processes: int | None = None,
     ) -> None:
+        if max_processes is not None:
+            if max_workers is not None:
+                raise TypeError(
+                    "max_processes is max_workers by its name of 2009: give one of them"
+                )
+            max_workers = max_processes
         if max_workers is None:
             max_workers = cpus()
         if max_workers <= 0:

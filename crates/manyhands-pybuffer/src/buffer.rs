@@ -74,7 +74,7 @@ impl Buffer {
         // SAFETY: so many bytes (`copy_to`) lie there side by side (`of`) until the buffer is released,
         // and `to`, which is borrowed exclusively, is not among them. A thread that writes to them
         // meanwhile, as Python lets it, makes the copy a mixture of bytes, which are all valid; this
-        // is what `hashlib` and sockets rest on too. Covered by `python/tests/test_shared_buffer.py`.
+        // is what `hashlib` and sockets rest on too. Covered by `python/tests/process/test_process_data.py`.
         unsafe { ptr::copy_nonoverlapping(start, to.as_mut_ptr(), to.len()) };
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Exposed {
 }
 
 // SAFETY: the owner may be sent, and so may a borrowed slice of bytes. Covered by
-// `python/tests/test_shared_buffer.py`.
+// `python/tests/process/test_process_data.py`.
 unsafe impl Send for Exposed {}
 // SAFETY: a shared `Exposed` gives away an address and a length; who reads and writes there is
 // answered for where that is given to Python. Covered as `Send` is.
@@ -36,7 +36,7 @@ impl Exposed {
         // From here on it is freed even if the methods of the owner panic.
         let nothing = NonNull::from(&mut []);
         let mut exposed = Self { owner: NonNull::from(owner), bytes: nothing, is_writable: false };
-        // SAFETY: it was a box, and is nobody else's. Covered by `python/tests/test_shared_buffer.py`.
+        // SAFETY: it was a box, and is nobody else's. Covered by `python/tests/process/test_process_data.py`.
         let owner = unsafe { exposed.owner.as_mut() };
         if let Some(bytes) = owner.bytes_mut() {
             (exposed.bytes, exposed.is_writable) = (NonNull::from(bytes), true);
@@ -63,7 +63,7 @@ impl Exposed {
 impl Drop for Exposed {
     fn drop(&mut self) {
         // SAFETY: it was a box, and the slice borrowed from it ends here, with `self`. Covered by
-        // `python/tests/test_shared_buffer.py`.
+        // `python/tests/process/test_process_data.py`.
         drop(unsafe { Box::from_raw(self.owner.as_ptr()) });
     }
 }

@@ -44,13 +44,13 @@ impl SharedBuffer {
         let start = exposed.start().cast();
         // SAFETY: the caller answers for `view`. The bytes may be read, and written unless `readonly`
         // says no, as long as `slf` lives, to which `view` gets a reference. Covered by
-        // `python/tests/test_shared_buffer.py`.
+        // `python/tests/process/test_process_data.py`.
         let filled =
             unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start, len, readonly, flags) };
         if filled == 0 {
             return Ok(());
         }
-        // SAFETY: the caller answers for `view`. Covered by `python/tests/test_shared_buffer.py`.
+        // SAFETY: the caller answers for `view`. Covered by `python/tests/process/test_process_data.py`.
         if let Some(view) = unsafe { view.as_mut() } {
             // As the protocol wants it of a request that failed.
             view.obj = std::ptr::null_mut();

@@ -13,6 +13,7 @@ import pytest
 from family import workers
 from patience import until
 from subject import STDLIB, ProcessPoolExecutor
+from whole_programs import Program, text_of
 
 START_METHODS = [
     method
@@ -97,3 +98,13 @@ def pool(start: str, request: pytest.FixtureRequest) -> Iterator[MakePool]:
 def files(tmp_path: Path) -> Callable[[str], Path]:
     """Paths by which test and task tell each other something."""
     return tmp_path.joinpath
+
+
+@pytest.fixture
+def program(start: str, tmp_path: Path) -> Program:
+    """Makes the text of a program that has `make` and `occupy`."""
+
+    def text(code: str) -> str:
+        return text_of(code, start, tmp_path)
+
+    return text

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import inspect
 import multiprocessing
 import os
@@ -387,3 +388,13 @@ def test_a_lock_as_an_argument_is_refused(pool: MakePool, start: str) -> None:
     with pytest.raises(RuntimeError, match="through inheritance"):
         executor.submit(tasks.same, lock).result()
     assert executor.submit(tasks.double, 1).result() == 2
+
+
+@pytest.mark.ours
+def test_the_name_of_2009(start: str) -> None:
+    context = multiprocessing.get_context(start)
+    with ProcessPoolExecutor(max_processes=2, mp_context=context) as executor:
+        futures = executor.run_to_futures([functools.partial(tasks.double, n) for n in range(3)])
+        assert [future.result() for future in futures] == [0, 2, 4]
+    with pytest.raises(TypeError, match="max_processes is max_workers"):
+        ProcessPoolExecutor(2, context, max_processes=2)

@@ -1,0 +1,131 @@
+"""How programs with pools end by Ctrl-C on a terminal: at once, and with one word of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from family import with_mark
+from patience import until
+from terminal import CTRL_C, on_terminal
+from whole_programs import Program
+
+WAITS = {
+    "result": "occupy(make(), task)[0].result()",
+    "map": "list(make().map(task, [FOLDER / '0', FOLDER / '1', FOLDER / '2']))",
+    "wait": "subject.wait(occupy(make(), task))",
+    "as_completed": "list(subject.as_completed(occupy(make(), task)))",
+    "shutdown": "executor = make(); occupy(executor, task); executor.shutdown()",
+    "exit of with": """
+with make() as executor:
+    for number in range(9):
+        executor.submit(task, FOLDER / str(number))""",
+    "body of with": """
+with make() as executor:
+    futures = [executor.submit(task, FOLDER / str(number)) for number in range(9)]
+    futures[0].result()""",
+    "sleep": "executor = make(); occupy(executor, task); time.sleep(tasks.HOUR)",
+}
+
+# The parent says so when the tasks run; only then is the key typed.
+ANNOUNCE = """
+def announce():
+    until(lambda: (FOLDER / "0").exists() and (FOLDER / "1").exists())
+    time.sleep(0.1)  # for the main thread to wait where it will
+    print("ready", flush=True)
+
+threading.Thread(target=announce, daemon=True).start()
+"""
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("code", WAITS.values(), ids=WAITS)
+@pytest.mark.parametrize("task", ["sleep_for_an_hour", "compute_for_an_hour", "sleep_deaf"])
+def test_one_ctrl_c_ends_all(program: Program, code: str, task: str) -> None:
+    """On a terminal it reaches the workers too: none may tell of it."""
+    with on_terminal(program(f"{ANNOUNCE}\ntask = tasks.{task}\n{code}")) as running:
+        running.read_until("ready")
+        running.type(CTRL_C)
+        running.read_to_the_end()
+        assert running.process.wait() in (-signal.SIGINT, 1, 128 + signal.SIGINT), running.said
+        assert running.said.count("Traceback") == 1, running.said
+        assert running.said.split()[-1] == "KeyboardInterrupt"
+        until(lambda: not with_mark(running.mark))
+
+
+@pytest.mark.ours
+def test_a_ctrl_c_for_the_parent_alone(program: Program) -> None:
+    """As `kill -INT` sends it."""
+    text = program(f"{ANNOUNCE}\ntask = tasks.sleep_for_an_hour\n{WAITS['body of with']}")
+    with on_terminal(text) as running:
+        running.read_until("ready")
+        os.kill(running.process.pid, signal.SIGINT)
+        running.read_to_the_end()
+        assert running.said.count("Traceback") == 1, running.said
+        until(lambda: not with_mark(running.mark))
+
+
+@pytest.mark.ours
+def test_a_ctrl_c_for_idle_workers(program: Program) -> None:
+    text = program("""
+        executor = make()
+        list(executor.map(tasks.double, range(10)))
+        print("ready", flush=True)
+        time.sleep(tasks.HOUR)
+    """)
+    with on_terminal(text) as running:
+        running.read_until("ready")
+        running.type(CTRL_C)
+        running.read_to_the_end()
+        assert running.said.count("Traceback") == 1, running.said
+        until(lambda: not with_mark(running.mark))
+
+
+@pytest.mark.ours
+def test_a_ctrl_c_while_workers_start(program: Program) -> None:
+    """At whatever point of a worker's birth it comes. (A fork server that is being born itself tells of
+    it, whoever has asked for it.)"""
+    text = program("""
+        if CONTEXT.get_start_method() == "forkserver":
+            from multiprocessing import forkserver
+            forkserver.ensure_running()
+            time.sleep(0.5)
+        print("ready", flush=True)
+        with make(4) as executor:
+            futures = [executor.submit(tasks.slow, tasks.HOUR) for _ in range(8)]
+            futures[0].result()
+    """)
+    for delay in (0, 0.01, 0.03, 0.1):
+        with on_terminal(text) as running:
+            running.read_until("ready")
+            if delay:
+                time.sleep(delay)
+            running.type(CTRL_C)
+            running.read_to_the_end()
+            running.process.wait()
+            assert running.said.count("Traceback") <= 1, running.said
+            until(lambda running=running: not with_mark(running.mark))
+
+
+@pytest.mark.ours
+def test_who_handles_a_ctrl_c_can_go_on(program: Program) -> None:
+    """The workers live through it: what they run is theirs to end or to finish."""
+    text = program("""
+        executor = make(1)
+        executor.submit(tasks.double, 1).result()
+        try:
+            print("ready", flush=True)
+            time.sleep(tasks.HOUR)
+        except KeyboardInterrupt:
+            print("caught", executor.submit(tasks.double, 4).result(), flush=True)
+        executor.shutdown()
+    """)
+    with on_terminal(text) as running:
+        running.read_until("ready")
+        running.type(CTRL_C)
+        running.read_to_the_end()
+        assert running.process.wait() == 0, running.said
+        assert running.said.endswith("caught 8\n")
+        assert "Traceback" not in running.said
