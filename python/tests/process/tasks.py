@@ -27,6 +27,12 @@ def same(item: Any) -> Any:
     return item
 
 
+def idle() -> None:
+    """Sleeps for ever, in slices: a signal that comes just before a long sleep does not end it."""
+    while True:
+        time.sleep(0.01)
+
+
 def double(number: int) -> int:
     return 2 * number
 

@@ -26,7 +26,7 @@ with make() as executor:
 with make() as executor:
     futures = [executor.submit(task, FOLDER / str(number)) for number in range(9)]
     futures[0].result()""",
-    "sleep": "executor = make(); occupy(executor, task); time.sleep(tasks.HOUR)",
+    "sleep": "executor = make(); occupy(executor, task); tasks.idle()",
 }
 
 # The parent says so when the tasks run; only then is the key typed.
@@ -73,7 +73,7 @@ def test_a_ctrl_c_for_idle_workers(program: Program) -> None:
         executor = make()
         list(executor.map(tasks.double, range(10)))
         print("ready", flush=True)
-        time.sleep(tasks.HOUR)
+        tasks.idle()
     """)
     with on_terminal(text) as running:
         running.read_until("ready")
@@ -117,7 +117,7 @@ def test_who_handles_a_ctrl_c_can_go_on(program: Program) -> None:
         executor.submit(tasks.double, 1).result()
         try:
             print("ready", flush=True)
-            time.sleep(tasks.HOUR)
+            tasks.idle()
         except KeyboardInterrupt:
             print("caught", executor.submit(tasks.double, 4).result(), flush=True)
         executor.shutdown()
