@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from pickle import PickleBuffer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from . import _core
 
-    Pickler = Callable[[Any, "_core._Lender"], Any]
+Pickler = Callable[[Any, "_core._Lender"], Any]
 
 # What is smaller stays in the pickle: as in the native part.
 _LARGE = 16 << 10
@@ -69,7 +68,7 @@ def as_multiprocessing(obj: Any, lend: _core._Lender) -> Any:
 
 def by_cloudpickle(obj: Any, lend: _core._Lender) -> Any:
     """By value where there is no name."""
-    import cloudpickle  # type: ignore[import-not-found, unused-ignore]
+    import cloudpickle  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     into = io.BytesIO()
     cloudpickle.CloudPickler(into, 5, buffer_callback=lend).dump(obj)
@@ -78,7 +77,7 @@ def by_cloudpickle(obj: Any, lend: _core._Lender) -> Any:
 
 def _cloudpickle() -> Pickler | None:
     try:
-        import cloudpickle  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+        import cloudpickle  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
     except ImportError:
         return None
     return by_cloudpickle
@@ -102,7 +101,7 @@ def choose(pickler: Any) -> Pickler | None:
     if pickler == "pickle":
         return as_multiprocessing
     if pickler == "cloudpickle":
-        import cloudpickle  # type: ignore[import-not-found, unused-ignore]  # noqa: F401  # not being there is told now
+        import cloudpickle  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401  # not being there is told now
 
         return by_cloudpickle
     if callable(getattr(pickler, "dumps", None)) and callable(getattr(pickler, "loads", None)):

@@ -6,14 +6,13 @@ import builtins
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from concurrent.futures import TimeoutError
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any] | None, str, int]
+# A task, as errors tell of it: function, arguments, and where it was submitted.
+Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any] | None, str, int]
 
 
 class WorkerCrashError(BrokenProcessPool):
