@@ -44,11 +44,14 @@ pub(super) fn spawn(spawner: &Bound<'_, PyAny>) -> PyResult<Newborn> {
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
     let spawner = spawner.clone().unbind();
     let child = match pidfd {
-        Ok(pidfd) => PythonChild { pidfd, pid, process, spawner, exit: None, kills: true },
+        Ok(pidfd) => {
+            PythonChild { pidfd, pid, process: Some((process, spawner)), exit: None, kills: true }
+        }
         // It has ended, and a fork server has seen to it already: something that is readable.
         Err(Errno::SRCH) => {
             let (ended, _) = io::pipe()?;
-            PythonChild { pidfd: ended.into(), pid, process, spawner, exit: None, kills: false }
+            let (pidfd, process) = (ended.into(), Some((process, spawner)));
+            PythonChild { pidfd, pid, process, exit: None, kills: false }
         }
         Err(errno) => {
             process.call_method0(py, intern!(py, "kill"))?;
@@ -76,8 +79,8 @@ pub(super) fn exit_code(exit: Exit) -> Option<i32> {
 struct PythonChild {
     pidfd: OwnedFd,
     pid: u32,
-    process: Py<PyAny>,
-    spawner: Py<PyAny>,
+    /// And who buries it. Until that is done: they are dropped by a thread that is attached.
+    process: Option<(Py<PyAny>, Py<PyAny>)>,
     exit: Option<Exit>,
     /// Whether there is a process to be sent signals.
     kills: bool,
@@ -94,13 +97,15 @@ impl PythonChild {
 
     /// Calls a method of the process; whether it has done so.
     fn call(&self, method: &str) -> bool {
-        Python::try_attach(|py| self.process.call_method0(py, method).is_ok()).unwrap_or(false)
+        let Some((process, _)) = &self.process else { return false };
+        Python::try_attach(|py| process.call_method0(py, method).is_ok()).unwrap_or(false)
     }
 
     /// Has `multiprocessing` see to the process that has ended.
-    fn bury(&self) -> Exit {
-        let code = Python::try_attach(|py| {
-            let buried = self.spawner.call_method1(py, intern!(py, "bury"), (&self.process,));
+    fn bury(&mut self) -> Exit {
+        let Some((process, spawner)) = self.process.take() else { return Exit::Unknown };
+        let code = Python::try_attach(move |py| {
+            let buried = spawner.call_method1(py, intern!(py, "bury"), (&process,));
             buried.and_then(|code| code.extract::<Option<i32>>(py)).unwrap_or_else(|error| {
                 crate::errors::log(py, "error", "cannot bury a worker", None, &error);
                 None

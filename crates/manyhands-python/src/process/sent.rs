@@ -16,7 +16,9 @@ use crate::stdlib;
 use crate::task::Outcome;
 
 pub(crate) struct Sent {
-    closed: Mutex<Option<Closed>>,
+    /// With what errors tell of the task, which is kept until then: it is to be dropped by a thread that
+    /// is attached.
+    closed: Mutex<Option<(Closed, Option<Box<Call>>)>>,
     opened: OnceLock<Outcome>,
 }
 
@@ -26,19 +28,19 @@ pub(super) enum Closed {
     Exception(Received),
     /// The worker's message cannot be read.
     Torn(String),
-    Lost(Loss, Option<Box<Call>>),
+    Lost(Loss),
 }
 
 impl Sent {
-    pub(super) fn new(closed: Closed) -> Self {
-        Self { closed: Mutex::new(Some(closed)), opened: OnceLock::new() }
+    pub(super) fn new(closed: Closed, call: Option<Box<Call>>) -> Self {
+        Self { closed: Mutex::new(Some((closed, call))), opened: OnceLock::new() }
     }
 
     /// The outcome.
     pub(crate) fn open(&self, py: Python<'_>) -> Outcome {
         let outcome = self.opened.get_or_init_py_attached(py, || {
             let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).take();
-            closed.map_or_else(|| Ok(py.None()), |closed| open(py, closed))
+            closed.map_or_else(|| Ok(py.None()), |(closed, call)| open(py, closed, call))
         });
         match outcome {
             Ok(value) => Ok(value.clone_ref(py)),
@@ -54,7 +56,7 @@ impl Sent {
     }
 }
 
-fn open(py: Python<'_>, closed: Closed) -> Outcome {
+fn open(py: Python<'_>, closed: Closed, call: Option<Box<Call>>) -> Outcome {
     let made = match closed {
         Closed::Value(received) => match open_value(py, received) {
             Ok(value) => return Ok(value),
@@ -70,7 +72,7 @@ fn open(py: Python<'_>, closed: Closed) -> Outcome {
             }
         }
         Closed::Torn(why) => error_of(py, intern!(py, "torn"), (why,)),
-        Closed::Lost(loss, call) => lost(py, loss, call),
+        Closed::Lost(loss) => lost(py, loss, call),
     };
     Err(made.unwrap_or_else(|error| error.into_value(py).into_any()))
 }

@@ -41,9 +41,16 @@ impl ProcessTask {
         Self { core: Some(core), call }
     }
 
-    fn finish(mut self, closed: impl FnOnce(Option<Box<Call>>) -> Closed) {
+    fn finish(mut self, closed: Closed) {
         let Some(core) = self.core.take() else { return };
-        let sent = Value::Sent(Arc::new(Sent::new(closed(self.call.take()))));
+        if self.call.is_some() && Arc::strong_count(&core) == 1 {
+            // Nobody will ask.
+            let call = self.call.take();
+            tell_later(move || {
+                Python::try_attach(|_| drop(call));
+            });
+        }
+        let sent = Value::Sent(Arc::new(Sent::new(closed, self.call.take())));
         match core.life.finish(Ok(sent), |_| ()) {
             Ok(wake) => tell(wake),
             Err((ending, _)) if core.fat.get().is_some() => tell_later(move || {
@@ -63,7 +70,7 @@ impl host::Task for ProcessTask {
 
     fn answer(self, kind: Kind, body: &[u8]) {
         let received = Received::read(body, borrow);
-        self.finish(|_| match received {
+        self.finish(match received {
             Err(why) => Closed::Torn(why),
             Ok(received) if kind == Kind::Failed => Closed::Exception(received),
             Ok(received) => Closed::Value(received),
@@ -74,7 +81,7 @@ impl host::Task for ProcessTask {
         if matches!(loss, Loss::Cancelled) {
             return; // Dropping it cancels it.
         }
-        self.finish(|call| Closed::Lost(loss, call));
+        self.finish(Closed::Lost(loss));
     }
 
     fn is_at(&self, address: usize) -> bool {
