@@ -25,7 +25,7 @@ pub(crate) fn check(made_in: u32, what: &str) -> PyResult<()> {
         return Ok(());
     }
     Err(PyRuntimeError::new_err(format!(
-        "{what} was made before fork(), and its threads are not in this process: \
-         make a new ThreadPoolExecutor in the child"
+        "{what} was made before fork(), and its threads or workers are not this process's: \
+         make a new executor in the child"
     )))
 }

@@ -241,3 +241,15 @@ def test_cloudpickle_by_name(pool: MakePool) -> None:
     executor = pool(1, pickler=cloudpickle)
     assert executor.submit(lambda: 3).result() == 3
     assert_goes_on(executor)
+
+
+@pytest.mark.ours
+def test_what_is_no_exception_reaches_who_submits_or_asks(pool: MakePool) -> None:
+    """As Ctrl-C does that comes while something is pickled: nobody else may have it."""
+    executor = pool(1)
+    with pytest.raises(KeyboardInterrupt):
+        executor.submit(tasks.same, trouble.Interrupting("pickled"))
+    future = executor.submit(trouble.Interrupting, "unpickled")
+    with pytest.raises(KeyboardInterrupt):
+        future.result()
+    assert executor.submit(tasks.double, 2).result() == 4

@@ -126,3 +126,19 @@ class ReprFails:
 class ReprIsLong:
     def __repr__(self) -> str:
         return "long " * 100_000
+
+
+class Interrupting:
+    """Is interrupted as it is pickled, or as it is unpickled."""
+
+    def __init__(self, when: str) -> None:
+        self.when = when
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.when == "pickled":
+            raise KeyboardInterrupt
+        return interrupt, ()
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
