@@ -152,8 +152,9 @@ fn the_arguments_of_a_cancelled_task_stay_while_it_runs() {
     let hold = loop {
         let (hold, let_go) = mpsc::channel::<()>();
         let (reached, is_reached) = mpsc::channel();
-        // Short, so that the worker is given tasks ahead.
-        pool.submit(sleep, (1,)).unwrap().add_done_callback(move |_| {
+        // Short ones, so that the worker is given tasks ahead; the last of many has not ended yet.
+        let short: Vec<_> = (0..200).map(|n| pool.submit(add, (n, 1)).unwrap()).collect();
+        short[199].add_done_callback(move |_| {
             let is_manager = thread::current().id() != test;
             reached.send(is_manager).unwrap();
             if is_manager {
