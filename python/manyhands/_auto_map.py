@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _process_errors
 from ._functions import as_completed, wait
+from ._future import Future
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
 
     from .process import ProcessPoolExecutor
 
@@ -82,6 +82,10 @@ class AutoMap:
             size = max(1, min(most, int(_CHUNK_SECONDS / max(seconds, 1e-7))))
             try:
                 self._submit(count, size)
+            except Exception as error:  # noqa: BLE001  # for whoever asks for those results
+                refused: Future[Any] = Future()
+                refused.set_exception(error)
+                self._futures.append(refused)
             finally:
                 self._executor = None
 

@@ -14,7 +14,7 @@ import tasks
 import trouble
 from conftest import MakePool
 from patience import until
-from subject import HAS_BUFFERSIZE, STDLIB, TimeoutError
+from subject import HAS_BUFFERSIZE, STDLIB, BrokenProcessPool, TimeoutError
 
 Files = Callable[[str], Path]
 
@@ -230,3 +230,18 @@ def test_many_tiny_items(pool: MakePool, chunksize: Any) -> None:
 def test_auto_with_items_of_very_different_length(pool: MakePool) -> None:
     waits = [0.02 if number % 50 == 0 else 0.0 for number in range(500)]
     assert list(pool(2).map(tasks.slow, waits, waits, chunksize="auto")) == waits
+
+
+@pytest.mark.ours
+def test_auto_with_workers_that_are_ended_meanwhile(pool: MakePool, files: Files) -> None:
+    """What could not be submitted any more is told where its results are asked for."""
+    executor = pool(2)
+    results = executor.map(
+        tasks.hold, [files("a")] * 9, [files("go")] * 9, range(9), chunksize="auto"
+    )
+    executor.kill_workers()
+    with pytest.raises((BrokenProcessPool, RuntimeError)):
+        next(results)
+    results = pool(2).map(tasks.kill_self, [9] * 100, chunksize="auto", ordered=False)
+    with pytest.raises(BrokenProcessPool):
+        list(results)

@@ -21,7 +21,7 @@ use self::venv::{Venv, folder, is_abi3};
 use crate::shell::{Shell, step};
 
 /// Far above any honest run. Each test has a limit of its own; this is for what surrounds them.
-const SECONDS_FOR_TESTS: u64 = 900;
+const SECONDS_FOR_TESTS: u64 = 1_800;
 const SECONDS_TO_LINT: u64 = 300;
 const AT_ONCE: usize = 2;
 
