@@ -244,8 +244,8 @@ def test_cloudpickle_by_name(pool: MakePool) -> None:
 
 
 @pytest.mark.ours
-def test_what_is_no_exception_reaches_who_submits_or_asks(pool: MakePool) -> None:
-    """As Ctrl-C does that comes while something is pickled: nobody else may have it."""
+def test_ctrl_c_reaches_who_submits_or_asks(pool: MakePool) -> None:
+    """Also while something is pickled or unpickled: nobody else may have it."""
     executor = pool(1)
     with pytest.raises(KeyboardInterrupt):
         executor.submit(tasks.same, trouble.Interrupting("pickled"))

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use manyhands::process::host::Loss;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -61,8 +61,8 @@ fn open(py: Python<'_>, closed: Closed, call: Option<Box<Call>>) -> Outcome {
     let made = match closed {
         Closed::Value(received) => match open_value(py, received) {
             Ok(value) => return Ok(value),
-            // Ctrl-C, say.
-            Err(error) if !error.is_instance_of::<PyException>(py) => {
+            // Ctrl-C, which is for whoever asks.
+            Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => {
                 Ok(error.into_value(py).into_any())
             }
             Err(error) => error_of(py, intern!(py, "unread_result"), (error.into_value(py),)),
