@@ -147,7 +147,6 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         self._initargs = initargs
         self._max_tasks_per_child = max_tasks_per_child
         self._safe_to_dynamically_spawn_children = not forks
-        self._timeout = timeout
         self._processes: dict[int, BaseProcess] = {}  # type: ignore[assignment]
         self._executor_manager_thread: _ExecutorManagerThread | None = None  # type: ignore[assignment]
         self._shutdown_lock = threading.Lock()

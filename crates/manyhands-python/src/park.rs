@@ -67,11 +67,14 @@ pub(crate) fn let_submitter_wait() {
     }
 }
 
-/// The moment at which `timeout` seconds from now are over; `None` for no timeout, and for one that
-/// is longer than time itself.
+/// A timeout of so many seconds; `None` for none, and for one that is longer than time itself.
+pub(crate) fn limit(timeout: Option<f64>) -> Option<Duration> {
+    Duration::try_from_secs_f64(timeout?.max(0.0)).ok()
+}
+
+/// The moment at which `timeout` seconds from now are over, if there is a [`limit`].
 pub(crate) fn deadline(timeout: Option<f64>) -> Option<Instant> {
-    let seconds = timeout?.max(0.0);
-    Duration::try_from_secs_f64(seconds).ok().and_then(|time| Instant::now().checked_add(time))
+    limit(timeout).and_then(|time| Instant::now().checked_add(time))
 }
 
 fn on_main_thread(py: Python<'_>) -> PyResult<bool> {

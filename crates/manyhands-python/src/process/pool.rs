@@ -22,7 +22,7 @@ use super::pickle::{self, Room};
 use super::shared::Shared;
 use super::task::{Call, ProcessTask};
 use crate::task::{Core, Task};
-use crate::{errors, fork, future, stdlib, workers};
+use crate::{errors, fork, future, park, stdlib, workers};
 
 #[pyclass(subclass, frozen, module = "manyhands._core", name = "ProcessPoolExecutor")]
 pub(crate) struct PyProcessPoolExecutor {
@@ -103,7 +103,7 @@ impl PyProcessPoolExecutor {
             made_in: fork::generation(),
             spawner,
             pickler,
-            timeout: seconds(timeout),
+            timeout: park::limit(timeout),
             keeps_calls: isolates,
             fills,
             started: AtomicBool::new(false),
@@ -140,7 +140,7 @@ impl PyProcessPoolExecutor {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        submit(slf, Rules { timeout: seconds(timeout), retries }, r#fn, args, kwargs)
+        submit(slf, Rules { timeout: park::limit(timeout), retries }, r#fn, args, kwargs)
     }
 
     /// Put `obj` into shared memory once, for any number of tasks of this pool: pass the handle that is
@@ -281,11 +281,6 @@ fn submit<'py>(
         }
     }
     Ok(future)
-}
-
-/// A time; one that is longer than time itself is none.
-fn seconds(time: Option<f64>) -> Option<Duration> {
-    time.and_then(|time| Duration::try_from_secs_f64(time.max(0.0)).ok())
 }
 
 fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
