@@ -11,10 +11,14 @@ use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::errors::Deadlock;
 use crate::future::{Future, Watcher, deadline};
+use crate::nested::graph::How;
+use crate::nested::{self, Awaited, Woken};
 use crate::ready::Ready;
 
-/// Futures that were asked for and had not ended when the time was up.
+/// Futures that were asked for and had not ended when the time was up; or that never will end, because they
+/// wait for the task that asked for them: its `result` of one of them tells of that, and so does the log.
 ///
 /// ```
 /// use manyhands::{Future, as_completed};
@@ -64,6 +68,16 @@ pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
     /// Numbers that can be given again.
     vacant: Vec<usize>,
     total: usize,
+    /// Where a task that waits looks next for one that it may run in place.
+    looked: usize,
+}
+
+/// Why no future is handed out.
+#[derive(Debug)]
+pub(crate) enum NotYet {
+    TimeIsUp,
+    /// None that is left will ever end.
+    Deadlock(Deadlock),
 }
 
 impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
@@ -83,6 +97,7 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
             futures: Vec::new(),
             vacant: Vec::new(),
             total: 0,
+            looked: 0,
         }
     }
 
@@ -139,24 +154,49 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
         &mut self,
         timeout: impl Into<Option<Duration>>,
     ) -> Result<Option<Future<T, E>>, Unfinished> {
-        self.next_before(deadline(timeout.into()))
+        let next = self.next_before(deadline(timeout.into()));
+        next.map_err(|_| Unfinished { unfinished: self.len(), total: self.total })
     }
 
     pub(crate) fn next_before(
         &mut self,
         deadline: Option<Instant>,
-    ) -> Result<Option<Future<T, E>>, Unfinished> {
+    ) -> Result<Option<Future<T, E>>, NotYet> {
         if self.is_empty() {
             return Ok(None);
         }
         if self.arrived.is_empty() {
+            if nested::in_task() {
+                self.wait_in_task(deadline)?;
+            }
             self.ready.pop_all(deadline, &mut self.arrived);
         }
-        let Some(number) = self.arrived.pop_front() else {
-            return Err(Unfinished { unfinished: self.len(), total: self.total });
-        };
+        let number = self.arrived.pop_front().ok_or(NotYet::TimeIsUp)?;
         self.vacant.push(number);
         Ok(self.futures[number].take())
+    }
+
+    /// Returns when a number has come, or the time is up; see [`nested`].
+    #[cold]
+    fn wait_in_task(&mut self, deadline: Option<Instant>) -> Result<(), NotYet> {
+        if deadline.is_none() {
+            while self.ready.is_empty() && self.looked < self.futures.len() {
+                if let Some(future) = &self.futures[self.looked] {
+                    future.run_in_place();
+                }
+                self.looked += 1;
+            }
+        }
+        if !self.ready.is_empty() {
+            return Ok(());
+        }
+        let left = || self.futures.iter().flatten().map(|future| future.address().addr());
+        let tasks = || (left().collect(), How::Any);
+        let awaited = Awaited { ready: &self.ready, wanted: 1, tasks: &tasks };
+        match nested::sleep_here(&awaited, deadline) {
+            Woken::Deadlock(deadlock) => Err(NotYet::Deadlock(deadlock)),
+            Woken::Ended | Woken::TimeIsUp => Ok(()),
+        }
     }
 
     /// How many futures have not been handed out.
@@ -301,7 +341,10 @@ impl<T: Send, E: Send + Sync> Iterator for AsCompleted<T, E> {
     type Item = Result<Future<T, E>, Unfinished>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let left = self.queue.len();
         let next = self.queue.next_before(self.deadline).transpose();
+        let next = next
+            .map(|next| next.map_err(|_| Unfinished { unfinished: left, total: self.queue.total }));
         if let Some(Err(_)) = next {
             self.queue.drain().for_each(drop);
         }

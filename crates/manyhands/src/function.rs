@@ -61,6 +61,9 @@ pub(crate) trait Call {
     type Error;
 
     fn call(self) -> Result<Self::Value, Self::Error>;
+
+    /// What it is called in errors.
+    fn name() -> &'static str;
 }
 
 /// A call that cannot fail but by panicking.
@@ -76,6 +79,10 @@ impl<F: Function<A>, A> Call for Plain<F, A> {
     fn call(self) -> Result<F::Output, Infallible> {
         Ok(self.0.call(self.1))
     }
+
+    fn name() -> &'static str {
+        std::any::type_name::<F>()
+    }
 }
 
 impl<F: Function<A, Output = Result<T, E>>, A, T, E> Call for Fallible<F, A> {
@@ -84,6 +91,10 @@ impl<F: Function<A, Output = Result<T, E>>, A, T, E> Call for Fallible<F, A> {
 
     fn call(self) -> Result<T, E> {
         self.0.call(self.1)
+    }
+
+    fn name() -> &'static str {
+        std::any::type_name::<F>()
     }
 }
 

@@ -256,13 +256,13 @@ impl<T: Send, E: Send + Sync> Iterator for RunToResults<T, E> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let future = self.futures.next()?;
-        let result = if future.wait_before(self.deadline) {
-            future.take()
-        } else {
-            future.cancel();
-            Err(FutureError::TimedOut)
+        let result = match future.wait_before(self.deadline) {
+            Ok(true) => future.take(),
+            Ok(false) => Err(FutureError::TimedOut),
+            Err(deadlock) => Err(FutureError::Deadlock(deadlock)),
         };
         if result.is_err() {
+            future.cancel();
             self.cancel();
         }
         Some(result)

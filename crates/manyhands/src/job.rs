@@ -8,7 +8,10 @@ use crate::crossing::{Cross, FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception};
 use crate::function::attempt;
 use crate::future::{Core, Future, tell};
+use crate::nested::graph::TaskId;
+use crate::nested::{self, Running};
 use crate::panic;
+use crate::promise::Promise;
 
 /// A task on its way to be run: what an executor is given.
 ///
@@ -60,6 +63,38 @@ pub(crate) trait Run: Send + Sync {
     fn remote(self: Arc<Self>) -> Option<Arc<dyn Remote>>;
     /// What it calls, if `remote` gives something.
     fn function(&self) -> Option<FunctionType>;
+    /// The address of its promise.
+    fn id(&self) -> TaskId;
+    /// What it is called in errors.
+    fn name(&self) -> &'static str;
+    /// Says that the pool of this number has accepted it, whose workers may run it in place.
+    fn set_pool(&self, number: u32);
+}
+
+/// What a promise may carry: whether it is a call, which can be run where it is waited for.
+pub(crate) trait Carried<T, E>: Send + Sized {
+    fn as_run(_core: Arc<Core<Self, T, E>>) -> Option<Arc<dyn Run>> {
+        None
+    }
+}
+
+impl<T, E> Carried<T, E> for () {}
+
+impl<C, T, E> Carried<T, E> for C
+where
+    C: Cross<Value = T, Error = E>,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    fn as_run(core: Arc<Core<Self, T, E>>) -> Option<Arc<dyn Run>> {
+        Some(core)
+    }
+}
+
+/// Runs a task in this thread, which would wait for it.
+pub(crate) fn run_in_place(task: Arc<dyn Run>) {
+    let running = Running { id: task.id(), name: task.name(), place: None };
+    panic::drop_caught(nested::run(running, || task.run(&mut |_| ())));
 }
 
 impl<'env> Job<'env> {
@@ -74,7 +109,21 @@ impl<'env> Job<'env> {
     }
 
     pub(crate) fn run_with(mut self, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>> {
-        self.task.take().and_then(|task| task.run(publish))
+        let task = self.task.take()?;
+        let running = Running { id: task.id(), name: task.name(), place: Some(self.place) };
+        nested::run(running, || task.run(publish))
+    }
+
+    /// The address of its promise.
+    pub(crate) fn id(&self) -> Option<TaskId> {
+        self.task.as_ref().map(|task| task.id())
+    }
+
+    /// Says that the pool of this number has accepted it.
+    pub(crate) fn set_pool(&self, number: u32) {
+        if let Some(task) = &self.task {
+            task.set_pool(number);
+        }
     }
 
     /// Ends its future with the exception that the executor is broken, without running the task.
@@ -185,6 +234,18 @@ where
 
     fn function(&self) -> Option<FunctionType> {
         Some(C::function())
+    }
+
+    fn id(&self) -> TaskId {
+        std::ptr::from_ref(self).addr()
+    }
+
+    fn name(&self) -> &'static str {
+        C::function().name
+    }
+
+    fn set_pool(&self, number: u32) {
+        Promise::set_pool(self, number);
     }
 }
 

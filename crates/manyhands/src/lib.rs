@@ -44,7 +44,7 @@
 //!
 //! # For hosts of another kind
 //!
-//! [`promise`], [`block`], [`ready`] and [`thread::pool`] are the engine under the Rust face: state machines, a
+//! [`promise`], [`block`], [`ready`], [`nested`] and [`thread::pool`] are the engine under the Rust face: state machines, a
 //! list of the ended and a queue that start no thread, run no job and call nobody. Another host, a Python interpreter say, puts
 //! its own kinds of jobs and threads on them.
 
@@ -64,6 +64,7 @@ mod job;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod map;
+pub mod nested;
 mod onward;
 mod panic;
 #[cfg(all(target_os = "linux", not(loom)))]
@@ -82,9 +83,9 @@ mod watchers;
 pub use completion::{AsCompleted, CompletionQueue, Unfinished, as_completed};
 pub use compose::{Futures, IntoOutcome, Retry, delay, join_all, race};
 pub use errors::{
-    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Cycle,
+    BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Cycle, Deadlock,
     DependencyFailed, Exception, Exit, FutureError, GraphError, GraphFailed, InvalidState,
-    NotCrossed, Overrun, Reason, Refused, ScopeFailed, TaskInfo,
+    NotCrossed, Overrun, Reason, Refused, ScopeFailed, TaskInfo, WaitingTask,
 };
 pub use executor::Executor;
 pub use function::Function;

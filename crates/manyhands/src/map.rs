@@ -8,7 +8,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::completion::CompletionQueue;
+use crate::completion::{CompletionQueue, NotYet};
 use crate::crossing::{Answer, Body, Cross, Declared, DecodeError, EncodeError, FunctionType};
 use crate::errors::{Exception, FutureError, Reason};
 use crate::executor::{Executor, start_from};
@@ -434,15 +434,18 @@ where
         match &mut self.in_flight {
             InFlight::Ordered(futures) => {
                 let future = futures.pop_front()?;
-                if !future.wait_before(self.deadline) {
-                    futures.push_front(future);
-                    return Some(Err(FutureError::TimedOut));
-                }
-                Some(future.take())
+                let failure = match future.wait_before(self.deadline) {
+                    Ok(true) => return Some(future.take()),
+                    Ok(false) => FutureError::TimedOut,
+                    Err(deadlock) => FutureError::Deadlock(deadlock),
+                };
+                futures.push_front(future);
+                Some(Err(failure))
             }
             InFlight::Unordered(queue) => match queue.next_before(self.deadline) {
                 Ok(future) => Some(future?.take()),
-                Err(_) => Some(Err(FutureError::TimedOut)),
+                Err(NotYet::TimeIsUp) => Some(Err(FutureError::TimedOut)),
+                Err(NotYet::Deadlock(deadlock)) => Some(Err(FutureError::Deadlock(deadlock))),
             },
         }
     }
@@ -594,6 +597,10 @@ struct ChunkCall<S: Step<V>, V> {
 impl<S: Step<V>, V> Call for ChunkCall<S, V> {
     type Value = ValuesOf<S, V>;
     type Error = S::Error;
+
+    fn name() -> &'static str {
+        S::function().name
+    }
 
     fn call(self) -> Result<ValuesOf<S, V>, S::Error> {
         let mut tray = match self.chunk {

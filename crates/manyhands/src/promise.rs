@@ -27,6 +27,7 @@
 //! | `body.slot` | the lock | every transition; holds the job while `PENDING`, unless it was sent away; then the outcome |
 //! | `body.watchers` | the lock | `watch`, `unwatch`; emptied by the transition that ends the task |
 //! | `body.sleepers` | the lock | `wait`, before it sleeps |
+//! | `pool` | nobody | the pool that accepts it, before its workers know it |
 //! | `state` | written under the lock, read without it | mirrors `slot`, so that a look costs one load and a waiter can spin without touching the lock |
 //!
 //! `hand_over` is the one way out of this diagram: from any state, the promise ends for all who look at
@@ -40,7 +41,7 @@ use std::time::Instant;
 
 use crate::panic;
 use crate::spin;
-use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use crate::sync::{Condvar, Mutex};
 use crate::watchers::Watchers;
 
@@ -242,6 +243,8 @@ pub enum Held<'a, J, T, E, W> {
 /// ```
 pub struct Promise<J, T, E, W> {
     state: AtomicU8,
+    /// The number of the pool that has accepted its job; 0 before, and for ever where none will.
+    pool: AtomicU32,
     body: Mutex<Body<J, T, E, W>>,
     ended: Condvar,
 }
@@ -281,6 +284,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn new(job: Option<J>) -> Self {
         Self {
             state: AtomicU8::new(State::Pending as u8),
+            pool: AtomicU32::new(0),
             body: Mutex::new(Body {
                 slot: job.map_or(Slot::Bare, Slot::Pending),
                 watchers: Watchers::new(),
@@ -293,6 +297,25 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// Where the task stands at this moment.
     pub fn state(&self) -> State {
         State::from_u8(self.state.load(Ordering::Acquire))
+    }
+
+    /// The number of the pool whose workers may run it; 0 for none.
+    pub fn pool(&self) -> u32 {
+        self.pool.load(Ordering::Relaxed)
+    }
+
+    /// Says which pool has accepted it, before anybody else knows it.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # struct Tell;
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// task.set_pool(7);
+    /// assert_eq!(task.pool(), 7);
+    /// ```
+    pub fn set_pool(&self, number: u32) {
+        self.pool.store(number, Ordering::Relaxed);
     }
 
     /// Whether one can look at it without waiting. In a forked child, what was made before the fork may

@@ -32,13 +32,19 @@ struct Numbers {
     queue: VecDeque<usize>,
     /// How many the sleeper is waiting for; none when nobody sleeps.
     wanted: Option<usize>,
+    /// Whether the sleeper is to wake whatever there is.
+    interrupted: bool,
 }
 
 impl Ready {
     /// Nothing has ended yet.
     pub fn new() -> Self {
         Self {
-            numbers: Mutex::new(Numbers { queue: VecDeque::new(), wanted: None }),
+            numbers: Mutex::new(Numbers {
+                queue: VecDeque::new(),
+                wanted: None,
+                interrupted: false,
+            }),
             count: AtomicUsize::new(0),
             arrived: Condvar::new(),
         }
@@ -125,6 +131,37 @@ impl Ready {
         self.wait_for(wanted, deadline).queue.len() >= wanted
     }
 
+    /// Whether so many are there at this moment.
+    pub(crate) fn has(&self, wanted: usize) -> bool {
+        self.count.load(Ordering::Acquire) >= wanted
+    }
+
+    /// Wakes the one who waits, and lets nobody sleep here until `take_interrupt`.
+    ///
+    /// ```
+    /// # use manyhands::ready::Ready;
+    /// let ready = Ready::new();
+    /// ready.interrupt();
+    /// assert!(!ready.wait_for_all(1, None));
+    /// assert!(ready.take_interrupt() && !ready.take_interrupt());
+    /// ```
+    pub fn interrupt(&self) {
+        self.numbers.lock().interrupted = true;
+        if cfg!(not(sabotage = "completion_interrupt_wakes_nobody")) {
+            self.arrived.notify_all();
+        }
+    }
+
+    /// Whether it was interrupted, which is forgotten.
+    pub fn take_interrupt(&self) -> bool {
+        std::mem::take(&mut self.numbers.lock().interrupted)
+    }
+
+    /// Whether it was interrupted.
+    pub fn is_interrupted(&self) -> bool {
+        self.numbers.lock().interrupted
+    }
+
     fn wait_for(&self, wanted: usize, deadline: Option<Instant>) -> MutexGuard<'_, Numbers> {
         let patient = || deadline.is_none_or(|deadline| Instant::now() < deadline);
         let enough = || self.count.load(Ordering::Acquire) >= wanted;
@@ -132,7 +169,7 @@ impl Ready {
             spin::for_caller(enough);
         }
         let mut numbers = self.numbers.lock();
-        while numbers.queue.len() < wanted && patient() {
+        while numbers.queue.len() < wanted && !numbers.interrupted && patient() {
             numbers.wanted = Some(wanted);
             numbers = self.arrived.wait(numbers, deadline);
         }

@@ -267,7 +267,8 @@ impl<T: Send, E: Send + Sync> Living for Future<T, E> {
     }
 
     fn wait(&self) {
-        self.wait_before(None);
+        // In a deadlock the task is told too, and will end.
+        while self.wait_before(None).is_err() {}
     }
 }
 

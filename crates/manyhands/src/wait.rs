@@ -1,10 +1,12 @@
 //! `wait`: for all of several futures, for the first to complete, or for the first to fail.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::completion::distinct;
 use crate::future::{Future, Watcher, deadline};
+use crate::nested::graph::How;
+use crate::nested::{self, Awaited, Woken};
 use crate::ready::Ready;
 
 /// When [`wait`] returns. The names are those of `concurrent.futures` and of its 2009 proposal.
@@ -52,7 +54,8 @@ pub struct DoneAndNotDone<T: Send, E: Send + Sync = std::convert::Infallible> {
 }
 
 /// Waits for `futures`, `timeout` at the longest (`None`: for as long as it takes), until the
-/// condition `return_when` holds. Never fails: what has not ended by then is in `not_done`.
+/// condition `return_when` holds. Never fails: what has not ended by then is in `not_done`; also what never
+/// will end, because it waits for the task that calls this ([`Deadlock`](crate::Deadlock), which is logged).
 ///
 /// The futures may belong to different executors. A bare future (one of [`Future::new`]) that was
 /// cancelled counts as not done until its executor has been told, as in CPython.
@@ -95,16 +98,18 @@ pub fn wait<T: Send, E: Send + Sync>(
         let ended: Vec<_> = futures.iter().enumerate().filter_map(watch).collect();
         ready.push(ended);
         let all = futures.len();
+        let wait = |wanted, how| wait_until(&ready, wanted, deadline, &futures, how);
         match return_when {
             ReturnWhen::Immediately => (),
             ReturnWhen::FirstCompleted => {
-                ready.wait_for_all(all.min(1), deadline);
+                wait(all.min(1), How::Any);
             }
             ReturnWhen::AllCompleted => {
-                ready.wait_for_all(all, deadline);
+                wait(all, How::All);
             }
             ReturnWhen::FirstException => {
-                (0..all).map_while(|_| ready.pop(deadline)).find(|&n| futures[n].has_failed());
+                let next = |_| if wait(1, How::Any) { ready.pop(deadline) } else { None };
+                (0..all).map_while(next).find(|&n| futures[n].has_failed());
             }
         }
         for future in futures.iter().filter(|future| !notified(future)) {
@@ -113,4 +118,27 @@ pub fn wait<T: Send, E: Send + Sync>(
     }
     let (done, not_done) = futures.into_iter().partition(notified);
     DoneAndNotDone { done, not_done }
+}
+
+/// Waits until so many numbers are there; whether they are.
+fn wait_until<T: Send, E: Send + Sync>(
+    ready: &Arc<Ready>,
+    wanted: usize,
+    deadline: Option<Instant>,
+    futures: &[Future<T, E>],
+    how: How,
+) -> bool {
+    if !nested::in_task() {
+        return ready.wait_for_all(wanted, deadline);
+    }
+    // All are wanted, so nothing is lost by running one in place.
+    if how == How::All && deadline.is_none() {
+        for future in futures {
+            future.run_in_place();
+        }
+    }
+    let left = || futures.iter().filter(|future| !future.done());
+    let tasks = || (left().map(|future| future.address().addr()).collect(), how);
+    let awaited = Awaited { ready, wanted, tasks: &tasks };
+    matches!(nested::sleep_here(&awaited, deadline), Woken::Ended)
 }

@@ -120,6 +120,10 @@ impl<F, V, S: Send + 'static, C: Call> Call for Late<F, V, S, C> {
     fn call(self) -> Result<C::Value, C::Error> {
         self.made().call()
     }
+
+    fn name() -> &'static str {
+        C::name()
+    }
 }
 
 impl<F, V, S: Send + 'static, C> Late<F, V, S, C> {

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use super::outcome::Next;
 use crate::errors::{Exception, FutureError};
 use crate::future::{Continue, Core, DERIVED, Future, tell};
-use crate::job::end;
+use crate::job::{Carried, end};
 use crate::onward;
 use crate::panic;
 use crate::promise::{Cancel, Promise};
 
 /// What is done with the outcome of a future.
 pub(super) struct With<F>(F);
+
+impl<F: Send, T, E> Carried<T, E> for With<F> {}
 
 /// A future with what `transform` makes of the outcome of `source`.
 pub(super) fn derive<T, E, F, U, V>(source: &Future<T, E>, transform: F) -> Future<U, V>
@@ -64,7 +66,7 @@ where
 /// Ends a future that has begun, or has it end with another.
 fn settle<J, T, E>(core: &Arc<Core<J, T, E>>, next: Next<T, E>)
 where
-    J: Send + 'static,
+    J: Carried<T, E> + 'static,
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
@@ -78,7 +80,7 @@ where
 /// Ends it, whether it has begun or not.
 pub(super) fn finish<J, T, E>(core: &Arc<Core<J, T, E>>, outcome: Result<T, Exception<E>>)
 where
-    J: Send + 'static,
+    J: Carried<T, E> + 'static,
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
@@ -88,7 +90,7 @@ where
 /// Cancels it, whether it has begun or not.
 pub(super) fn cancel<J, T, E>(core: &Arc<Core<J, T, E>>)
 where
-    J: Send + 'static,
+    J: Carried<T, E> + 'static,
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
@@ -103,7 +105,7 @@ struct Follow<J, T, E>(Arc<Core<J, T, E>>);
 
 impl<J, T, E> Continue<T, E> for Follow<J, T, E>
 where
-    J: Send + 'static,
+    J: Carried<T, E> + 'static,
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
@@ -140,7 +142,10 @@ pub(super) fn failed<T: Send, E, F: Send + Sync>(
     Next::Ended(Err(match error {
         FutureError::Exception(own) => exception(own),
         FutureError::Refused(reason) => Exception::Refused(reason),
-        FutureError::Cancelled | FutureError::TimedOut => return Next::Cancelled,
         FutureError::Taken => Exception::Taken,
+        // The other has ended, so it is none of these but the first.
+        FutureError::Cancelled | FutureError::TimedOut | FutureError::Deadlock(_) => {
+            return Next::Cancelled;
+        }
     }))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::derived::{cancel, finish};
 use crate::errors::{Exception, FutureError};
 use crate::future::{Continue, Core, Future};
+use crate::job::Carried;
 use crate::onward;
 use crate::panic;
 use crate::promise::Promise;
@@ -133,6 +134,8 @@ impl<S: Send + 'static, X: Send + 'static> Gather<S, X> {
 /// In a future that is cancelled: nobody wants the values any more.
 pub(super) struct CloseOnDrop<S, X>(pub(super) Arc<Gather<S, X>>);
 
+impl<S: Send, X: Send, T, E> Carried<T, E> for CloseOnDrop<S, X> {}
+
 impl<S, X> Drop for CloseOnDrop<S, X> {
     fn drop(&mut self) {
         let open = self.0.0.lock().take();
@@ -166,7 +169,10 @@ where
                         FutureError::Refused(reason) => {
                             Gathered::Failed((self.failed)(Exception::Refused(reason)))
                         }
-                        FutureError::Cancelled | FutureError::TimedOut => Gathered::Cancelled,
+                        // It has ended, so it is none of these but the first.
+                        FutureError::Cancelled
+                        | FutureError::TimedOut
+                        | FutureError::Deadlock(_) => Gathered::Cancelled,
                     }),
                 }
             }

@@ -139,7 +139,10 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Future<T, E> {
             Err(FutureError::Exception(exception)) => f(exception).into_next(),
             Err(FutureError::Taken) => f(Exception::Taken).into_next(),
             Err(FutureError::Refused(reason)) => f(Exception::Refused(reason)).into_next(),
-            Err(FutureError::Cancelled | FutureError::TimedOut) => Next::Cancelled,
+            // It has ended, so it is none of these but the first.
+            Err(FutureError::Cancelled | FutureError::TimedOut | FutureError::Deadlock(_)) => {
+                Next::Cancelled
+            }
         })
     }
 }

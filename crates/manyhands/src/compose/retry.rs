@@ -11,6 +11,7 @@ use crate::errors::{Exception, FutureError};
 use crate::executor::{Executor, start_from};
 use crate::function::{Fallible, Function, Plain};
 use crate::future::{Continue, Core, Future};
+use crate::job::Carried;
 use crate::onward;
 use crate::panic;
 use crate::promise::Promise;
@@ -164,6 +165,8 @@ type Current<T, E> = Arc<Mutex<Option<Future<T, E>>>>;
 
 /// In the promise: what is cancelled with it.
 struct CancelOnDrop<T: Send + 'static, E: Send + Sync + 'static>(Current<T, E>);
+
+impl<T: Send + 'static, E: Send + Sync + 'static> Carried<T, E> for CancelOnDrop<T, E> {}
 
 impl<T: Send + 'static, E: Send + Sync + 'static> Drop for CancelOnDrop<T, E> {
     fn drop(&mut self) {

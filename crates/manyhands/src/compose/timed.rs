@@ -7,6 +7,7 @@ use super::derived::{cancel, finish, passed_on};
 use super::outcome::Next;
 use crate::errors::Exception;
 use crate::future::{Continue, Core, Future};
+use crate::job::Carried;
 use crate::onward;
 use crate::panic;
 use crate::promise::Promise;
@@ -72,6 +73,8 @@ fn in_time<T: Send, E: Send + Sync>(time: Duration) -> (Setting, Timed<T, E>) {
     let (alarm, setting) = Alarm::after(time);
     (setting, Arc::new(Promise::new(Some(alarm))))
 }
+
+impl<T, E> Carried<T, E> for Alarm {}
 
 struct InTime<T, E>(Timed<T, E>);
 

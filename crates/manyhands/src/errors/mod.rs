@@ -1,6 +1,7 @@
 //! What can go wrong, as types: of a future, of a submission, of an executor's making.
 
 mod compose;
+mod deadlock;
 mod graph;
 mod process;
 
@@ -12,6 +13,7 @@ use crate::panic::Panic;
 use crate::promise::State;
 
 pub use compose::{DependencyFailed, ScopeFailed};
+pub use deadlock::{Deadlock, WaitingTask};
 pub use graph::{Cycle, GraphError, GraphFailed};
 pub use process::{BrokenProcessPool, Crash, Exit, NotCrossed, Overrun, TaskInfo};
 
@@ -135,6 +137,9 @@ pub enum FutureError<E = std::convert::Infallible> {
     /// The task was cancelled.
     #[error("the task was cancelled")]
     Cancelled,
+    /// The task that asked and the one it asked for wait for each other.
+    #[error("{0}")]
+    Deadlock(Deadlock),
     /// The task failed.
     #[error("{0}")]
     Exception(Exception<E>),
@@ -154,6 +159,7 @@ impl<E> Clone for FutureError<E> {
         match self {
             Self::TimedOut => Self::TimedOut,
             Self::Cancelled => Self::Cancelled,
+            Self::Deadlock(deadlock) => Self::Deadlock(deadlock.clone()),
             Self::Exception(exception) => Self::Exception(exception.clone()),
             Self::Taken => Self::Taken,
             Self::Refused(reason) => Self::Refused(reason.clone()),

@@ -10,9 +10,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::errors::{Exception, FutureError, InvalidState};
+use crate::errors::{Deadlock, Exception, FutureError, InvalidState};
+use crate::job;
+use crate::nested::graph::How;
+use crate::nested::{self, Awaited, Waiting, Woken};
 use crate::promise::{Promise, State, Turn, View};
 use crate::ready::Ready;
+use crate::spin;
 use task::Handle;
 
 pub(crate) use continuation::{Continuation, Continue};
@@ -379,12 +383,66 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Result<(), FutureError<E>> {
-        if self.wait_before(deadline(timeout)) { Ok(()) } else { Err(FutureError::TimedOut) }
+        match self.wait_before(deadline(timeout)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(FutureError::TimedOut),
+            Err(deadlock) => Err(FutureError::Deadlock(deadlock)),
+        }
     }
 
-    /// Whether the task is done, or was before `deadline`.
-    pub(crate) fn wait_before(&self, deadline: Option<Instant>) -> bool {
-        self.handle().wait(deadline)
+    /// Whether the task is done, or was before `deadline`; an error if it never will be.
+    pub(crate) fn wait_before(&self, deadline: Option<Instant>) -> Result<bool, Deadlock> {
+        if self.done() {
+            return Ok(true);
+        }
+        if nested::in_task() {
+            return self.wait_in_task(deadline);
+        }
+        Ok(self.handle().wait(deadline))
+    }
+
+    /// As `wait_before`, in a task; see [`nested`].
+    #[cold]
+    fn wait_in_task(&self, deadline: Option<Instant>) -> Result<bool, Deadlock> {
+        if deadline.is_none() && self.run_in_place() {
+            return Ok(true);
+        }
+        if self.handle().is_away() {
+            let _waiting = Waiting::begin();
+            return Ok(self.handle().wait(deadline));
+        }
+        if deadline.is_none() && spin::for_caller(|| self.done()) {
+            return Ok(true);
+        }
+        let ready = Arc::new(Ready::new());
+        if self.watch(Watcher::Task(Arc::clone(&ready))).is_err() {
+            return Ok(true);
+        }
+        let tasks = || (vec![self.address().addr()], How::All);
+        let awaited = Awaited { ready: &ready, wanted: 1, tasks: &tasks };
+        let woken = nested::sleep_here(&awaited, deadline);
+        if !self.done() {
+            let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Task(other) if Arc::ptr_eq(other, &ready));
+            drop(self.handle().unwatch(&mut { is_it }));
+        }
+        match woken {
+            Woken::Deadlock(deadlock) if !self.done() => Err(deadlock),
+            _ => Ok(self.done()),
+        }
+    }
+
+    /// Runs the task if the calling thread works for the pool in which it is pending; whether it has ended.
+    pub(crate) fn run_in_place(&self) -> bool {
+        let Inner::Task(handle) = &self.0 else { return false };
+        if handle.state() != State::Pending || !nested::runs_in_place(handle.pool()) {
+            return false;
+        }
+        if !nested::run_recent(self.address().addr())
+            && let Some(task) = Arc::clone(handle).as_run()
+        {
+            job::run_in_place(task);
+        }
+        self.done()
     }
 
     /// The outcome of a task that is done, its value moved out.

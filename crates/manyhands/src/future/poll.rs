@@ -5,13 +5,17 @@ use std::task::{Context, Poll};
 
 use super::{Future, Watcher};
 use crate::errors::FutureError;
+use crate::nested;
 
 impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
     type Output = Result<T, FutureError<E>>;
 
-    /// Moves the value out, as [`Future::into_result`] does.
+    /// Moves the value out, as [`Future::into_result`] does. In a task, one that is pending in the same pool
+    /// is run in place; else another worker works in the stead of this one until it is seen to go on. (A
+    /// cycle is not found: whether the thread sleeps, and for what else, only its runtime knows.)
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.done() {
+        nested::stop_awaiting();
+        if self.done() || self.run_in_place() {
             return Poll::Ready(self.take());
         }
         // Only the newest waker of a party counts. A party is known by the handle it polls, which
@@ -23,7 +27,10 @@ impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
             _ => false,
         }));
         match self.handle().watch(Watcher::Waker(party, context.waker().clone())) {
-            Ok(()) => Poll::Pending,
+            Ok(()) => {
+                nested::begin_awaiting();
+                Poll::Pending
+            }
             Err(_) => Poll::Ready(self.take()),
         }
     }

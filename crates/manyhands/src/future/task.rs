@@ -7,6 +7,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::errors::Exception;
+use crate::job::{Carried, Run};
 use crate::panic;
 #[cfg(all(target_os = "linux", not(loom)))]
 use crate::process;
@@ -30,6 +31,8 @@ pub(crate) enum Watcher<T, E> {
     Waker(usize, Waker),
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
+    /// A task that waits for this one alone.
+    Task(Arc<Ready>),
     /// What goes on with the outcome.
     Next(Continuation<T, E>),
 }
@@ -43,6 +46,12 @@ impl<T, E> Watch for Watcher<T, E> {
 /// The promise behind a handle, whatever job it carries.
 pub(crate) trait Handle<T, E>: Send + Sync {
     fn state(&self) -> State;
+    /// The number of the pool whose workers may run it.
+    fn pool(&self) -> u32;
+    /// Itself, if it can be run here.
+    fn as_run(self: Arc<Self>) -> Option<Arc<dyn Run>>;
+    /// Whether a process runs it that its waiters have to attend to.
+    fn is_away(&self) -> bool;
     fn wait(&self, deadline: Option<Instant>) -> bool;
     fn look(&self, look: &mut Look<'_, T, E>);
     fn take(&self) -> Option<T>;
@@ -56,9 +65,21 @@ pub(crate) trait Handle<T, E>: Send + Sync {
     fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State>;
 }
 
-impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
+impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
     fn state(&self) -> State {
         Promise::state(self)
+    }
+
+    fn pool(&self) -> u32 {
+        Promise::pool(self)
+    }
+
+    fn as_run(self: Arc<Self>) -> Option<Arc<dyn Run>> {
+        J::as_run(self)
+    }
+
+    fn is_away(&self) -> bool {
+        self.executor().is_some_and(|number| number != DERIVED)
     }
 
     fn wait(&self, deadline: Option<Instant>) -> bool {
@@ -166,6 +187,7 @@ impl<T: Send, E: Send + Sync> Watcher<T, E> {
     pub(super) fn tell(self, future: impl Fn() -> Future<T, E>) {
         match self {
             Self::Ready(ready, number) => ready.push([number]),
+            Self::Task(ready) => ready.push([0]),
             Self::Next(continuation) => continuation.go_on(future()),
             Self::Callback(callback) => {
                 let future = future();

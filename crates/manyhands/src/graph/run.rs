@@ -22,6 +22,7 @@ use crate::errors::{BrokenExecutor, Exception, GraphError, Reason};
 use crate::executor::Executor;
 use crate::future::Future;
 use crate::job::{self, Job, Leftover};
+use crate::nested::graph::TaskId;
 use crate::panic;
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -76,7 +77,8 @@ pub(super) fn run<X: Executor + Clone + 'static>(
         }
     }
     tickets.end_one();
-    tickets.all_ended.wait_before(None);
+    // Nothing that is known to wait ends it, so it is in no deadlock.
+    while tickets.all_ended.wait_before(None).is_err() {}
     let run = Arc::into_inner(run).expect("tickets let go of their run before they end");
     let broken = run.broken.lock().take();
     let stopped = (run.left.load(Ordering::Acquire) > 0).then(|| match (refused, broken) {
@@ -368,4 +370,14 @@ impl job::Run for Ticket {
     fn function(&self) -> Option<FunctionType> {
         None
     }
+
+    fn id(&self) -> TaskId {
+        std::ptr::from_ref(self).addr()
+    }
+
+    fn name(&self) -> &'static str {
+        "tasks of a Graph"
+    }
+
+    fn set_pool(&self, _number: u32) {}
 }

@@ -3,6 +3,7 @@
 mod builder;
 pub mod pool;
 mod scope;
+mod standby;
 mod worker_loop;
 
 use std::fmt;
@@ -15,7 +16,9 @@ use crate::errors::{ConfigError, Refused};
 use crate::executor::Executor;
 use crate::future::deadline;
 use crate::job::Job;
-use pool::{Stats, Worker};
+use crate::nested::Compensate;
+use crate::nested::graph::TaskId;
+use pool::{Seat, Stats, Worker};
 use worker_loop::Workers;
 
 pub use builder::{ThreadPoolBuilder, WhenFull};
@@ -141,11 +144,7 @@ impl ThreadPoolExecutor {
         // All have left the pool, so what is left of their threads ends at once.
         let threads =
             std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            if thread.join().is_err() {
-                log::error!("a worker thread has panicked outside of any task");
-            }
-        }
+        threads.into_iter().for_each(join);
         true
     }
 }
@@ -154,10 +153,47 @@ impl Inner {
     fn start_thread(self: &Arc<Self>, worker: Worker<Job<'static>>) -> io::Result<()> {
         let inner = Arc::clone(self);
         let thread = self.workers.thread(worker.index()).spawn(move || {
-            inner.workers.work(worker, &|worker| inner.start_thread(worker));
+            let compensate = Arc::new(InStead { inner: Arc::clone(&inner), seat: worker.seat() });
+            inner.workers.work(worker, compensate, &|worker| inner.start_thread(worker));
         })?;
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that worked in the stead of others come and go.
+        threads.extract_if(.., |thread| thread.is_finished()).for_each(join);
+        threads.push(thread);
         Ok(())
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        log::error!("a worker thread has panicked outside of any task");
+    }
+}
+
+/// Has others work in the stead of a worker whose task waits.
+struct InStead {
+    inner: Arc<Inner>,
+    seat: Seat<Job<'static>>,
+}
+
+impl Compensate for InStead {
+    fn begin_wait(&self) {
+        if let Some(worker) = self.seat.block() {
+            self.inner.workers.start(worker, &|worker| self.inner.start_thread(worker));
+        }
+    }
+
+    fn end_wait(&self) {
+        self.seat.unblock();
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.seat.is_last()
+    }
+
+    fn run_recent(&self, task: TaskId) -> bool {
+        let job = self.seat.take_recent(|job| job.id() == Some(task));
+        job.map(Job::run).is_some()
     }
 }
 

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builder::Options;
 use super::pool::{Stats, Worker};
+use super::standby::{Asking, Standby};
 use super::worker_loop::Workers;
 use crate::crossing::{FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception, Refused};
-
 use crate::function::{Call, Fallible, Plain, attempt};
 use crate::future::{Core, Future};
 use crate::job::{Job, Leftover, Run, end, leftover};
+use crate::nested::graph::TaskId;
 use crate::panic;
 use crate::promise::Promise;
 
@@ -32,6 +33,7 @@ use crate::promise::Promise;
 #[derive(Clone)]
 pub struct Scope<'scope, 'env> {
     workers: Arc<Workers<'scope>>,
+    standby: Arc<Standby<'scope>>,
     threads: &'scope std::thread::Scope<'scope, 'env>,
 }
 
@@ -40,18 +42,20 @@ pub(super) fn run<'env, R>(
     f: impl for<'scope> FnOnce(&Scope<'scope, 'env>) -> R,
 ) -> R {
     std::thread::scope(|threads| {
-        let scope = Scope { workers: Arc::new(options.workers()), threads };
+        let (workers, standby) = (Arc::new(options.workers()), Arc::new(Standby::new()));
+        let scope = Scope { workers, standby, threads };
         // Also when `f` panics: the threads end only after this.
-        let _closing = Closing(&scope.workers);
+        let _closing = Closing(&scope);
         f(&scope)
     })
 }
 
-struct Closing<'a, 'scope>(&'a Workers<'scope>);
+struct Closing<'a, 'scope, 'env>(&'a Scope<'scope, 'env>);
 
-impl Drop for Closing<'_, '_> {
+impl Drop for Closing<'_, '_, '_> {
     fn drop(&mut self) {
-        self.0.close(false);
+        self.0.workers.close(false);
+        self.0.standby.close();
     }
 }
 
@@ -149,18 +153,45 @@ impl<'scope> Scope<'scope, '_> {
 
     fn start_thread(&self, worker: Worker<Job<'scope>>) -> io::Result<()> {
         let thread = self.workers.thread(worker.index());
-        let workers = Arc::clone(&self.workers);
-        let scope = Scope { workers, threads: self.threads };
+        let (first, asking) = self.standby.enter(&worker);
+        // Takes word also of a thread that is never started.
+        let leaving = Leaving(Arc::clone(&asking));
+        let scope = self.clone();
         thread.spawn_scoped(self.threads, move || {
-            scope.workers.work(worker, &|worker| scope.start_thread(worker));
+            let leaving = leaving;
+            scope.workers.work(worker, asking, &|worker| scope.start_thread(worker));
+            drop(leaving);
         })?;
+        if first {
+            self.stand_by();
+        }
         Ok(())
+    }
+
+    fn stand_by(&self) {
+        let scope = self.clone();
+        let start = move || {
+            let add = |worker| scope.workers.start(worker, &|worker| scope.start_thread(worker));
+            scope.standby.stand_by(add);
+        };
+        if let Err(error) = std::thread::Builder::new().spawn_scoped(self.threads, start) {
+            log::warn!("no task of this scope should wait for another: {error}");
+        }
     }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Scope").field(&self.stats()).finish()
+    }
+}
+
+/// Says that a worker has left, whatever becomes of its thread.
+struct Leaving(Arc<Asking>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.leave();
     }
 }
 
@@ -224,4 +255,15 @@ where
     fn function(&self) -> Option<FunctionType> {
         None
     }
+
+    fn id(&self) -> TaskId {
+        Arc::as_ptr(&self.core).addr()
+    }
+
+    fn name(&self) -> &'static str {
+        C::name()
+    }
+
+    /// Nobody who waits for it has its call.
+    fn set_pool(&self, _number: u32) {}
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::builder::{Initializer, WhenFull};
@@ -12,6 +12,7 @@ use super::pool::{self, Pool, Rejection, Worker};
 use crate::errors::{BrokenThreadPool, Reason, Refused};
 use crate::future::deadline;
 use crate::job::Job;
+use crate::nested::{self, Compensate};
 use crate::panic;
 use crate::sync::{Condvar, Mutex};
 
@@ -21,8 +22,8 @@ pub(super) struct Workers<'env> {
     when_full: WhenFull,
     name_prefix: String,
     initializer: Option<Initializer>,
-    /// Tells the pools of this process apart.
-    number: usize,
+    /// Tells the pools of this process apart; never 0.
+    number: u32,
     /// How many threads are closing the pool at this moment, and cancel what was queued.
     cancelling: Mutex<usize>,
     cancelled: Condvar,
@@ -34,8 +35,6 @@ pub(super) type Start<'a, 'env> = &'a dyn Fn(Worker<Job<'env>>) -> io::Result<()
 thread_local! {
     /// How many calls of [`Workers::close`] this thread is in: a callback may make another.
     static CANCELS: Cell<u32> = const { Cell::new(0) };
-    /// The number of the pool whose worker this thread is; 0 where it is none.
-    static WORKER_OF: Cell<usize> = const { Cell::new(0) };
 }
 
 impl<'env> Workers<'env> {
@@ -45,7 +44,7 @@ impl<'env> Workers<'env> {
         name_prefix: Option<String>,
         initializer: Option<Initializer>,
     ) -> Self {
-        static MADE: AtomicUsize = AtomicUsize::new(0);
+        static MADE: AtomicU32 = AtomicU32::new(0);
         let before = MADE.fetch_add(1, Ordering::Relaxed);
         let name_prefix = name_prefix.unwrap_or_else(|| format!("ThreadPoolExecutor-{before}"));
         Self {
@@ -53,7 +52,7 @@ impl<'env> Workers<'env> {
             when_full,
             name_prefix,
             initializer,
-            number: before + 1,
+            number: before.wrapping_add(1).max(1),
             cancelling: Mutex::new(0),
             cancelled: Condvar::new(),
         }
@@ -61,7 +60,7 @@ impl<'env> Workers<'env> {
 
     /// Whether the calling thread is one of these workers.
     pub(super) fn is_current(&self) -> bool {
-        WORKER_OF.get() == self.number
+        nested::pool() == self.number
     }
 
     /// Accepts a job as the options say. `start` starts a thread that calls [`work`](Self::work).
@@ -76,6 +75,7 @@ impl<'env> Workers<'env> {
             WhenFull::BlockFor(time) => pool::WhenFull::WaitUntil(deadline(Some(time))),
             WhenFull::Refuse | WhenFull::RunInCaller => pool::WhenFull::Refuse,
         };
+        job.set_pool(self.number);
         match self.pool.submit(job, when_full) {
             Ok(None) => Ok(()),
             Ok(Some(worker)) => {
@@ -86,11 +86,14 @@ impl<'env> Workers<'env> {
                 job.run();
                 Ok(())
             }
-            Err((job, rejection)) => Err(Refused { reason: reason(rejection), task: job }),
+            Err((job, rejection)) => {
+                job.set_pool(0);
+                Err(Refused { reason: reason(rejection), task: job })
+            }
         }
     }
 
-    fn start(&self, worker: Worker<Job<'env>>, start: Start<'_, 'env>) {
+    pub(super) fn start(&self, worker: Worker<Job<'env>>, start: Start<'_, 'env>) {
         let Err(error) = start(worker) else { return };
         // The others will do the work; where there are none, it must not wait for them for ever.
         log::warn!("could not start a worker thread: {error}");
@@ -129,8 +132,13 @@ impl<'env> Workers<'env> {
     }
 
     /// What a worker's thread does, from its first moment to its last.
-    pub(super) fn work(&self, mut worker: Worker<Job<'env>>, start: Start<'_, 'env>) {
-        WORKER_OF.set(self.number);
+    pub(super) fn work(
+        &self,
+        mut worker: Worker<Job<'env>>,
+        compensate: Arc<dyn Compensate>,
+        start: Start<'_, 'env>,
+    ) {
+        let _at_work = nested::work_for(self.number, Some(compensate));
         if let Some(initializer) = &self.initializer
             && let Err(error) = initializer()
         {

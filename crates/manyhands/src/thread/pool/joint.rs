@@ -190,6 +190,19 @@ impl<J> State<J> {
         }
     }
 
+    /// The job that is the one, if it is among the `last` newest.
+    pub(super) fn pop_recent(&mut self, last: usize, which: impl Fn(&J) -> bool) -> Option<J> {
+        let is_it = |entry: &Entry<J>| matches!(entry, Entry::One(job) if which(job));
+        let from_back = self.queue.iter().rev().take(last).position(is_it)?;
+        match self.queue.remove(self.queue.len() - 1 - from_back)? {
+            Entry::One(job) => {
+                self.waiting -= 1;
+                Some(job)
+            }
+            Entry::Joint(_) => None,
+        }
+    }
+
     fn join_or_pop(&mut self) -> Option<(J, bool)> {
         self.recount_joint();
         let Some(Entry::Joint(first)) = self.queue.front() else {

@@ -28,6 +28,10 @@
 //! parks with a timeout, and as long as it does nobody is woken to help those that are awake: they
 //! come back sooner than a sleeper would, and if one of them is held up, the timeout finds it out.
 //!
+//! A worker whose job waits for another job is *compensated* (`compensate.rs`): it does not count against
+//! `max_workers`, so that another works in its stead. When it resumes, there is one too many, and the next
+//! that comes for a job becomes a *spare*, which waits for a while to be called again and then leaves.
+//!
 //! | field | guarded by |
 //! |---|---|
 //! | `state` | its lock |
@@ -37,6 +41,7 @@
 //! | `Local::running`, `Local::completed` | written by their worker only |
 
 mod batch;
+mod compensate;
 mod joint;
 mod worker;
 
@@ -50,6 +55,7 @@ use crate::spin::Spin;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
+pub use compensate::Seat;
 use joint::Entry;
 pub use joint::Joint;
 pub use worker::Worker;
@@ -100,6 +106,8 @@ struct Shared<J> {
     room: Condvar,
     /// Those who wait for the last worker to leave.
     all_left: Condvar,
+    /// Spares wait here to be called.
+    call: Condvar,
     queued: AtomicUsize,
     free: AtomicUsize,
     /// Workers that left with something in their local queue and have not come since.
@@ -119,6 +127,14 @@ struct State<J> {
     /// coming soon, for an initializer may take long.
     starting: usize,
     parked: usize,
+    /// Workers whose jobs wait for others.
+    compensated: usize,
+    /// Workers that came in the stead of these.
+    in_stead: usize,
+    /// Workers of which there are too many, and that wait to be called.
+    spares: usize,
+    /// Spares that have been called and have not come yet.
+    called: usize,
     /// Parked workers that have been notified and have not come yet.
     woken: usize,
     /// Whether a worker spins. One at a time does, before it is parked.
@@ -225,6 +241,10 @@ impl<J> Pool<J> {
                 added: 0,
                 starting: 0,
                 parked: 0,
+                compensated: 0,
+                in_stead: 0,
+                spares: 0,
+                called: 0,
                 woken: 0,
                 spinning: false,
                 timed_park: false,
@@ -236,6 +256,7 @@ impl<J> Pool<J> {
             work: Condvar::new(),
             room: Condvar::new(),
             all_left: Condvar::new(),
+            call: Condvar::new(),
             queued: AtomicUsize::new(0),
             free: AtomicUsize::new(0),
             local_queues: AtomicUsize::new(0),
@@ -334,6 +355,7 @@ impl<J> Pool<J> {
             self.0.work.notify_all();
         }
         self.0.room.notify_all();
+        self.0.call.notify_all();
         jobs
     }
 
@@ -507,10 +529,10 @@ impl<J> Shared<J> {
     #[inline]
     fn add_worker_if_needed(self: &Arc<Self>, state: &mut State<J>) -> Option<Worker<J>> {
         let needed = state.waiting > self.free.load(Ordering::Acquire) + state.starting;
-        if !needed || state.workers.len() >= self.max_workers.load(Ordering::Relaxed) {
+        if !needed || state.active() >= self.max_workers.load(Ordering::Relaxed) {
             return None;
         }
-        Some(self.add_worker(state))
+        self.call_or_add_worker(state)
     }
 
     // Kept out of the way of a submit that needs none.

@@ -36,7 +36,7 @@ pub struct Worker<J> {
     /// Whether this worker is counted in the pool's `starting`.
     starting: bool,
     /// Whether this worker is counted in the pool's `free`.
-    free: bool,
+    pub(super) free: bool,
     /// How many jobs its local queue holds; fewer where others have helped themselves.
     in_local: usize,
     batch: Batch,
@@ -174,7 +174,7 @@ impl<J> Worker<J> {
         }
     }
 
-    fn set_free(&mut self) {
+    pub(super) fn set_free(&mut self) {
         if !self.free && cfg!(not(sabotage = "pool_free_is_not_told")) {
             self.free = true;
             self.shared.free.fetch_add(1, Ordering::AcqRel);
@@ -209,6 +209,16 @@ impl<J> Worker<J> {
         }
         let (mut spun, mut timed) = (false, 0);
         loop {
+            if state.has_too_many() {
+                if !park {
+                    return None;
+                }
+                let (called, again) = self.wait_to_be_called(&shared, state);
+                if !called {
+                    return None;
+                }
+                state = again;
+            }
             if let Some(job) = self.take(&mut state) {
                 if self.free {
                     self.free = false;

@@ -1,0 +1,163 @@
+//! THE WAIT-FOR GRAPH: who waits for whom, and which of them would wait for ever (pure).
+//!
+//! A node is a *wait*: one thread, asleep, with the tasks that are on its stack. These are more than one
+//! where a task runs another in place; each of them goes on only when that wait is over. An edge leads
+//! from a wait to a task that it waits for, and so to the wait of the thread that this task is on. A task
+//! that is on no waiting thread may end: it is running, or pending, or nobody knows.
+//!
+//! A wait for all of several tasks is *stuck* if one of these is on a stuck wait; a wait for any of them, if
+//! all are. Of all sets of which this is true, the largest counts: waits that hold up each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::errors::{Deadlock, WaitingTask};
+
+/// A task, by the address of its promise, which stays as long as it is on a stack or is waited for.
+pub type TaskId = usize;
+
+/// How many of the tasks that a wait is for have to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Every one.
+    All,
+    /// Any one.
+    Any,
+}
+
+/// One who waits, as the graph knows it.
+pub trait Waits: Send + Sync {
+    /// Whether it has what it waits for, or has been told to give up: it only has not come yet to say so.
+    fn is_over(&self) -> bool;
+
+    /// Tells it that it would wait for ever.
+    fn give_up(&self, deadlock: &Deadlock);
+}
+
+/// A wait, as its thread declares it.
+#[derive(Debug)]
+pub struct Wait<W: ?Sized> {
+    /// The tasks on the thread's stack, the innermost last.
+    pub tasks: Vec<(TaskId, WaitingTask)>,
+    /// What it waits for.
+    pub on: Vec<TaskId>,
+    /// How many of these.
+    pub how: How,
+    /// Who is to be told of a deadlock.
+    pub waiter: Arc<W>,
+}
+
+/// The number of a wait in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WaitId(u64);
+
+/// All waits there are.
+#[derive(Debug)]
+pub struct WaitGraph<W: ?Sized> {
+    waits: BTreeMap<WaitId, Wait<W>>,
+    by_task: BTreeMap<TaskId, WaitId>,
+    added: u64,
+}
+
+impl<W: Waits + ?Sized> WaitGraph<W> {
+    /// Nobody waits.
+    pub const fn new() -> Self {
+        Self { waits: BTreeMap::new(), by_task: BTreeMap::new(), added: 0 }
+    }
+
+    /// A thread begins to wait.
+    pub fn add(&mut self, wait: Wait<W>) -> WaitId {
+        let id = WaitId(self.added);
+        self.added += 1;
+        self.by_task.extend(wait.tasks.iter().map(|(task, _)| (*task, id)));
+        self.waits.insert(id, wait);
+        id
+    }
+
+    /// A thread waits no more.
+    pub fn remove(&mut self, id: WaitId) {
+        for (task, _) in self.waits.remove(&id).into_iter().flat_map(|wait| wait.tasks) {
+            self.by_task.remove(&task);
+        }
+    }
+
+    /// The waits that hold up each other, if this one is stuck: each waits for the next one, and the last
+    /// for the first.
+    pub fn cycle(&self, id: WaitId) -> Option<Vec<WaitId>> {
+        let stuck = self.stuck(id);
+        if !stuck.contains(&id) {
+            return None;
+        }
+        let mut path = vec![id];
+        loop {
+            let wait = &self.waits[path.last()?];
+            let next = wait.on.iter().find_map(|task| self.on_thread_of(*task, &stuck))?;
+            if let Some(begin) = path.iter().position(|&seen| seen == next) {
+                return Some(path.split_off(begin));
+            }
+            path.push(next);
+        }
+    }
+
+    /// The tasks of such waits: each waits for the next one, be it in place.
+    pub fn describe(&self, cycle: &[WaitId]) -> Vec<WaitingTask> {
+        let before = cycle.iter().cycle().skip(cycle.len().saturating_sub(1));
+        let mut described = Vec::new();
+        for (before, id) in before.zip(cycle) {
+            let awaited = |task: &&TaskId| self.by_task.get(task) == Some(id);
+            let entered = self.waits[before].on.iter().find(awaited);
+            let stack = self.waits[id].tasks.iter();
+            let from = stack.skip_while(|(task, _)| Some(task) != entered);
+            described.extend(from.map(|(_, task)| task.clone()));
+        }
+        described
+    }
+
+    /// Who is to be told.
+    pub fn waiters<'g>(&'g self, cycle: &'g [WaitId]) -> impl Iterator<Item = &'g Arc<W>> {
+        cycle.iter().filter_map(|id| self.waits.get(id)).map(|wait| &wait.waiter)
+    }
+
+    /// Those that are stuck among all that can be reached from a wait.
+    fn stuck(&self, id: WaitId) -> BTreeSet<WaitId> {
+        let mut stuck = BTreeSet::from([id]);
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            for task in &self.waits[&id].on {
+                if let Some(&next) = self.by_task.get(task)
+                    && stuck.insert(next)
+                {
+                    open.push(next);
+                }
+            }
+        }
+        loop {
+            let goes_on = |id: &WaitId| {
+                let wait = &self.waits[id];
+                let stays = |task: &TaskId| self.on_thread_of(*task, &stuck).is_some();
+                wait.waiter.is_over()
+                    || match wait.how {
+                        How::All => !wait.on.iter().any(stays),
+                        How::Any => !wait.on.iter().all(stays),
+                    }
+            };
+            let going: Vec<_> = stuck.iter().copied().filter(goes_on).collect();
+            if going.is_empty() {
+                return stuck;
+            }
+            for id in going {
+                stuck.remove(&id);
+            }
+        }
+    }
+
+    fn on_thread_of(&self, task: TaskId, among: &BTreeSet<WaitId>) -> Option<WaitId> {
+        self.by_task.get(&task).copied().filter(|id| among.contains(id))
+    }
+}
+
+impl<W: Waits + ?Sized> Default for WaitGraph<W> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
