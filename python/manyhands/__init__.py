@@ -43,6 +43,7 @@ from concurrent.futures import (
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ._deadlock import DeadlockError
 from ._executor import Executor
 from ._functions import as_completed, wait
 from ._future import Future
@@ -67,6 +68,7 @@ __all__ = [
     "RETURN_IMMEDIATELY",
     "BrokenExecutor",
     "CancelledError",
+    "DeadlockError",
     "Executor",
     "Future",
     "FutureList",

@@ -213,6 +213,9 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         worker = self._take_worker()
         if worker is None:
             return
+        if len(self._threads) >= self._max_workers:
+            # Those that worked in the stead of others come and go.
+            self._threads -= {it for it in list(self._threads) if it.ident and not it.is_alive()}
         thread = None
         try:
             thread = threading.Thread(

@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use manyhands::nested::graph::How;
 use manyhands::ready::Ready;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PySet;
 
+use crate::task::Core;
 use crate::wait::{Awaited, distinct};
-use crate::{errors, park, stdlib};
+use crate::{errors, nested, park, stdlib};
 
 /// An iterator over futures in the order in which they end, each once. It lets go of each as it
 /// yields it.
@@ -26,11 +28,36 @@ struct Rest {
     futures: Vec<Option<Py<PyAny>>>,
     arrived: VecDeque<usize>,
     unfinished: usize,
+    /// Where a task that waits looks next for one that it may run in place.
+    looked: usize,
 }
 
 impl AsCompleted {
     fn lock(&self) -> PyResult<MutexGuard<'_, Rest>> {
         errors::not_waited_in(self.rest.try_lock())
+    }
+
+    /// Waits until a number is there; whether one is.
+    fn wait(&self, py: Python<'_>, rest: &mut Rest) -> PyResult<bool> {
+        let ready = &self.ready;
+        if !nested::in_task() {
+            return park::wait(py, self.deadline, |until| ready.wait_for_all(1, until));
+        }
+        let left = |futures: &[Option<Py<PyAny>>]| -> Vec<Option<Arc<Core>>> {
+            let left = futures.iter().flatten();
+            let core = |future: &Py<PyAny>| Awaited::new(future.bind(py).clone()).core().cloned();
+            left.map(core).collect()
+        };
+        while self.deadline.is_none() && ready.is_empty() && rest.looked < rest.futures.len() {
+            for core in left(&rest.futures[rest.looked..=rest.looked]).iter().flatten() {
+                nested::try_in_place(py, core)?;
+            }
+            rest.looked += 1;
+        }
+        let id = |core: &Option<Arc<Core>>| core.as_ref().map_or(0, |core| nested::id(core));
+        let tasks = || (left(&rest.futures).iter().map(id).collect(), How::Any);
+        let awaited = nested::Awaited { ready, wanted: 1, tasks: &tasks };
+        Ok(!ready.is_empty() || nested::sleep(py, &awaited, self.deadline)?)
     }
 }
 
@@ -43,7 +70,12 @@ impl AsCompleted {
         let made = Self {
             ready: Arc::new(Ready::new()),
             deadline,
-            rest: Mutex::new(Rest { futures: Vec::new(), arrived: VecDeque::new(), unfinished: 0 }),
+            rest: Mutex::new(Rest {
+                futures: Vec::new(),
+                arrived: VecDeque::new(),
+                unfinished: 0,
+                looked: 0,
+            }),
         };
         made.add(&distinct(fs)?)?;
         Ok(made)
@@ -83,9 +115,7 @@ impl AsCompleted {
             return Ok(None);
         }
         if rest.arrived.is_empty() {
-            if !self.ready.wait_for_all(1, Some(Instant::now()))
-                && !park::wait(py, self.deadline, |until| self.ready.wait_for_all(1, until))?
-            {
+            if !self.ready.wait_for_all(1, Some(Instant::now())) && !self.wait(py, &mut rest)? {
                 let message =
                     format!("{} (of {}) futures unfinished", rest.unfinished, rest.futures.len());
                 drop(rest);

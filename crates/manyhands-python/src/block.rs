@@ -1,5 +1,6 @@
 //! Items of `map` that were submitted together, as the Python host has them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands::block;
@@ -23,6 +24,8 @@ pub(crate) struct Block {
     /// Until the last item is claimed or cancelled, so that it is dropped with the last that runs.
     function: Mutex<Option<Py<PyAny>>>,
     made_in: u32,
+    /// The number of the pool whose workers run its items; 0 before it is known.
+    pool: AtomicU32,
 }
 
 /// What one item is: a number of a range is made into an object only where it is used.
@@ -154,7 +157,17 @@ impl Call {
 impl Block {
     pub(crate) fn new(function: Py<PyAny>, call: Call, arguments: Arguments) -> Self {
         let (items, made_in) = (block::Block::new(arguments), fork::generation());
-        Self { items, call, function: Mutex::new(Some(function)), made_in }
+        let (function, pool) = (Mutex::new(Some(function)), AtomicU32::new(0));
+        Self { items, call, function, made_in, pool }
+    }
+
+    pub(crate) fn pool(&self) -> u32 {
+        self.pool.load(Ordering::Relaxed)
+    }
+
+    /// Says which pool accepts it, before anybody else knows it.
+    pub(crate) fn set_pool(&self, number: u32) {
+        self.pool.store(number, Ordering::Relaxed);
     }
 
     /// The next item, and the function to call with it.

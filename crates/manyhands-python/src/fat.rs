@@ -96,6 +96,7 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
             Watcher::Callback { function, .. } => callbacks.append(function)?,
             // It looks again, and finds that it is to wait for another.
             Watcher::Attendant(waker) => waker.wake(),
+            Watcher::Task(ready) => ready.push([0]),
             Watcher::Ready(ready, number) => {
                 waiters.append(Py::new(py, Waiter::new(ready, number))?)?;
             }

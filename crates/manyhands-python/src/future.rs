@@ -19,7 +19,7 @@ use pyo3::types::{PyDict, PyFloat, PyString, PyTuple, PyType};
 
 use crate::process;
 use crate::task::{self, Core, Outcome, Value, Watcher};
-use crate::{fat, fork, park, stdlib};
+use crate::{fat, fork, nested, park, stdlib};
 
 #[pyclass(subclass, frozen, module = "manyhands._core", name = "Future")]
 pub(crate) struct PyFuture {
@@ -104,11 +104,12 @@ impl PyFuture {
             return Ok(seen);
         }
         self.check_process()?;
-        if park::wait(py, deadline, |until| self.wait(until))? {
-            Ok(self.look(py))
+        let ended = if nested::in_task() {
+            nested::wait_in_task(py, &self.core, deadline)?
         } else {
-            Err(stdlib::TIMEOUT_ERROR.bare_error(py))
-        }
+            park::wait(py, deadline, |until| self.wait(until))?
+        };
+        if ended { Ok(self.look(py)) } else { Err(stdlib::TIMEOUT_ERROR.bare_error(py)) }
     }
 
     /// Waits, detached, until the task has ended or the time is over; whether it has ended.
@@ -325,11 +326,11 @@ impl PyFuture {
         let submitted = slf.get().core.submitted_in > 0;
         let future = submitted.then(|| slf.clone().into_any().unbind());
         match slf.get().core.life.watch(Watcher::Callback { function: r#fn, future }) {
-            Ok(()) | Err(Watcher::Ready(..) | Watcher::Bell(_) | Watcher::Attendant(_)) => Ok(()),
             Err(Watcher::Callback { function, .. }) if slf.get().is_fat() => {
                 fat::call(slf, "add_done_callback", Some(function)).map(drop)
             }
             Err(Watcher::Callback { function, .. }) => task::call_back(&function, slf),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 

@@ -18,6 +18,7 @@ mod fat;
 mod fork;
 mod future;
 mod map;
+mod nested;
 mod park;
 mod pool;
 mod process;

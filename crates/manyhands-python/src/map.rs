@@ -17,7 +17,7 @@ use pyo3::types::{PyIterator, PyList, PyRange, PyRangeMethods, PyTuple, PyWeakre
 
 use crate::block::{Arguments, Block, Call, Numbers};
 use crate::pool::PyThreadPoolExecutor;
-use crate::{errors, fork, park, stdlib};
+use crate::{errors, fork, nested, park, stdlib};
 
 /// The most items of a block: as many as stay in the caches on their way into the queue.
 const BLOCK: usize = 256;
@@ -234,12 +234,23 @@ impl ResultIterator {
         errors::not_waited_in(self.rest.try_lock())
     }
 
+    /// Waits until an item has ended; whether it has.
+    fn wait(&self, py: Python<'_>, block: &Block, index: usize) -> PyResult<bool> {
+        if !nested::in_task() {
+            return park::wait(py, self.deadline, |until| block.items.wait(index, until));
+        }
+        if self.deadline.is_none() {
+            nested::try_items_in_place(py, block, index);
+        }
+        nested::sleep_until_ended(py, block, index, self.deadline)
+    }
+
     /// The next result, waiting for it.
     fn result(&self, py: Python<'_>, next: &Ahead) -> PyResult<Py<PyAny>> {
         let (items, index) = (&next.block.items, next.next);
         if items.ended() <= index {
             fork::check(self.made_in, "the executor of this map")?;
-            if !park::wait(py, self.deadline, |until| items.wait(index, until))? {
+            if !self.wait(py, &next.block, index)? {
                 return Err(stdlib::TIMEOUT_ERROR.bare_error(py));
             }
         }

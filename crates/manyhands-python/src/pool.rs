@@ -2,7 +2,7 @@
 //! `python/manyhands/thread.py` starts the threads.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use manyhands::WhenFull;
@@ -56,7 +56,7 @@ impl PyThreadPoolExecutor {
         when_full: &str,
         copy_context: bool,
     ) -> PyResult<()> {
-        static MADE: AtomicUsize = AtomicUsize::new(1);
+        static MADE: AtomicU32 = AtomicU32::new(1);
         let when_full = match when_full {
             "block" => WhenFull::Block,
             "raise" => WhenFull::Refuse,

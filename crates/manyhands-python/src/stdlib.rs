@@ -58,6 +58,7 @@ pub(crate) static BROKEN_THREAD_POOL: Named =
     Named::new("concurrent.futures.thread", "BrokenThreadPool");
 pub(crate) static BROKEN_PROCESS_POOL: Named =
     Named::new("concurrent.futures.process", "BrokenProcessPool");
+pub(crate) static DEADLOCK_ERROR: Named = Named::new("manyhands._deadlock", "DeadlockError");
 pub(crate) static DUMPS: Named = Named::new("pickle", "dumps");
 pub(crate) static LOADS: Named = Named::new("pickle", "loads");
 pub(crate) static PICKLE_ANYTHING: Named = Named::new("manyhands._pickling", "dumps");

@@ -89,6 +89,8 @@ pub(crate) enum Watcher {
     },
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
+    /// A task that waits for this one alone.
+    Task(Arc<Ready>),
     Bell(Arc<Bell>),
     /// A thread that receives answers of worker processes while it waits.
     Attendant(Waker),
@@ -99,6 +101,7 @@ impl Watcher {
     pub(crate) fn tell_waiting(self) {
         match self {
             Self::Ready(ready, number) => ready.push([number]),
+            Self::Task(ready) => ready.push([0]),
             Self::Bell(bell) => bell.ring(),
             Self::Attendant(waker) => waker.wake(),
             Self::Callback { .. } => (),
@@ -189,6 +192,8 @@ pub(crate) fn traverse<J>(
             visit.call(function)?;
             visit.call(future)
         }
-        Held::Watcher(Watcher::Ready(..) | Watcher::Bell(_) | Watcher::Attendant(_)) => Ok(()),
+        Held::Watcher(
+            Watcher::Ready(..) | Watcher::Task(_) | Watcher::Bell(_) | Watcher::Attendant(_),
+        ) => Ok(()),
     })
 }

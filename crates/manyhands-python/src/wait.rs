@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use manyhands::nested::graph::How;
 use manyhands::ready::Ready;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
@@ -11,8 +12,8 @@ use pyo3::types::PySet;
 
 use crate::bell::Bell;
 use crate::future::PyFuture;
-use crate::task::Watcher;
-use crate::{park, stdlib, waiter};
+use crate::task::{Core, Watcher};
+use crate::{nested, park, stdlib, waiter};
 
 /// A future to wait for.
 pub(crate) enum Awaited<'py> {
@@ -42,6 +43,14 @@ impl<'py> Awaited<'py> {
         match self {
             Self::Lean(future) => future.as_any(),
             Self::Listed(future) => future,
+        }
+    }
+
+    /// Its promise, if that keeps its life.
+    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
+        match self {
+            Self::Lean(future) => Some(&future.get().core),
+            Self::Listed(_) => None,
         }
     }
 
@@ -86,7 +95,7 @@ impl<'py> Awaited<'py> {
         if let Self::Lean(future) = self {
             let ours = |watcher: &Watcher| match watcher {
                 Watcher::Ready(theirs, _) => Arc::ptr_eq(theirs, ready),
-                Watcher::Callback { .. } | Watcher::Bell(_) | Watcher::Attendant(_) => false,
+                _ => false,
             };
             drop(future.get().core.life.unwatch(ours));
             if future.get().core.fat.get().is_none() {
@@ -212,7 +221,7 @@ fn wait_for_any(
                     return Ok(());
                 }
             }
-            if !park::wait(py, deadline, |until| bell.rung().wait_for_all(1, until))? {
+            if !wait_until(py, futures, bell.rung(), (1, How::Any), deadline)? {
                 return Ok(());
             }
         }
@@ -236,7 +245,7 @@ fn wait_for_all(
         if until_failed {
             return wait_for_failure(py, futures, &ready, pending, deadline);
         }
-        park::wait(py, deadline, |until| ready.wait_for_all(pending, until)).map(drop)
+        wait_until(py, futures, &ready, (pending, How::All), deadline).map(drop)
     });
     for (future, notified) in futures.iter().zip(notified) {
         if !notified && !future.is_notified()? {
@@ -244,6 +253,32 @@ fn wait_for_all(
         }
     }
     waited
+}
+
+/// Waits until so many numbers are there; whether they are.
+fn wait_until(
+    py: Python<'_>,
+    futures: &[Awaited<'_>],
+    ready: &Arc<Ready>,
+    (wanted, how): (usize, How),
+    deadline: Option<Instant>,
+) -> PyResult<bool> {
+    if !nested::in_task() {
+        return park::wait(py, deadline, |until| ready.wait_for_all(wanted, until));
+    }
+    let cores = || futures.iter().filter_map(Awaited::core);
+    // All are wanted, so nothing is lost by running one in place.
+    if how == How::All && deadline.is_none() {
+        cores().try_for_each(|core| nested::try_in_place(py, core))?;
+    }
+    let ids = || {
+        let left = cores().filter(|core| !core.life.state().is_done());
+        // One of another kind may end, whoever does it.
+        let unknown = futures.iter().any(|future| future.core().is_none());
+        let ids = left.map(|core| nested::id(core));
+        (ids.chain((unknown && how == How::Any).then_some(0)).collect(), how)
+    };
+    nested::sleep(py, &nested::Awaited { ready, wanted, tasks: &ids }, deadline)
 }
 
 /// Asks all that had not ended for their numbers; how many these are.
@@ -269,7 +304,7 @@ fn wait_for_failure(
     deadline: Option<Instant>,
 ) -> PyResult<()> {
     for _ in 0..pending {
-        if !park::wait(py, deadline, |until| ready.wait_for_all(1, until))? {
+        if !wait_until(py, futures, ready, (1, How::Any), deadline)? {
             return Ok(());
         }
         let Some(number) = ready.pop(Some(Instant::now())) else { return Ok(()) };

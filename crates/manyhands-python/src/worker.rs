@@ -4,7 +4,6 @@
 //! none. Then it tells of its last task only after it has let go of the GIL, so that whoever waits for
 //! it finds the GIL free.
 
-use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands::State;
@@ -13,6 +12,7 @@ use manyhands::thread::pool::Worker;
 use pyo3::prelude::*;
 
 use crate::block::Block;
+use crate::nested::{self, InStead};
 use crate::task::{self, Core, Ending, Outcome, Value, Watcher};
 use crate::workers::Workers;
 use crate::{errors, fat, park, stdlib};
@@ -25,14 +25,9 @@ pub(crate) enum Job {
     Items(Arc<Block>),
 }
 
-thread_local! {
-    /// The number of the pool whose worker this thread is; 0 where it is none.
-    static WORKER_OF: Cell<usize> = const { Cell::new(0) };
-}
-
 /// Whether the calling thread is a worker of the pool of this number.
-pub(crate) fn is_current(number: usize) -> bool {
-    WORKER_OF.get() == number
+pub(crate) fn is_current(number: u32) -> bool {
+    manyhands::nested::pool() == number
 }
 
 /// A worker's place in a pool; its thread calls `run`.
@@ -69,7 +64,8 @@ impl PyWorker {
     /// Does what there is to do until the pool is shut down.
     fn run(&self, py: Python<'_>) {
         let Some(worker) = self.take() else { return };
-        WORKER_OF.set(self.workers.number);
+        let compensate = InStead { workers: Arc::clone(&self.workers), seat: worker.seat() };
+        let _at_work = manyhands::nested::work_for(self.workers.number, Some(Arc::new(compensate)));
         work(py, worker, &self.workers);
     }
 
@@ -111,10 +107,10 @@ fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) ->
     match job {
         Job::Task(core) => {
             if let Some(task) = core.life.claim() {
-                let outcome = task.call(py);
+                let outcome = nested::run(nested::id(&core), || task.call(py));
                 return end(py, core, outcome, worker, workers);
             }
-            report(py, fat::run(py, &core));
+            report(py, nested::run(nested::id(&core), || fat::run(py, &core)));
             bury(py, core, worker, workers);
             None
         }
@@ -129,7 +125,8 @@ fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Opt
         if item.last && block.items.len() > 1 {
             worker.recount();
         }
-        let outcome = function.call(py, item.job);
+        let id = nested::item_id(&block, item.index);
+        let outcome = nested::run(id, || function.call(py, item.job));
         if item.last || worker.may_have_to_help() {
             break outcome;
         }
@@ -218,7 +215,10 @@ fn settle(
 ) {
     match ended {
         Ok(wake) if wake.is_empty() => (),
-        Ok(wake) => report(py, task::tell(py, wake, None)),
+        // A callback may wait, as the task could.
+        Ok(wake) => {
+            report(py, nested::run(nested::id(&core), || task::tell(py, wake, None)));
+        }
         Err((outcome, _)) => {
             worker.publish(false);
             report(py, fat::finish(py, &core, task::open(py, outcome)));
@@ -247,7 +247,7 @@ fn clear_away<L>(py: Python<'_>, last: L, worker: &mut Worker<Job>, workers: &Wo
     drop(last);
 }
 
-fn report(py: Python<'_>, done: PyResult<()>) {
+pub(crate) fn report(py: Python<'_>, done: PyResult<()>) {
     if let Err(error) = done {
         errors::log(py, "critical", "Exception in worker", None, &error);
     }

@@ -23,7 +23,7 @@ pub(crate) struct Workers {
     pub(crate) when_full: WhenFull,
     pub(crate) copy_context: bool,
     /// Tells the pools of this process apart.
-    pub(crate) number: usize,
+    pub(crate) number: u32,
     pub(crate) made_in: u32,
     /// Whether the program has shut it down, and not only the end of the interpreter.
     pub(crate) shut_down: AtomicBool,
@@ -34,7 +34,7 @@ pub(crate) struct Workers {
 
 thread_local! {
     /// The number of the pool for which this thread is starting a worker; 0 for none.
-    pub(crate) static STARTING: Cell<usize> = const { Cell::new(0) };
+    pub(crate) static STARTING: Cell<u32> = const { Cell::new(0) };
 }
 
 /// What the pool says to a job.
@@ -59,6 +59,10 @@ impl Workers {
     pub(crate) fn add(&self, py: Python<'_>, job: Job) -> PyResult<()> {
         if self.is_over() && self.pool.broken().is_none() {
             return Err(errors::after_interpreter_shutdown());
+        }
+        match &job {
+            Job::Task(core) => core.life.set_pool(self.number),
+            Job::Items(block) => block.set_pool(self.number),
         }
         let mut submitted = self.pool.submit(job, pool::WhenFull::Refuse);
         while let Err((job, rejection @ Rejection::Full { .. })) = submitted {
@@ -93,6 +97,7 @@ impl Workers {
         if self.is_over() && self.pool.broken().is_none() {
             return Err(errors::after_interpreter_shutdown());
         }
+        block.set_pool(self.number);
         let submitted = self.pool.submit_joint(block);
         let mut added =
             submitted.map_err(|rejection| errors::rejected(py, rejection, self.is_over()))?;

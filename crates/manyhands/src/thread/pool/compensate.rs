@@ -1,7 +1,7 @@
 //! Workers that wait inside their jobs, and those that work in their stead.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Local, Phase, Shared, State, Worker};
 use crate::sync::atomic::Ordering;
@@ -173,6 +173,18 @@ impl<J> State<J> {
     /// How many workers count against `max_workers`.
     pub(super) fn active(&self) -> usize {
         self.workers.len() - self.compensated - self.spares
+    }
+
+    /// A worker has left: perhaps before it was started, so that nobody came in the stead of another.
+    pub(super) fn limit_in_stead(&mut self, max_workers: usize) {
+        let beyond = (self.workers.len() - self.spares).saturating_sub(max_workers);
+        self.in_stead = self.in_stead.min(beyond);
+    }
+
+    /// When a worker that sleeps looks whether it is one too many, for nobody wakes it to leave.
+    pub(super) fn look_again(&self) -> Option<Instant> {
+        // For a model any time is up at once, and this one again and again.
+        (self.in_stead > 0 && cfg!(not(loom))).then(|| now() + SPARE_TIME)
     }
 
     /// Whether one too many is at work, since one that waited has resumed.

@@ -33,8 +33,7 @@ pub struct Worker<J> {
     pub(super) shared: Arc<Shared<J>>,
     pub(super) local: Arc<Local<J>>,
     index: usize,
-    /// Whether this worker is counted in the pool's `starting`.
-    starting: bool,
+    stage: Stage,
     /// Whether this worker is counted in the pool's `free`.
     pub(super) free: bool,
     /// How many jobs its local queue holds; fewer where others have helped themselves.
@@ -44,12 +43,22 @@ pub struct Worker<J> {
     counted: bool,
 }
 
+/// Where a worker's life stands.
+#[derive(PartialEq, Eq)]
+enum Stage {
+    /// It is counted in the pool's `starting`.
+    Starting,
+    Working,
+    /// It was one too many, and gets no more jobs.
+    Retired,
+}
+
 impl<J> Worker<J> {
     /// A worker that has been counted as starting.
     pub(super) fn new(shared: Arc<Shared<J>>, local: Arc<Local<J>>, index: usize) -> Self {
-        let (starting, free, counted) = (true, false, false);
+        let (stage, free, counted) = (Stage::Starting, false, false);
         let (in_local, batch) = (0, Batch::default());
-        Self { shared, local, index, starting, free, in_local, batch, counted }
+        Self { shared, local, index, stage, free, in_local, batch, counted }
     }
 
     /// The number of this worker in its pool, from 0 in the order in which they were added.
@@ -63,7 +72,7 @@ impl<J> Worker<J> {
         if let Some(job) = self.next_in_local() {
             return Some(job);
         }
-        if self.shared.queued.load(Ordering::Acquire) == 0 {
+        if self.shared.queued.load(Ordering::Acquire) == 0 || self.stage == Stage::Retired {
             return None;
         }
         if self.batch.short_jobs() == Some(true) {
@@ -79,8 +88,11 @@ impl<J> Worker<J> {
         if let Some(job) = self.try_next() {
             return Some(job);
         }
+        if self.stage == Stage::Retired {
+            return None;
+        }
         // One that is starting is counted when it has the lock, so that it is never counted twice.
-        if !self.starting {
+        if self.stage != Stage::Starting {
             self.set_free();
         }
         self.batch.pause();
@@ -203,7 +215,8 @@ impl<J> Worker<J> {
     fn fetch(&mut self, park: bool) -> Option<J> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
-        if std::mem::take(&mut self.starting) {
+        if self.stage == Stage::Starting {
+            self.stage = Stage::Working;
             state.starting -= 1;
             self.set_free();
         }
@@ -215,6 +228,7 @@ impl<J> Worker<J> {
                 }
                 let (called, again) = self.wait_to_be_called(&shared, state);
                 if !called {
+                    self.stage = Stage::Retired;
                     return None;
                 }
                 state = again;
@@ -248,7 +262,8 @@ impl<J> Worker<J> {
                 state = shared.park_timeout(state);
             } else {
                 // Nothing is queued, here or in a local queue: whoever changes that, wakes.
-                state = shared.work.wait(state, None);
+                let until = state.look_again();
+                state = shared.work.wait(state, until);
                 (spun, timed) = (false, 0);
             }
             state.parked -= 1;
@@ -333,9 +348,10 @@ impl<J> Drop for Worker<J> {
         if self.free {
             self.shared.free.fetch_sub(1, Ordering::AcqRel);
         }
-        if self.starting {
+        if self.stage == Stage::Starting {
             state.starting -= 1;
         }
+        state.limit_in_stead(self.shared.max_workers.load(Ordering::Relaxed));
         let last = state.workers.is_empty();
         self.shared.wake_one(state);
         if last {

@@ -1,0 +1,271 @@
+//! Waits inside tasks of a thread pool: the engine's rules (`manyhands::nested`) with Python's threads,
+//! objects and frames.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use manyhands::nested::graph::{How, TaskId};
+use manyhands::nested::{self, Compensate, Running, Waiting, Woken};
+use manyhands::promise::Held;
+use manyhands::thread::pool::Seat;
+use manyhands::{Deadlock, State, WaitingTask};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::block::Block;
+use crate::task::{Core, Watcher};
+use crate::worker::{self, Job};
+use crate::workers::Workers;
+use crate::{park, process, stdlib};
+
+/// How often one who waits for an item of a block looks whether it is in a deadlock.
+const LOOK: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// What the tasks that this thread runs in place are called, the innermost last.
+    static IN_PLACE: RefCell<Vec<WaitingTask>> = const { RefCell::new(Vec::new()) };
+}
+
+pub(crate) use manyhands::nested::{Awaited, in_task};
+
+/// Runs a task of the calling thread.
+#[inline]
+pub(crate) fn run<R>(id: TaskId, run: impl FnOnce() -> R) -> R {
+    nested::run(Running { id, name: "", place: None }, run)
+}
+
+pub(crate) fn id(core: &Core) -> TaskId {
+    std::ptr::from_ref(core).addr()
+}
+
+/// An item of a block: an address has room for its number in the bits that no address uses.
+pub(crate) fn item_id(block: &Block, index: usize) -> TaskId {
+    std::ptr::from_ref(block).addr() ^ (index << 48)
+}
+
+/// Has others work in the stead of a worker whose task waits.
+pub(crate) struct InStead {
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) seat: Seat<Job>,
+}
+
+impl Compensate for InStead {
+    fn begin_wait(&self) {
+        // In a forked child the pool's lock may be held by a thread that is not there.
+        if self.workers.is_from_before_fork() {
+            return;
+        }
+        if let Some(worker) = self.seat.block() {
+            Python::attach(|py| worker::report(py, self.workers.start(py, worker)));
+        }
+    }
+
+    fn end_wait(&self) {
+        if !self.workers.is_from_before_fork() {
+            self.seat.unblock();
+        }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        !self.workers.is_from_before_fork() && self.seat.is_last()
+    }
+
+    fn run_recent(&self, task: TaskId) -> bool {
+        if self.workers.is_from_before_fork() {
+            return false;
+        }
+        let is_it = |job: &Job| matches!(job, Job::Task(core) if id(core) == task);
+        let Some(Job::Task(core)) = self.seat.take_recent(is_it) else { return false };
+        Python::attach(|py| worker::report(py, run_in_place(py, &core)));
+        true
+    }
+}
+
+/// Waits for a task in another one of this thread; whether it has ended. See `manyhands::nested`.
+#[cold]
+pub(crate) fn wait_in_task(
+    py: Python<'_>,
+    core: &Arc<Core>,
+    deadline: Option<Instant>,
+) -> PyResult<bool> {
+    if deadline.is_none() {
+        try_in_place(py, core)?;
+    }
+    if core.life.state().is_done() {
+        return Ok(true);
+    }
+    if core.life.executor().is_some() {
+        let _waiting = Waiting::begin();
+        return park::wait(py, deadline, |until| {
+            process::attend(core, until);
+            core.life.wait(until)
+        });
+    }
+    let ready = Arc::default();
+    if core.life.watch(Watcher::Task(Arc::clone(&ready))).is_err() {
+        return Ok(true);
+    }
+    let tasks = || (vec![id(core)], How::All);
+    let slept = sleep(py, &Awaited { ready: &ready, wanted: 1, tasks: &tasks }, deadline);
+    let is_it =
+        |watcher: &Watcher| matches!(watcher, Watcher::Task(other) if Arc::ptr_eq(other, &ready));
+    drop(core.life.unwatch(is_it));
+    // A result that has come after all is better than an error.
+    if core.life.state().is_done() { Ok(true) } else { slept }
+}
+
+/// Runs a task in place if it is pending in the pool of this thread. An error is no `Exception`.
+pub(crate) fn try_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
+    if core.life.state() == State::Pending
+        && nested::runs_in_place(core.life.pool())
+        && !nested::run_recent(id(core))
+    {
+        run_in_place(py, core)?;
+    }
+    Ok(())
+}
+
+fn run_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
+    /// The name goes with the task.
+    struct Named;
+    impl Drop for Named {
+        fn drop(&mut self) {
+            IN_PLACE.with_borrow_mut(Vec::pop);
+        }
+    }
+
+    let mut called = None;
+    let _ = core.life.trace(|held| {
+        if let Held::Job(task) = held {
+            called = Some(task.function.clone_ref(py));
+        }
+        Ok::<(), ()>(())
+    });
+    let name = called.map_or_else(nameless, |called| function(called.bind(py)));
+    IN_PLACE.with_borrow_mut(|names| names.push(name));
+    let _named = Named;
+    run(id(core), || worker::run_here(py, Job::Task(Arc::clone(core))))
+}
+
+/// Runs items of a block in place up to the one of this number, as far as nobody else has begun them.
+pub(crate) fn try_items_in_place(py: Python<'_>, block: &Block, index: usize) {
+    while block.items.len() - block.items.left() <= index && nested::runs_in_place(block.pool()) {
+        let Some((item, function)) = block.claim(py) else { return };
+        let id = item_id(block, item.index);
+        let named = WaitingTask { name: "an item of `map`".to_owned(), place: None };
+        IN_PLACE.with_borrow_mut(|names| names.push(named));
+        run(id, || function.run_here(py, block, item));
+        IN_PLACE.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// Sleeps in a task until so many have ended; whether they have, or the time is over.
+pub(crate) fn sleep(
+    py: Python<'_>,
+    awaited: &Awaited<'_>,
+    deadline: Option<Instant>,
+) -> PyResult<bool> {
+    let (ready, wanted) = (awaited.ready, awaited.wanted);
+    sleep_by(py, awaited, deadline, |until| {
+        park::wait(py, until, |until| ready.wait_for_all(wanted, until) || ready.is_interrupted())
+    })
+}
+
+/// Sleeps in a task until an item of a block has ended; whether it has, or the time is over.
+pub(crate) fn sleep_until_ended(
+    py: Python<'_>,
+    block: &Block,
+    index: usize,
+    deadline: Option<Instant>,
+) -> PyResult<bool> {
+    let ready = Arc::default();
+    let tasks = || (vec![item_id(block, index)], How::All);
+    let awaited = Awaited { ready: &ready, wanted: 1, tasks: &tasks };
+    sleep_by(py, &awaited, deadline, |until| {
+        loop {
+            // Nobody wakes one who waits for a block but its workers.
+            let look = Instant::now() + LOOK;
+            let before = until.map_or(look, |until| look.min(until));
+            if park::wait(py, Some(before), |until| block.items.wait(index, until))?
+                || ready.is_interrupted()
+            {
+                return Ok(true);
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(false);
+            }
+        }
+    })
+}
+
+fn sleep_by(
+    py: Python<'_>,
+    awaited: &Awaited<'_>,
+    deadline: Option<Instant>,
+    wait: impl FnMut(Option<Instant>) -> PyResult<bool>,
+) -> PyResult<bool> {
+    match nested::sleep(awaited, deadline, |depth| describe(py, depth), wait)? {
+        Woken::Ended => Ok(true),
+        Woken::TimeIsUp => Ok(false),
+        Woken::Deadlock(deadlock) => Err(error(py, &deadlock)),
+    }
+}
+
+/// Python's `DeadlockError`.
+fn error(py: Python<'_>, deadlock: &Deadlock) -> PyErr {
+    let cycle = deadlock.cycle().iter().map(|task| (task.name.clone(), task.place.clone()));
+    let made = PyList::new(py, cycle)
+        .and_then(|cycle| stdlib::DEADLOCK_ERROR.get(py)?.call1((deadlock.to_string(), cycle)));
+    made.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// What a task of this thread is called, with so many others below it on the stack.
+fn describe(py: Python<'_>, depth: usize) -> WaitingTask {
+    let in_place = |below: usize| IN_PLACE.with_borrow(|names| names.get(below).cloned());
+    let found = match depth.checked_sub(1) {
+        Some(below) => in_place(below),
+        None => outermost(py).ok().flatten(),
+    };
+    found.unwrap_or_else(nameless)
+}
+
+fn nameless() -> WaitingTask {
+    WaitingTask { name: "a task".to_owned(), place: None }
+}
+
+/// The function that this thread's first task is in, and the line it is at.
+fn outermost(py: Python<'_>) -> PyResult<Option<WaitingTask>> {
+    let mut frame = stdlib::GET_FRAME.get(py)?.call1((0,))?;
+    let mut found = None;
+    while !frame.is_none() {
+        let code = frame.getattr(intern!(py, "f_code"))?;
+        let globals = frame.getattr(intern!(py, "f_globals"))?;
+        let module = globals.get_item("__name__").and_then(|name| name.extract::<String>());
+        if module.is_ok_and(|module| module == "manyhands.thread") {
+            break;
+        }
+        let file: String = code.getattr(intern!(py, "co_filename"))?.extract()?;
+        let line: Option<u32> = frame.getattr(intern!(py, "f_lineno"))?.extract()?;
+        found = Some((code.clone(), file, line));
+        frame = frame.getattr(intern!(py, "f_back"))?;
+    }
+    let Some((code, file, line)) = found else { return Ok(None) };
+    let name = code.getattr(intern!(py, "co_name"))?.extract()?;
+    let place = line.map_or(file.clone(), |line| format!("{file}:{line}"));
+    Ok(Some(WaitingTask { name, place: Some(format!("at {place}")) }))
+}
+
+/// What a function is called, and where it is written.
+fn function(function: &Bound<'_, PyAny>) -> WaitingTask {
+    let py = function.py();
+    let name = function.getattr(intern!(py, "__name__")).and_then(|name| name.extract());
+    let place = || -> PyResult<String> {
+        let code = function.getattr(intern!(py, "__code__"))?;
+        let file: String = code.getattr(intern!(py, "co_filename"))?.extract()?;
+        let line: u32 = code.getattr(intern!(py, "co_firstlineno"))?.extract()?;
+        Ok(format!("written at {file}:{line}"))
+    };
+    WaitingTask { name: name.unwrap_or_else(|_| nameless().name), place: place().ok() }
+}
