@@ -110,7 +110,9 @@ def test_a_program_that_ends_in_its_own_way(task: str, code: str) -> None:
             sys.exit(3)
     """,
     )
-    assert (ended.code, ended.stdout) == (3, "7\n"), ended.stderr
+    assert ended.code == 3, ended.stderr
+    # A task that waits may have had another work in its stead by then.
+    assert int(ended.stdout) == 7 or (task == "waiting" and 0 < int(ended.stdout) < 7)
 
 
 def test_what_has_not_started_does_not_run() -> None:

@@ -254,6 +254,29 @@ def test_divide_and_conquer_takes_few_threads() -> None:
         assert pool.stats().workers <= 20
 
 
+def test_tasks_that_wait_for_something_else_keep_the_others_back_for_a_while() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        gate: Future[None] = Future()
+        started = [pool.submit(gate.result) for _ in range(300)]
+        time.sleep(0.5)
+        running = sum(future.running() for future in started)
+        assert 2 <= running < 10, "one more after 0.1 s, and after 0.2, 0.4, ... from then"
+        gate.set_result(None)
+        assert not manyhands.wait(started).not_done
+
+
+def test_tasks_of_two_pools_that_need_each_others_pending_tasks_end() -> None:
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+
+        def there_and_back(n: int) -> int:
+            if n == 0:
+                return 0
+            pool = one if n % 2 else other
+            return pool.submit(there_and_back, n - 1).result() + 1
+
+        assert there_and_back(6) == 6
+
+
 def test_a_walk_that_submits_a_task_for_each_folder(tmp_path: Any) -> None:
     for n in range(20):
         folder = tmp_path / f"{n % 3}" / f"{n % 4}" / f"{n}"
@@ -286,10 +309,11 @@ def test_those_who_worked_in_the_stead_of_others_leave() -> None:
     with ThreadPoolExecutor(1) as pool:
         gate: Future[int] = Future()
         waiters = [pool.submit(gate.result) for _ in range(10)]
-        assert pool.submit(int, 1).result() == 1
-        assert pool.stats().workers == 11
+        inner = [pool.submit(waiters[n].result) for n in range(10)]
+        while pool.stats().workers < 4:
+            time.sleep(0.01)
         gate.set_result(0)
-        manyhands.wait(waiters)
+        manyhands.wait(waiters + inner)
         while pool.stats().workers > 1:
             pool.submit(int).result()
             time.sleep(0.01)

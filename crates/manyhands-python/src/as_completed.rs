@@ -30,6 +30,8 @@ struct Rest {
     unfinished: usize,
     /// Where a task that waits looks next for one that it may run in place.
     looked: usize,
+    /// Whether one was of the pool whose task added it.
+    own: bool,
 }
 
 impl AsCompleted {
@@ -56,7 +58,7 @@ impl AsCompleted {
         }
         let id = |core: &Option<Arc<Core>>| core.as_ref().map_or(0, |core| nested::id(core));
         let tasks = || (left(&rest.futures).iter().map(id).collect(), How::Any);
-        let awaited = nested::Awaited { ready, wanted: 1, tasks: &tasks };
+        let awaited = nested::Awaited { ready, wanted: 1, own: rest.own, tasks: &tasks };
         Ok(!ready.is_empty() || nested::sleep(py, &awaited, self.deadline)?)
     }
 }
@@ -75,6 +77,7 @@ impl AsCompleted {
                 arrived: VecDeque::new(),
                 unfinished: 0,
                 looked: 0,
+                own: false,
             }),
         };
         made.add(&distinct(fs)?)?;
@@ -88,6 +91,7 @@ impl AsCompleted {
         for future in fs {
             let future = Awaited::new(future);
             let number = rest.futures.len();
+            rest.own |= future.core().is_some_and(|core| nested::is_own(core));
             if future.watch(&self.ready, number)? {
                 future.check_process()?;
             } else {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use manyhands::nested::graph::{How, TaskId};
 use manyhands::nested::{self, Compensate, Running, Waiting, Woken};
 use manyhands::promise::Held;
-use manyhands::thread::pool::Seat;
+use manyhands::thread::pool::{Moving, Seat, Worker};
 use manyhands::{Deadlock, State, WaitingTask};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -40,6 +40,11 @@ pub(crate) fn id(core: &Core) -> TaskId {
     std::ptr::from_ref(core).addr()
 }
 
+/// Whether it is of the pool that the calling thread works for.
+pub(crate) fn is_own(core: &Core) -> bool {
+    nested::is_own(core.life.pool())
+}
+
 /// An item of a block: an address has room for its number in the bits that no address uses.
 pub(crate) fn item_id(block: &Block, index: usize) -> TaskId {
     std::ptr::from_ref(block).addr() ^ (index << 48)
@@ -51,20 +56,44 @@ pub(crate) struct InStead {
     pub(crate) seat: Seat<Job>,
 }
 
-impl Compensate for InStead {
-    fn begin_wait(&self) {
-        // In a forked child the pool's lock may be held by a thread that is not there.
-        if self.workers.is_from_before_fork() {
-            return;
-        }
-        if let Some(worker) = self.seat.block() {
+impl InStead {
+    fn start(&self, added: Option<Worker<Job>>) {
+        if let Some(worker) = added {
             Python::attach(|py| worker::report(py, self.workers.start(py, worker)));
         }
     }
+}
 
-    fn end_wait(&self) {
-        if !self.workers.is_from_before_fork() {
+impl Compensate for InStead {
+    fn begin_wait(&self, own: bool) -> bool {
+        // In a forked child the pool's lock may be held by a thread that is not there.
+        if self.workers.is_from_before_fork() {
+            return true;
+        }
+        if own {
+            self.start(self.seat.block());
+        } else {
+            self.seat.stand_still();
+        }
+        own
+    }
+
+    fn relieve(&self) -> bool {
+        match self.seat.relieve() {
+            Ok(added) => self.start(added),
+            Err(Moving) => return false,
+        }
+        true
+    }
+
+    fn end_wait(&self, relieved: bool) {
+        if self.workers.is_from_before_fork() {
+            return;
+        }
+        if relieved {
             self.seat.unblock();
+        } else {
+            self.seat.go_on();
         }
     }
 
@@ -97,10 +126,11 @@ pub(crate) fn wait_in_task(
         return Ok(true);
     }
     if core.life.executor().is_some() {
-        let _waiting = Waiting::begin();
-        return park::wait(py, deadline, |until| {
-            process::attend(core, until);
-            core.life.wait(until)
+        return Waiting::begin(false).wait_by(deadline, |until| {
+            park::wait(py, until, |until| {
+                process::attend(core, until);
+                core.life.wait(until)
+            })
         });
     }
     let ready = Arc::default();
@@ -108,7 +138,8 @@ pub(crate) fn wait_in_task(
         return Ok(true);
     }
     let tasks = || (vec![id(core)], How::All);
-    let slept = sleep(py, &Awaited { ready: &ready, wanted: 1, tasks: &tasks }, deadline);
+    let own = is_own(core);
+    let slept = sleep(py, &Awaited { ready: &ready, wanted: 1, own, tasks: &tasks }, deadline);
     let is_it =
         |watcher: &Watcher| matches!(watcher, Watcher::Task(other) if Arc::ptr_eq(other, &ready));
     drop(core.life.unwatch(is_it));
@@ -182,7 +213,8 @@ pub(crate) fn sleep_until_ended(
 ) -> PyResult<bool> {
     let ready = Arc::default();
     let tasks = || (vec![item_id(block, index)], How::All);
-    let awaited = Awaited { ready: &ready, wanted: 1, tasks: &tasks };
+    let own = nested::is_own(block.pool());
+    let awaited = Awaited { ready: &ready, wanted: 1, own, tasks: &tasks };
     sleep_by(py, &awaited, deadline, |until| {
         loop {
             // Nobody wakes one who waits for a block but its workers.

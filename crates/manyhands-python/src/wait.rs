@@ -278,7 +278,8 @@ fn wait_until(
         let ids = left.map(|core| nested::id(core));
         (ids.chain((unknown && how == How::Any).then_some(0)).collect(), how)
     };
-    nested::sleep(py, &nested::Awaited { ready, wanted, tasks: &ids }, deadline)
+    let own = cores().any(|core| nested::is_own(core));
+    nested::sleep(py, &nested::Awaited { ready, wanted, own, tasks: &ids }, deadline)
 }
 
 /// Asks all that had not ended for their numbers; how many these are.

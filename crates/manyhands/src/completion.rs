@@ -70,6 +70,8 @@ pub struct CompletionQueue<T: Send, E: Send + Sync = std::convert::Infallible> {
     total: usize,
     /// Where a task that waits looks next for one that it may run in place.
     looked: usize,
+    /// Whether one was of the pool that added it.
+    own: bool,
 }
 
 /// Why no future is handed out.
@@ -98,6 +100,7 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
             vacant: Vec::new(),
             total: 0,
             looked: 0,
+            own: false,
         }
     }
 
@@ -120,6 +123,7 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
     /// The number of the future, if it has ended already and nobody will tell.
     fn add(&mut self, future: Future<T, E>) -> Option<usize> {
         self.total += 1;
+        self.own |= nested::is_own(future.pool());
         let number = self.vacant.pop().unwrap_or_else(|| {
             self.futures.push(None);
             self.futures.len() - 1
@@ -192,7 +196,7 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
         }
         let left = || self.futures.iter().flatten().map(|future| future.address().addr());
         let tasks = || (left().collect(), How::Any);
-        let awaited = Awaited { ready: &self.ready, wanted: 1, tasks: &tasks };
+        let awaited = Awaited { ready: &self.ready, wanted: 1, own: self.own, tasks: &tasks };
         match nested::sleep_here(&awaited, deadline) {
             Woken::Deadlock(deadlock) => Err(NotYet::Deadlock(deadlock)),
             Woken::Ended | Woken::TimeIsUp => Ok(()),

@@ -139,6 +139,7 @@ fn wait_until<T: Send, E: Send + Sync>(
     }
     let left = || futures.iter().filter(|future| !future.done());
     let tasks = || (left().map(|future| future.address().addr()).collect(), how);
-    let awaited = Awaited { ready, wanted, tasks: &tasks };
+    let own = left().any(|future| nested::is_own(future.pool()));
+    let awaited = Awaited { ready, wanted, own, tasks: &tasks };
     matches!(nested::sleep_here(&awaited, deadline), Woken::Ended)
 }

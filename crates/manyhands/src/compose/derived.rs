@@ -28,6 +28,7 @@ where
     V: Send + Sync + 'static,
 {
     let core: Arc<Core<With<F>, U, V>> = Arc::new(Promise::new(Some(With(transform))));
+    core.set_pool(source.pool());
     source.go_on_with(Arc::clone(&core) as _);
     Future::task(core)
 }

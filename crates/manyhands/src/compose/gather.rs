@@ -35,6 +35,7 @@ where
     let gather = Gather::new(slots, futures.len());
     let core: Arc<Core<_, Vec<T>, E>> =
         Arc::new(Promise::new(Some(CloseOnDrop(Arc::clone(&gather)))));
+    core.set_pool(futures.iter().map(Future::pool).find(|&pool| pool != 0).unwrap_or(0));
     let joined = Future::task(Arc::clone(&core) as _);
     gather.then(move |gathered| match gathered {
         Gathered::All(slots) => finish(&core, Ok(slots.into_iter().flatten().collect())),

@@ -408,8 +408,9 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
             return Ok(true);
         }
         if self.handle().is_away() {
-            let _waiting = Waiting::begin();
-            return Ok(self.handle().wait(deadline));
+            let wait = |until| Ok::<_, Infallible>(self.handle().wait(until));
+            let Ok(ended) = Waiting::begin(false).wait_by(deadline, wait);
+            return Ok(ended);
         }
         if deadline.is_none() && spin::for_caller(|| self.done()) {
             return Ok(true);
@@ -419,7 +420,8 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
             return Ok(true);
         }
         let tasks = || (vec![self.address().addr()], How::All);
-        let awaited = Awaited { ready: &ready, wanted: 1, tasks: &tasks };
+        let own = nested::is_own(self.pool());
+        let awaited = Awaited { ready: &ready, wanted: 1, own, tasks: &tasks };
         let woken = nested::sleep_here(&awaited, deadline);
         if !self.done() {
             let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Task(other) if Arc::ptr_eq(other, &ready));
@@ -429,6 +431,11 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
             Woken::Deadlock(deadlock) if !self.done() => Err(deadlock),
             _ => Ok(self.done()),
         }
+    }
+
+    /// The number of the pool that it is of, or that what it was made from is of.
+    pub(crate) fn pool(&self) -> u32 {
+        self.handle().pool()
     }
 
     /// Runs the task if the calling thread works for the pool in which it is pending; whether it has ended.

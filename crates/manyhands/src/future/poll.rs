@@ -28,7 +28,7 @@ impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
         }));
         match self.handle().watch(Watcher::Waker(party, context.waker().clone())) {
             Ok(()) => {
-                nested::begin_awaiting();
+                nested::begin_awaiting(self.pool());
                 Poll::Pending
             }
             Err(_) => Poll::Ready(self.take()),

@@ -7,7 +7,10 @@
 //!    is run in place, as a plain call would be. No *other* task ever is: it might want a lock that the
 //!    waiting one holds.
 //! 2. Otherwise the pool lets another worker work in the stead of the one that waits
-//!    ([`Compensate`]; up to 256 more than its `max_workers`, as in Java's `ForkJoinPool`).
+//!    ([`Compensate`]; up to 256 more than its `max_workers`, as in Java's `ForkJoinPool`): at once where it
+//!    waits for a task of its own pool. Where it waits for something else, which is how many programs keep
+//!    down what is under way elsewhere, only when all workers of the pool wait, tasks are pending, and
+//!    nothing has moved for a tenth of a second; and twice as long each next time.
 //! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`], and so do the others in it.
 //!    That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph (`graph.rs`).
 //!
@@ -20,6 +23,7 @@ mod sleep;
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::errors::WaitingTask;
 use graph::TaskId;
@@ -31,13 +35,21 @@ pub use sleep::{Awaited, Registered, Woken, register, sleep};
 /// this one instead: a stack is not endless.
 const DEEPEST: usize = 100;
 
+/// How long nothing has to move before somebody works in the stead of a worker that waits for something else
+/// than a task of its pool.
+const STANDSTILL: Duration = Duration::from_millis(100);
+
 /// A pool, to one of its workers whose task waits.
 pub trait Compensate {
-    /// It begins to wait: another may work in its stead.
-    fn begin_wait(&self);
+    /// It begins to wait, for a task of its `own` pool or for something else. Whether another may work in its
+    /// stead from now on.
+    fn begin_wait(&self, own: bool) -> bool;
 
-    /// It waits no more.
-    fn end_wait(&self);
+    /// It waits, and nobody works in its stead. Whether somebody does from now on, because nothing moves.
+    fn relieve(&self) -> bool;
+
+    /// It waits no more. `relieved`: another worked in its stead.
+    fn end_wait(&self, relieved: bool);
 
     /// Whether nobody will work in its stead, because so many do already.
     fn is_exhausted(&self) -> bool;
@@ -119,8 +131,7 @@ pub fn run<R>(task: Running, run: impl FnOnce() -> R) -> R {
 /// Whether a task that is pending in the pool of this number is to be run in place by the calling thread,
 /// which would wait for it.
 pub fn runs_in_place(pool: u32) -> bool {
-    pool != 0
-        && pool == POOL.get()
+    is_own(pool)
         && in_task()
         && (TASKS.with_borrow(Vec::len) < DEEPEST
             || compensate(|it| it.is_exhausted()) == Some(true))
@@ -144,37 +155,82 @@ fn tasks(describe: impl Fn(usize) -> WaitingTask) -> Vec<(TaskId, WaitingTask)> 
     TASKS.with_borrow(|tasks| tasks.iter().enumerate().map(described).collect())
 }
 
-/// Lets another work in the stead of the calling thread until the value is dropped.
-#[must_use = "another works in its stead as long as this lives"]
+/// Whether the calling thread works for the pool of this number.
+pub fn is_own(pool: u32) -> bool {
+    pool != 0 && pool == POOL.get()
+}
+
+/// Another may work in the stead of the calling thread until the value is dropped.
+#[must_use = "the thread counts as waiting as long as this lives"]
 #[derive(Debug)]
-pub struct Waiting(());
+pub struct Waiting {
+    relieved: bool,
+    /// When it looks whether anything moves, and how long after that again.
+    look: Instant,
+    then: Duration,
+}
 
 impl Waiting {
-    /// From now on.
-    pub fn begin() -> Self {
+    /// From now on it waits, for a task of its `own` pool or for something else.
+    pub fn begin(own: bool) -> Self {
         stop_awaiting();
-        compensate(|it| it.begin_wait());
-        Self(())
+        let relieved = compensate(|it| it.begin_wait(own)) != Some(false);
+        Self { relieved, look: Instant::now() + STANDSTILL, then: STANDSTILL }
+    }
+
+    /// When [`look`](Self::look) is to be called, if it is.
+    pub fn next_look(&self) -> Option<Instant> {
+        (!self.relieved).then_some(self.look)
+    }
+
+    /// Has another work in its stead if nothing else moves.
+    pub fn look(&mut self) {
+        if !self.relieved && Instant::now() >= self.look {
+            self.relieved = compensate(|it| it.relieve()) == Some(true);
+            self.then *= 2;
+            self.look = Instant::now() + self.then;
+        }
+    }
+
+    /// Calls `wait` with the time to wait until, again and again, until it gives `true` or the deadline is
+    /// over; whether it did.
+    ///
+    /// # Errors
+    /// Those of `wait`.
+    pub fn wait_by<X>(
+        &mut self,
+        deadline: Option<Instant>,
+        mut wait: impl FnMut(Option<Instant>) -> Result<bool, X>,
+    ) -> Result<bool, X> {
+        loop {
+            if wait(deadline.into_iter().chain(self.next_look()).min())? {
+                return Ok(true);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(false);
+            }
+            self.look();
+        }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        compensate(|it| it.end_wait());
+        compensate(|it| it.end_wait(self.relieved));
     }
 }
 
-/// For an `.await` in a task that has found its future pending. Whether its thread sleeps now, nobody says;
-/// another may work in its stead until it is seen again.
-pub(crate) fn begin_awaiting() {
-    if in_task() && !AWAITING.replace(true) {
-        compensate(|it| it.begin_wait());
+/// For an `.await` in a task that has found its future pending, in the pool of this number. Whether its
+/// thread sleeps now, nobody says; another may work in its stead until it is seen again.
+pub(crate) fn begin_awaiting(pool: u32) {
+    if is_own(pool) && in_task() && !AWAITING.replace(true) {
+        compensate(|it| it.begin_wait(true));
     }
 }
 
 pub(crate) fn stop_awaiting() {
     if AWAITING.replace(false) {
-        compensate(|it| it.end_wait());
+        compensate(|it| it.end_wait(true));
     }
 }
 

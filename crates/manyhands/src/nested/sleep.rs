@@ -33,6 +33,8 @@ pub struct Awaited<'a> {
     pub ready: &'a Arc<Ready>,
     /// How many numbers there have to be.
     pub wanted: usize,
+    /// Whether one of them is of the pool that the calling thread works for.
+    pub own: bool,
     /// Which tasks these are, and whether all of them are needed for the next step. Asked for when the wait
     /// has lasted for a while.
     pub tasks: &'a dyn Fn() -> (Vec<TaskId>, How),
@@ -57,12 +59,13 @@ pub fn sleep<X>(
     describe: impl Fn(usize) -> WaitingTask,
     mut wait: impl FnMut(Option<Instant>) -> Result<bool, X>,
 ) -> Result<Woken, X> {
-    let _waiting = Waiting::begin();
-    if deadline.is_some() {
-        return Ok(if wait(deadline)? { Woken::Ended } else { Woken::TimeIsUp });
-    }
-    if wait(Some(Instant::now() + PATIENCE))? {
+    let mut waiting = Waiting::begin(awaited.own);
+    let patience = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+    if waiting.wait_by(Some(patience), &mut wait)? {
         return Ok(Woken::Ended);
+    }
+    if deadline.is_some() {
+        return Ok(Woken::TimeIsUp);
     }
     let (on, how) = (awaited.tasks)();
     let (ready, wanted) = (Arc::clone(awaited.ready), awaited.wanted);
@@ -70,7 +73,7 @@ pub fn sleep<X>(
     let waiter = Arc::clone(&sleeper);
     let _registered = register(Wait { tasks: tasks(describe), on, how, waiter });
     loop {
-        let slept = wait(None)?;
+        let slept = waiting.wait_by(None, &mut wait)?;
         if awaited.ready.take_interrupt()
             && let Some(deadlock) = sleeper.deadlock.get()
         {

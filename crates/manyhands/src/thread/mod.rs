@@ -18,7 +18,7 @@ use crate::future::deadline;
 use crate::job::Job;
 use crate::nested::Compensate;
 use crate::nested::graph::TaskId;
-use pool::{Seat, Stats, Worker};
+use pool::{Moving, Seat, Stats, Worker};
 use worker_loop::Workers;
 
 pub use builder::{ThreadPoolBuilder, WhenFull};
@@ -176,15 +176,38 @@ struct InStead {
     seat: Seat<Job<'static>>,
 }
 
-impl Compensate for InStead {
-    fn begin_wait(&self) {
-        if let Some(worker) = self.seat.block() {
+impl InStead {
+    fn start(&self, added: Option<Worker<Job<'static>>>) {
+        if let Some(worker) = added {
             self.inner.workers.start(worker, &|worker| self.inner.start_thread(worker));
         }
     }
+}
 
-    fn end_wait(&self) {
-        self.seat.unblock();
+impl Compensate for InStead {
+    fn begin_wait(&self, own: bool) -> bool {
+        if own {
+            self.start(self.seat.block());
+        } else {
+            self.seat.stand_still();
+        }
+        own
+    }
+
+    fn relieve(&self) -> bool {
+        match self.seat.relieve() {
+            Ok(added) => self.start(added),
+            Err(Moving) => return false,
+        }
+        true
+    }
+
+    fn end_wait(&self, relieved: bool) {
+        if relieved {
+            self.seat.unblock();
+        } else {
+            self.seat.go_on();
+        }
     }
 
     fn is_exhausted(&self) -> bool {

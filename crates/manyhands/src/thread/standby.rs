@@ -107,11 +107,17 @@ impl Asking {
 }
 
 impl Compensate for Asking {
-    fn begin_wait(&self) {
+    /// A scope's tasks do not know that they are its own.
+    fn begin_wait(&self, _own: bool) -> bool {
         self.ask(Request::Begin(self.number));
+        true
     }
 
-    fn end_wait(&self) {
+    fn relieve(&self) -> bool {
+        false
+    }
+
+    fn end_wait(&self, _relieved: bool) {
         self.ask(Request::End(self.number));
     }
 

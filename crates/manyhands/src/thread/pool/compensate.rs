@@ -17,6 +17,13 @@ const RECENT: usize = 32;
 /// How long a spare waits to be called before it leaves.
 const SPARE_TIME: Duration = Duration::from_millis(200);
 
+/// How long nothing has to move after a worker was relieved before the next one is; twice as long each time.
+const LULL: Duration = Duration::from_millis(100);
+
+/// Nobody needs to work in the stead of a worker that stands still: others move, or there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moving;
+
 /// One worker's place in a pool, as its job sees it, which is about to wait for another job. Clones stand
 /// for the same place.
 ///
@@ -80,14 +87,13 @@ impl<J> Seat<J> {
     /// The job of this worker waits for another from now on. `Some`: a job is queued that nobody else would
     /// come for, and the host is to start one more thread with this worker.
     pub fn block(&self) -> Option<Worker<J>> {
+        self.compensate(self.shared.state.lock())
+    }
+
+    fn compensate(&self, mut state: MutexGuard<'_, State<J>>) -> Option<Worker<J>> {
         let shared = &self.shared;
-        let mut state = shared.state.lock();
         state.compensated += 1;
-        // Others would find these, but only when they come for something else.
-        for job in self.local.queue.lock().jobs.drain(..).rev() {
-            state.push_front(job);
-        }
-        shared.recount(&mut state);
+        self.give_back(&mut state);
         if cfg!(sabotage = "pool_waiting_worker_calls_nobody") {
             return None;
         }
@@ -98,9 +104,69 @@ impl<J> Seat<J> {
         added
     }
 
+    /// Others would find what lies in the local queue, but only when they come for something else.
+    fn give_back(&self, state: &mut State<J>) {
+        for job in self.local.queue.lock().jobs.drain(..).rev() {
+            state.push_front(job);
+        }
+        self.shared.recount(state);
+    }
+
     /// It waits no more.
     pub fn unblock(&self) {
-        self.shared.state.lock().compensated -= 1;
+        let mut state = self.shared.state.lock();
+        state.compensated -= 1;
+        state.relieved = None;
+    }
+
+    /// The job of this worker waits for something else than a job of this pool.
+    pub fn stand_still(&self) {
+        let mut state = self.shared.state.lock();
+        state.standing += 1;
+        self.give_back(&mut state);
+        self.shared.wake_one(state);
+    }
+
+    /// It goes on, and was not relieved.
+    pub fn go_on(&self) {
+        let mut state = self.shared.state.lock();
+        state.standing -= 1;
+        state.relieved = None;
+    }
+
+    /// Has somebody work in the stead of this worker, which stands still, if all do and jobs are queued. From
+    /// then on it is as after [`block`](Self::block).
+    ///
+    /// # Errors
+    /// [`Moving`]: there is no need.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Pool, WhenFull};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let mut worker = pool.submit("waits for a message", WhenFull::Refuse).unwrap().unwrap();
+    /// worker.next();
+    /// let seat = worker.seat();
+    /// seat.stand_still();
+    /// assert!(seat.relieve().is_err(), "nothing is queued");
+    /// assert!(pool.submit("sends it", WhenFull::Refuse).unwrap().is_none());
+    /// let mut other = seat.relieve().unwrap().unwrap();
+    /// assert_eq!(other.try_next(), Some("sends it"));
+    /// seat.unblock();
+    /// ```
+    pub fn relieve(&self) -> Result<Option<Worker<J>>, Moving> {
+        let mut state = self.shared.state.lock();
+        let (last, times) = state.relieved.unzip();
+        let times = times.unwrap_or(0);
+        let patience = LULL.saturating_mul(1 << times.min(16));
+        let lately = last.is_some_and(|last| now() < last + patience);
+        if state.waiting == 0 || state.active() > state.standing || lately {
+            return Err(Moving);
+        }
+        state.relieved = Some((now(), times + 1));
+        state.standing -= 1;
+        Ok(self.compensate(state))
     }
 
     /// Takes the job that is the one, if it was queued lately.

@@ -55,7 +55,7 @@ use crate::spin::Spin;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-pub use compensate::Seat;
+pub use compensate::{Moving, Seat};
 use joint::Entry;
 pub use joint::Joint;
 pub use worker::Worker;
@@ -127,8 +127,12 @@ struct State<J> {
     /// coming soon, for an initializer may take long.
     starting: usize,
     parked: usize,
-    /// Workers whose jobs wait for others.
+    /// Workers whose jobs wait, and in whose stead others may work.
     compensated: usize,
+    /// Workers whose jobs wait for something else than a job of this pool.
+    standing: usize,
+    /// When one of these was relieved last, and how often since one went on.
+    relieved: Option<(Instant, u32)>,
     /// Workers that came in the stead of these.
     in_stead: usize,
     /// Workers of which there are too many, and that wait to be called.
@@ -242,6 +246,8 @@ impl<J> Pool<J> {
                 starting: 0,
                 parked: 0,
                 compensated: 0,
+                standing: 0,
+                relieved: None,
                 in_stead: 0,
                 spares: 0,
                 called: 0,
