@@ -28,7 +28,7 @@ thread_local! {
     static IN_PLACE: RefCell<Vec<WaitingTask>> = const { RefCell::new(Vec::new()) };
 }
 
-pub(crate) use manyhands::nested::{Awaited, in_task};
+pub(crate) use manyhands::nested::{Awaited, go_on_with, in_task};
 
 /// Runs a task of the calling thread.
 #[inline]
@@ -46,6 +46,7 @@ pub(crate) fn is_own(core: &Core) -> bool {
 }
 
 /// An item of a block: an address has room for its number in the bits that no address uses.
+#[inline]
 pub(crate) fn item_id(block: &Block, index: usize) -> TaskId {
     std::ptr::from_ref(block).addr() ^ (index << 48)
 }

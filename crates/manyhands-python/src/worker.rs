@@ -11,7 +11,7 @@ use manyhands::promise::{View, Wake};
 use manyhands::thread::pool::Worker;
 use pyo3::prelude::*;
 
-use crate::block::Block;
+use crate::block::{Block, Claimed, Function};
 use crate::nested::{self, InStead};
 use crate::task::{self, Core, Ending, Outcome, Value, Watcher};
 use crate::workers::Workers;
@@ -120,27 +120,12 @@ fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) ->
 
 /// Runs items of a block, until none is left or the worker may be needed for something else.
 fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Option<Job> {
-    let (mut item, function) = block.claim(py)?;
-    let outcome = loop {
-        if item.last && block.items.len() > 1 {
-            worker.recount();
-        }
-        let id = nested::item_id(&block, item.index);
-        let outcome = nested::run(id, || function.call(py, item.job));
-        if item.last || worker.may_have_to_help() {
-            break outcome;
-        }
-        match block.items.finish_and_claim(item.index, outcome, || worker.publish_one()) {
-            Ok(next) => {
-                block.has_claimed(&next);
-                item = next;
-            }
-            Err(outcome) => break outcome,
-        }
-    };
+    let (item, function) = block.claim(py)?;
+    let (index, outcome) = nested::run(nested::item_id(&block, item.index), || {
+        call_items(py, &block, item, &function, worker)
+    });
     // Before anybody sees the outcome.
     drop(function);
-    let index = item.index;
     let ended = if worker.has_next() {
         block.items.finish(index, outcome, || worker.publish(true)).map(|()| None)
     } else {
@@ -157,6 +142,33 @@ fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Opt
         worker.publish(true);
         None
     })
+}
+
+/// Runs one item after the other; the number of the last of them, and what it has given.
+fn call_items(
+    py: Python<'_>,
+    block: &Arc<Block>,
+    mut item: Claimed,
+    function: &Function,
+    worker: &Worker<Job>,
+) -> (usize, Outcome) {
+    loop {
+        if item.last && block.items.len() > 1 {
+            worker.recount();
+        }
+        let outcome = function.call(py, item.job);
+        if item.last || worker.may_have_to_help() {
+            return (item.index, outcome);
+        }
+        match block.items.finish_and_claim(item.index, outcome, || worker.publish_one()) {
+            Ok(next) => {
+                block.has_claimed(&next);
+                nested::go_on_with(nested::item_id(block, next.index));
+                item = next;
+            }
+            Err(outcome) => return (item.index, outcome),
+        }
+    }
 }
 
 type Ended = Result<Wake<Watcher>, (Ending, State)>;

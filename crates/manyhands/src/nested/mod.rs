@@ -70,19 +70,37 @@ pub struct Running {
     pub place: Option<&'static Location<'static>>,
 }
 
-thread_local! {
-    /// The tasks that this thread is at, the innermost last.
-    static TASKS: RefCell<Vec<Running>> = const { RefCell::new(Vec::new()) };
-    /// The pool that this thread works for, by its number; 0 for none.
-    static POOL: Cell<u32> = const { Cell::new(0) };
-    static COMPENSATE: RefCell<Option<Arc<dyn Compensate>>> = const { RefCell::new(None) };
+/// How many tasks on one stack the wait-for graph gets to know: more than are run in place, unless every
+/// thread that a pool may have waits.
+const KNOWN: usize = 128;
+
+/// What a thread is at. No destructor, and one place for all, so that a task that does not wait hardly
+/// notices.
+struct At {
+    /// The number of the pool that it works for; 0 for none.
+    pool: Cell<u32>,
+    /// How many tasks are on its stack, and the outermost of them.
+    depth: Cell<usize>,
+    tasks: [Cell<Running>; KNOWN],
     /// An `.await` in a task has found its future pending, and the thread may be asleep.
-    static AWAITING: Cell<bool> = const { Cell::new(false) };
+    awaiting: Cell<bool>,
+}
+
+thread_local! {
+    static AT: At = const {
+        At {
+            pool: Cell::new(0),
+            depth: Cell::new(0),
+            tasks: [const { Cell::new(Running { id: 0, name: "", place: None }) }; KNOWN],
+            awaiting: Cell::new(false),
+        }
+    };
+    static COMPENSATE: RefCell<Option<Arc<dyn Compensate>>> = const { RefCell::new(None) };
 }
 
 /// Says which pool the calling thread works for, until the value is dropped.
 pub fn work_for(pool: u32, compensate: Option<Arc<dyn Compensate>>) -> AtWork {
-    AtWork { pool: POOL.replace(pool), compensate: COMPENSATE.replace(compensate) }
+    AtWork { pool: AT.with(|at| at.pool.replace(pool)), compensate: COMPENSATE.replace(compensate) }
 }
 
 /// See [`work_for`].
@@ -95,20 +113,20 @@ pub struct AtWork {
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        POOL.set(self.pool);
+        AT.with(|at| at.pool.set(self.pool));
         drop(COMPENSATE.replace(self.compensate.take()));
     }
 }
 
 /// The number of the pool that the calling thread works for; 0 for none.
 pub fn pool() -> u32 {
-    POOL.get()
+    AT.with(|at| at.pool.get())
 }
 
 /// Whether the calling thread is at a task.
 #[inline]
 pub fn in_task() -> bool {
-    TASKS.with_borrow(|tasks| !tasks.is_empty())
+    AT.with(|at| at.depth.get() > 0)
 }
 
 /// Calls `run`, which runs a task in this thread.
@@ -117,15 +135,38 @@ pub fn run<R>(task: Running, run: impl FnOnce() -> R) -> R {
     /// A task may panic, or what is called when it has ended.
     struct Leave;
     impl Drop for Leave {
+        #[inline]
         fn drop(&mut self) {
-            TASKS.with_borrow_mut(Vec::pop);
-            stop_awaiting();
+            AT.with(|at| {
+                at.depth.set(at.depth.get() - 1);
+                if at.awaiting.get() {
+                    stop_awaiting();
+                }
+            });
         }
     }
 
-    TASKS.with_borrow_mut(|tasks| tasks.push(task));
+    AT.with(|at| {
+        let depth = at.depth.get();
+        if let Some(place) = at.tasks.get(depth) {
+            place.set(task);
+        }
+        at.depth.set(depth + 1);
+    });
     let _leave = Leave;
     run()
+}
+
+/// Says that the innermost task of this thread is another one now: the next of several that are run in one
+/// go.
+#[inline]
+pub fn go_on_with(task: TaskId) {
+    AT.with(|at| {
+        if let Some(innermost) = at.depth.get().checked_sub(1).and_then(|depth| at.tasks.get(depth))
+        {
+            innermost.set(Running { id: task, ..innermost.get() });
+        }
+    });
 }
 
 /// Whether a task that is pending in the pool of this number is to be run in place by the calling thread,
@@ -133,7 +174,7 @@ pub fn run<R>(task: Running, run: impl FnOnce() -> R) -> R {
 pub fn runs_in_place(pool: u32) -> bool {
     is_own(pool)
         && in_task()
-        && (TASKS.with_borrow(Vec::len) < DEEPEST
+        && (AT.with(|at| at.depth.get()) < DEEPEST
             || compensate(|it| it.is_exhausted()) == Some(true))
 }
 
@@ -145,19 +186,21 @@ pub fn run_recent(task: TaskId) -> bool {
 /// The tasks that this thread is at, for the wait-for graph. `describe` is asked for those without a name,
 /// by how many tasks are below them on the stack.
 fn tasks(describe: impl Fn(usize) -> WaitingTask) -> Vec<(TaskId, WaitingTask)> {
-    let described = |(depth, task): (usize, &Running)| {
+    let described = |(depth, task): (usize, Running)| {
         let named = || WaitingTask {
             name: task.name.to_owned(),
             place: task.place.map(|place| format!("submitted at {place}")),
         };
         (task.id, if task.name.is_empty() { describe(depth) } else { named() })
     };
-    TASKS.with_borrow(|tasks| tasks.iter().enumerate().map(described).collect())
+    let known =
+        || AT.with(|at| at.tasks.iter().take(at.depth.get()).map(Cell::get).collect::<Vec<_>>());
+    known().into_iter().enumerate().map(described).collect()
 }
 
 /// Whether the calling thread works for the pool of this number.
 pub fn is_own(pool: u32) -> bool {
-    pool != 0 && pool == POOL.get()
+    pool != 0 && pool == self::pool()
 }
 
 /// Another may work in the stead of the calling thread until the value is dropped.
@@ -223,13 +266,13 @@ impl Drop for Waiting {
 /// For an `.await` in a task that has found its future pending, in the pool of this number. Whether its
 /// thread sleeps now, nobody says; another may work in its stead until it is seen again.
 pub(crate) fn begin_awaiting(pool: u32) {
-    if is_own(pool) && in_task() && !AWAITING.replace(true) {
+    if is_own(pool) && in_task() && !AT.with(|at| at.awaiting.replace(true)) {
         compensate(|it| it.begin_wait(true));
     }
 }
 
 pub(crate) fn stop_awaiting() {
-    if AWAITING.replace(false) {
+    if AT.with(|at| at.awaiting.replace(false)) {
         compensate(|it| it.end_wait(true));
     }
 }
