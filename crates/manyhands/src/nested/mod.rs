@@ -11,7 +11,7 @@
 //!    waits for a task of its own pool. Where it waits for something else, which is how many programs keep
 //!    down what is under way elsewhere, only when all workers of the pool wait, tasks are pending, and
 //!    nothing has moved for a tenth of a second; and twice as long each next time.
-//! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`], and so do the others in it.
+//! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`](crate::Deadlock), and so do the others in it.
 //!    That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph (`graph.rs`).
 //!
 //! What a thread is at is known to itself: here. Nobody else looks until it waits, so that a task which
