@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -131,20 +132,25 @@ impl Behaviour {
     fn watched(self, subject: Subject, watchdog: Duration) -> Result<(), String> {
         let place = Place::fresh();
         let trial = Trial::new(subject, place.clone());
-        let (ends_with, ended) = mpsc::channel::<()>();
-        let thread = thread::Builder::new().name(self.name.to_owned()).spawn(move || {
-            let _ends_with = ends_with;
-            (self.test)(&trial);
-        });
-        let thread = thread.map_err(|error| format!("a thread for the test: {error}"))?;
-        let hangs = ended.recv_timeout(watchdog) == Err(RecvTimeoutError::Timeout);
+        let (sender, outcome) = mpsc::channel();
+        let test = move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| (self.test)(&trial)));
+            // Before the executors are dropped, which may hang if the test has failed.
+            let _ = sender.send(outcome.map_err(|payload| message(&*payload)));
+            drop(trial);
+            drop(sender);
+        };
+        let thread = thread::Builder::new().name(self.name.to_owned()).spawn(test);
+        thread.map_err(|error| format!("a thread for the test: {error}"))?;
+        let hang =
+            |what| Err(format!("expected {what} to return, but it hangs: {watchdog:?} so far"));
+        let outcome_in_time = outcome.recv_timeout(watchdog);
         place.remove(); // which also ends tasks that were held
-        if hangs {
-            return Err(format!(
-                "expected the calls to return, but they hang: {watchdog:?} so far"
-            ));
+        outcome_in_time.unwrap_or_else(|_| hang("each call"))?;
+        match outcome.recv_timeout(watchdog) {
+            Err(RecvTimeoutError::Timeout) => hang("the executor's drop"),
+            _ => Ok(()),
         }
-        thread.join().map_err(|payload| message(&*payload))
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Subject {
 }
 
 type Make = Arc<dyn Fn() -> Arc<dyn Executor> + Send + Sync>;
-type Break = Box<dyn FnOnce()>;
+pub(crate) type Break = Box<dyn FnOnce()>;
 type MakeBreaking = Arc<dyn Fn() -> (Arc<dyn Executor>, Break) + Send + Sync>;
 
 /// Where tasks run.

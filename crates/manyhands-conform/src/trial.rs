@@ -1,14 +1,14 @@
 //! `Trial`: what a test of a behaviour is made with: the executor, tasks that are held, waits that end.
 
 use std::fmt::Debug;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use manyhands::{Executor, Future};
 
 use crate::place::{Place, TURN};
-use crate::subject::Subject;
+use crate::subject::{Break, Subject};
 use crate::tasks::hold;
 
 /// How long to wait for what should not come. It may come later, unseen.
@@ -17,22 +17,43 @@ pub(crate) const SHORT: Duration = Duration::from_millis(20);
 pub(crate) struct Trial {
     pub(crate) subject: Subject,
     pub(crate) place: Place,
+    /// Not dropped by a test that fails: tasks that hang would have the drop hang too.
+    kept: Arc<Mutex<Vec<Shared>>>,
 }
 
 pub(crate) type Shared = Arc<dyn Executor>;
 
 impl Trial {
     pub(crate) fn new(subject: Subject, place: Place) -> Self {
-        Self { subject, place }
+        Self { subject, place, kept: Arc::default() }
     }
 
     /// For a test in several rounds: what is held in one is not let go of in another.
     pub(crate) fn round(&self, number: usize) -> Self {
-        Self { subject: self.subject.clone(), place: self.place.round(number) }
+        Self {
+            subject: self.subject.clone(),
+            place: self.place.round(number),
+            kept: Arc::clone(&self.kept),
+        }
     }
 
+    /// An executor, which lives until the test is over.
     pub(crate) fn executor(&self) -> Shared {
+        let executor = self.subject.make();
+        self.kept.lock().unwrap().push(Arc::clone(&executor));
+        executor
+    }
+
+    /// An executor that is dropped by the test.
+    pub(crate) fn executor_to_drop(&self) -> Shared {
         self.subject.make()
+    }
+
+    /// An executor, and what breaks it.
+    pub(crate) fn breaking_executor(&self) -> (Shared, Break) {
+        let (executor, breaks) = self.subject.make_breaking();
+        self.kept.lock().unwrap().push(Arc::clone(&executor));
+        (executor, breaks)
     }
 
     pub(crate) fn patience(&self) -> Duration {

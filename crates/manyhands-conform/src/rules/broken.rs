@@ -36,7 +36,7 @@ fn is_broken(outcome: &Result<Option<Exception<std::convert::Infallible>>, Futur
 }
 
 fn what_a_breaking_executor_holds_fails_as_broken(trial: &Trial) {
-    let (executor, breaks) = trial.subject.make_breaking();
+    let (executor, breaks) = trial.breaking_executor();
     // Behind tasks that do not end, so that none has been run before it breaks.
     let held = trial.submit_held(&executor, trial.subject.workers());
     let futures: Vec<_> = (0..5).map(|n| executor.submit(square, (n,)).unwrap()).collect();
@@ -51,7 +51,7 @@ fn what_a_breaking_executor_holds_fails_as_broken(trial: &Trial) {
 }
 
 fn a_broken_executor_accepts_nothing_it_cannot_end(trial: &Trial) {
-    let (executor, breaks) = trial.subject.make_breaking();
+    let (executor, breaks) = trial.breaking_executor();
     let held = trial.submit_held(&executor, 1);
     breaks();
     trial.ended(&held.futures[0]);
@@ -74,7 +74,7 @@ fn a_broken_executor_shuts_down(trial: &Trial) {
     let ways = [(true, false), (true, true), (false, false), (false, true)];
     for (round, (wait, cancel)) in ways.into_iter().enumerate() {
         let trial = &trial.round(round);
-        let (executor, breaks) = trial.subject.make_breaking();
+        let (executor, breaks) = trial.breaking_executor();
         let held = trial.submit_held(&executor, 1);
         breaks();
         executor.shutdown(wait, cancel);

@@ -55,7 +55,7 @@ fn an_unused_executor_shuts_down(trial: &Trial) {
             executor.shutdown(true, false);
         }
     }
-    drop(trial.executor());
+    drop(trial.executor_to_drop());
 }
 
 fn a_task_may_shut_its_own_executor_down(trial: &Trial) {
@@ -91,7 +91,7 @@ fn a_callback_of_shutdown_may_use_the_executor(trial: &Trial) {
 }
 
 fn a_dropped_executor_leaves_no_future_pending(trial: &Trial) {
-    let executor = trial.executor();
+    let executor = trial.executor_to_drop();
     let held = trial.subject.meets(Need::Queue).then(|| trial.busy(&executor));
     let futures: Vec<_> = (0..10).map(|n| executor.submit(square, (n,)).unwrap()).collect();
     if let Some(held) = held {
@@ -104,7 +104,7 @@ fn a_dropped_executor_leaves_no_future_pending(trial: &Trial) {
 }
 
 fn futures_outlive_their_executor(trial: &Trial) {
-    let executor = trial.executor();
+    let executor = trial.executor_to_drop();
     let futures: Vec<Future<u64>> =
         (0..10).map(|n| executor.submit(square, (n,)).unwrap()).collect();
     executor.shutdown(true, false);

@@ -1,5 +1,6 @@
 //! Submitting: what is called, where, and how many at once.
 
+use std::panic::resume_unwind;
 use std::thread;
 
 use manyhands::{Executor, Future, Reason};
@@ -125,14 +126,24 @@ fn every_accepted_task_ends(trial: &Trial) {
 fn tasks_may_come_from_several_threads(trial: &Trial) {
     let executor = trial.executor();
     thread::scope(|scope| {
-        for number in 0..4 {
-            let executor = &executor;
-            scope.spawn(move || {
-                for turn in 0..20 {
-                    let future = executor.submit(add, (number, turn)).unwrap();
-                    assert_eq!(trial.value(&future), number + turn, "expected this task's result");
-                }
-            });
+        let submitters: Vec<_> = (0..4)
+            .map(|number| {
+                let executor = &executor;
+                scope.spawn(move || {
+                    for turn in 0..20 {
+                        let future = executor.submit(add, (number, turn)).unwrap();
+                        assert_eq!(
+                            trial.value(&future),
+                            number + turn,
+                            "expected this task's result"
+                        );
+                    }
+                })
+            })
+            .collect();
+        for submitter in submitters {
+            // A scope's own panic would not say what was expected.
+            submitter.join().unwrap_or_else(|payload| resume_unwind(payload));
         }
     });
 }
