@@ -8,6 +8,7 @@
 /// use manyhands_conform::{Subject, conformance};
 ///
 /// conformance!(two_threads, Subject::pool(2, || ThreadPoolExecutor::new(2).unwrap()));
+/// # fn main() {}
 /// ```
 ///
 /// A test of what the subject cannot do says so on its output and passes.
