@@ -122,8 +122,10 @@ impl Trial {
     #[track_caller]
     pub(crate) fn hold(&self, executor: &Shared, workers: u64) -> Held {
         let held = self.submit_held(executor, workers);
-        for number in 0..workers {
-            self.until("a task to begin while others run", || self.place.has_begun(number));
+        for (number, future) in (0..).zip(&held.futures) {
+            let has_begun = || self.place.has_begun(number);
+            self.until("a task to begin while others run", || has_begun() || future.done());
+            assert!(has_begun(), "expected a task to run, but it has ended: {:?}", future.state());
         }
         held
     }
