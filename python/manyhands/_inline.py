@@ -4,7 +4,7 @@ so the example of one; deterministic, and so good for tests (cpython#80576).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from ._executor import Executor
 from ._future import Future
@@ -12,6 +12,7 @@ from ._future import Future
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -28,7 +29,7 @@ class InlineExecutor(Executor):
     def __init__(self) -> None:
         self._is_shut_down = False
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call `fn(*args, **kwargs)` and return a future with what came of it.
 
         >>> from manyhands import InlineExecutor
@@ -37,10 +38,8 @@ class InlineExecutor(Executor):
         """
         if self._is_shut_down:
             raise RuntimeError("cannot schedule new futures after shutdown")
-        future: Future[T] = Future()
-        future.set_running_or_notify_cancel()
-        _run(future, fn, args, kwargs)
-        return future
+        # Not by way of a variable: the error's traceback knows this frame, which shall not know the error.
+        return _ended(*_attempt(fn, args, kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Accept nothing any more; there is nothing to wait for, and nothing to cancel.
@@ -55,17 +54,22 @@ class InlineExecutor(Executor):
 InlineExecutor.__module__ = "manyhands"
 
 
-def _run(
-    future: Future[T] | None, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
-    assert future is not None
+def _attempt(
+    fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[T | None, BaseException | None]:
     try:
-        result = fn(*args, **kwargs)
-    except BaseException as error:
-        future.set_exception(error)
-        # The error's traceback knows this frame, which shall not know the future.
-        future = None
-        if isinstance(error, KeyboardInterrupt):
-            raise  # Ctrl-C is for the thread in which it came
-    else:
+        return fn(*args, **kwargs), None
+    except KeyboardInterrupt:
+        raise  # Ctrl-C is for the thread in which it came
+    except BaseException as error:  # noqa: BLE001  # it is the task's
+        return None, error
+
+
+def _ended(result: Any, error: BaseException | None) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    if error is None:
         future.set_result(result)
+    else:
+        future.set_exception(error)
+    return future

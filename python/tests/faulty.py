@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -140,7 +141,7 @@ class LosesKeywords(Small):
 
 
 class CopiesResults(Small):
-    class future_type(ToldAtOnce):  # noqa: N801  # it takes the place of an attribute
+    class future_type(ToldAtOnce):  # it takes the place of an attribute
         def result(self, timeout: float | None = None) -> Any:
             result = super().result(timeout)
             return list(result) if isinstance(result, list) else result
@@ -192,10 +193,8 @@ class NeverBegins(Small):
         return not future.cancelled()
 
     def run(self, *task: Any) -> None:
-        try:
+        with contextlib.suppress(Exception):  # the future was cancelled meanwhile
             super().run(*task)
-        except Exception:  # noqa: BLE001  # the future was cancelled meanwhile
-            pass
 
 
 class RunsWhatWasCancelled(Small):
@@ -217,33 +216,33 @@ class TellsLateOfCancels(Small):
 
 
 class CallsBackTwice(Small):
-    class future_type(ToldAtOnce):  # noqa: N801
+    class future_type(ToldAtOnce):
         def add_done_callback(self, fn: Callable[[Any], object]) -> None:
             super().add_done_callback(fn)
             super().add_done_callback(fn)
 
 
 class CallsBackNever(Small):
-    class future_type(ToldAtOnce):  # noqa: N801
+    class future_type(ToldAtOnce):
         def add_done_callback(self, fn: Callable[[Any], object]) -> None:
             pass
 
 
 class CallsBackOnlyTheLast(Small):
-    class future_type(ToldAtOnce):  # noqa: N801
+    class future_type(ToldAtOnce):
         def add_done_callback(self, fn: Callable[[Any], object]) -> None:
             self.last = fn
             super().add_done_callback(lambda future: fn(future) if self.last is fn else None)
 
 
 class CallsBackBeforeTheEnd(Small):
-    class future_type(ToldAtOnce):  # noqa: N801
+    class future_type(ToldAtOnce):
         def add_done_callback(self, fn: Callable[[Any], object]) -> None:
             fn(self)
 
 
 class CallsBackElsewhere(Small):
-    class future_type(ToldAtOnce):  # noqa: N801
+    class future_type(ToldAtOnce):
         def add_done_callback(self, fn: Callable[[Any], object]) -> None:
             def call(future: Any) -> None:
                 thread = threading.Thread(target=fn, args=(future,))
@@ -254,7 +253,7 @@ class CallsBackElsewhere(Small):
 
 
 class CallsNoneBackOfCancels(Small):
-    class future_type(ToldAtOnce):  # noqa: N801
+    class future_type(ToldAtOnce):
         def add_done_callback(self, fn: Callable[[Any], object]) -> None:
             super().add_done_callback(lambda f: None if f.cancelled() else fn(f))
 
@@ -338,7 +337,7 @@ class CancelsUnderItsLock(Small):
 
 
 class IsNoContextManager(Small):
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.shutdown(wait=False)
 
 

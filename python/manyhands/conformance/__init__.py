@@ -26,8 +26,8 @@ import manyhands
 
 from ._callbacks import Callbacks
 from ._outcomes import Outcomes
-from ._shutdown import Breaking, Shutdown
 from ._several import AsCompleted, Map, Wait
+from ._shutdown import Breaking, Shutdown
 from ._submit import NestedWaits, Submit
 from ._trial import Trial, needed
 

@@ -29,7 +29,7 @@ class Shutdown:
             executor.shutdown(**way)
             for submit in (lambda e: e.submit(add, 3, 4), lambda e: list(e.map(square, [1]))):
                 try:
-                    seen = submit(executor)  # type: ignore[no-untyped-call]
+                    seen = submit(executor)
                 except RuntimeError:
                     continue
                 fail(f"expected RuntimeError after shutdown({way}), not {seen}")

@@ -133,9 +133,12 @@ class Trial:
     def until(self, what: str, holds: Callable[[], object]) -> None:
         end = time.monotonic() + self.suite.patience
         while not holds():
-            if time.monotonic() > end:
-                fail(f"expected {what}, but it did not come within {self.suite.patience} s")
-            time.sleep(TURN)
+            self._sleep_until(end, what)
+
+    def _sleep_until(self, end: float, what: str) -> None:
+        if time.monotonic() > end:
+            fail(f"expected {what}, but it did not come within {self.suite.patience} s")
+        time.sleep(TURN)
 
     def returns(self, what: str, call: Callable[[], T]) -> T:
         """Make a call in a thread of its own, which must return."""
@@ -163,11 +166,11 @@ class Trial:
     def hold(self, executor: Any, count: int) -> list[Future[int]]:
         """Keep so many workers busy, until `open`."""
         futures = self.submit_held(executor, count)
+        end = time.monotonic() + self.suite.patience
         for number, future in enumerate(futures):
             begun = self.place / f"begun-{number}"
-            self.until(
-                "a task to begin while others run", lambda b=begun, f=future: b.exists() or f.done()
-            )  # type: ignore[misc]
+            while not begun.exists() and not future.done():
+                self._sleep_until(end, "a task to begin while others run")
             assert begun.exists(), f"expected a task to run, but it has ended: {future}"
         return futures
 
