@@ -1,4 +1,5 @@
-//! What every [`Executor`](manyhands::Executor) must do, as tests for executors of one's own.
+//! What every [`Executor`](manyhands::Executor) must do, as tests for executors of one's own. (How to write
+//! one is a chapter of its own, `docs/own_executor.md`.)
 //!
 //! A [`Subject`] says how to make the executor and what it can do; [`conformance!`] makes a test of each
 //! behaviour:

@@ -10,6 +10,9 @@ pytest then runs a test of each behaviour:
 ...         from manyhands import ThreadPoolExecutor
 ...         return ThreadPoolExecutor(2)
 
+No plugin has to be named; with `pytest_plugins = "manyhands.conformance"` in a `conftest.py`, pytest shows
+more of the values in assertions that fail.
+
 A test fails with the rule that was broken, where the rule comes from, and what was expected; one that
 hangs fails too, after a time. What an executor cannot do, or need not, is an attribute of the class.
 """

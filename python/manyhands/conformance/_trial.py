@@ -44,13 +44,15 @@ def behaviour(source: str, *needs: str) -> Callable[[Test], Test]:
 
         @functools.wraps(test)
         def watched(self: Any, trial: Trial) -> None:
-            ended = Call(lambda: test(self, trial))
+            __tracebackhide__ = True
+            said = f"\n\nThe rule: {rule} ({source})"
             try:
-                ended.get(3 * trial.suite.patience, "each call")
+                Call(lambda: test(self, trial)).get(3 * trial.suite.patience, "each call")
+            except AssertionError as error:
+                error.args = (f"{error}{said}",)
+                raise
             except Exception as error:
-                expected = isinstance(error, AssertionError)
-                what = str(error) if expected else f"expected no exception, but met {error!r}"
-                raise AssertionError(f"{what}\n\nThe rule: {rule} ({source})") from error
+                raise AssertionError(f"expected no exception, but met {error!r}{said}") from error
 
         watched.needs = needs  # type: ignore[attr-defined]
         return watched  # type: ignore[return-value]
@@ -69,6 +71,7 @@ class Call:
         self._thread.start()
 
     def _run(self) -> None:
+        __tracebackhide__ = True
         try:
             self._outcome = self._call()
         except BaseException as error:  # noqa: BLE001  # it is raised again where it is asked for
@@ -80,6 +83,7 @@ class Call:
 
     def get(self, timeout: float, what: str) -> Any:
         """What it returns, or raises."""
+        __tracebackhide__ = True
         if not self.is_over(timeout):
             frame = sys._current_frames().get(self._thread.ident or 0)
             where = "".join(traceback.format_stack(frame)) if frame else "?"
@@ -90,6 +94,7 @@ class Call:
 
 
 def fail(message: str) -> NoReturn:
+    __tracebackhide__ = True
     raise AssertionError(message)
 
 
@@ -131,11 +136,13 @@ class Trial:
     # Waiting for what must come.
 
     def until(self, what: str, holds: Callable[[], object]) -> None:
+        __tracebackhide__ = True
         end = time.monotonic() + self.suite.patience
         while not holds():
             self._sleep_until(end, what)
 
     def _sleep_until(self, end: float, what: str) -> None:
+        __tracebackhide__ = True
         if time.monotonic() > end:
             fail(f"expected {what}, but it did not come within {self.suite.patience} s")
         time.sleep(TURN)
