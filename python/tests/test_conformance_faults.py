@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,34 @@ def test_what_the_standard_library_leaves_out_it_cannot_do(
     hasty = suite()
     hasty.patience = 3  # its processes take a while to start
     assert "expected" in caught(hasty, name, tmp_path)
+
+
+# What is another thing in Rust, where a task returns an error or panics, a refused task is given back, an
+# iterator is dropped, and there is no `with`.
+ONLY_IN_PYTHON = {
+    "a_broken_executor_refuses_tasks",
+    "a_closed_map_cancels_what_is_pending",
+    "after_shutdown_tasks_are_refused",
+    "all_who_wait_for_a_cancelled_task_are_told",
+    "an_exception_in_a_callback_harms_nobody",
+    "an_exception_is_the_futures_and_harms_no_other",
+    "with_waits_for_all_tasks",
+}
+ONLY_IN_RUST = {
+    "a_broken_executor_accepts_nothing_it_cannot_end",
+    "a_closure_that_cannot_cross_is_given_back",
+    "a_dropped_map_cancels_what_is_pending",
+    "a_panic_in_a_callback_harms_nobody",
+    "a_panic_is_the_tasks_exception_and_harms_no_other",
+    "after_shutdown_tasks_are_refused_and_given_back",
+    "an_error_is_the_tasks_exception",
+}
+
+
+def test_it_is_one_suite_in_both_faces() -> None:
+    macros = Path(__file__).resolve().parents[2] / "crates/manyhands-conform/src/macros.rs"
+    in_rust = set(re.findall(r"^ {12}(\w+),?$", macros.read_text("utf-8"), re.MULTILINE))
+    tests = {name for name in dir(ExecutorConformance) if name.startswith("test_")}
+    in_python = {name.removeprefix("test_") for name in tests}
+    assert in_python - in_rust == ONLY_IN_PYTHON
+    assert in_rust - in_python == ONLY_IN_RUST

@@ -63,7 +63,7 @@ macro_rules! __each_behaviour {
             a_pending_task_is_cancelled_and_never_runs,
             a_running_task_is_not_cancelled,
             an_ended_task_is_not_cancelled,
-            all_who_wait_for_a_cancelled_task_are_told,
+            a_cancelled_task_is_known_while_all_workers_are_busy,
             a_callback_is_called_once_with_its_future,
             callbacks_are_called_in_the_order_they_were_added,
             a_callback_added_late_is_called_at_once,

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::thread;
 
 use crate::place::{Place, TURN};
@@ -31,7 +32,7 @@ pub(crate) fn odd_only(n: u64) -> Result<u64, String> {
 }
 
 pub(crate) fn give_up(why: String) -> u64 {
-    panic!("{why}")
+    resume_unwind(Box::new(why)) // a panic of which no hook prints anything
 }
 
 /// Tells that it has begun, and ends when its place is opened, or is no more.

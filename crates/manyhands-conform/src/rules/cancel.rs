@@ -30,12 +30,12 @@ pub(crate) const ALL: &[Behaviour] = &[
         an_ended_task_is_not_cancelled,
     ),
     Behaviour::new(
-        "all_who_wait_for_a_cancelled_task_are_told",
+        "a_cancelled_task_is_known_while_all_workers_are_busy",
         &[Need::Queue],
         "result, wait and as_completed return when the task they wait for is cancelled, though all \
          workers are busy",
         TRAIT,
-        all_who_wait_for_a_cancelled_task_are_told,
+        a_cancelled_task_is_known_while_all_workers_are_busy,
     ),
 ];
 
@@ -77,7 +77,7 @@ fn an_ended_task_is_not_cancelled(trial: &Trial) {
     assert_eq!(trial.value(&future), 2, "expected its result");
 }
 
-fn all_who_wait_for_a_cancelled_task_are_told(trial: &Trial) {
+fn a_cancelled_task_is_known_while_all_workers_are_busy(trial: &Trial) {
     let executor = trial.executor();
     let _held = trial.busy(&executor);
     let future = executor.submit(add, (1, 1)).unwrap();
