@@ -25,6 +25,8 @@ What comes on top:
 - `ProcessPoolExecutor(on_crash="isolate")` has a dead worker cost the task that it ran, and no other;
   `timeout=` and `future.cancel_running()` end what runs; `executor.shared(obj)` puts an object into
   shared memory for any number of tasks; `help(manyhands.process)` tells the rest.
+- `InlineExecutor` runs each task in the thread that submits it, for tests; `manyhands.conformance` has
+  tests for executors of one's own.
 - `executor.run_to_futures` and `run_to_results` are the proposal of 2009, in which futures began.
 """
 
@@ -48,6 +50,7 @@ from ._executor import Executor
 from ._functions import as_completed, wait
 from ._future import Future
 from ._future_list import FutureList
+from ._inline import InlineExecutor
 from ._install import install
 from .thread import Stats, ThreadPoolExecutor
 
@@ -72,6 +75,7 @@ __all__ = [
     "Executor",
     "Future",
     "FutureList",
+    "InlineExecutor",
     "InvalidStateError",
     "ProcessPoolExecutor",
     "Stats",

@@ -126,6 +126,30 @@ impl<'env> Job<'env> {
         }
     }
 
+    /// Where the task was submitted, for an executor that records what it is given.
+    ///
+    /// ```
+    /// use manyhands::{Executor, Job, Refused};
+    ///
+    /// struct Loud;
+    ///
+    /// impl Executor for Loud {
+    ///     fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
+    ///         println!("a task from {}", job.place());
+    ///         job.run();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn shutdown(&self, _wait: bool, _cancel_futures: bool) {}
+    /// }
+    ///
+    /// assert_eq!(Loud.spawn(|| 6 * 7)?.result(None)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn place(&self) -> &'static Location<'static> {
+        self.place
+    }
+
     /// Ends its future with the exception that the executor is broken, without running the task.
     ///
     /// ```

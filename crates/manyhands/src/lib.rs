@@ -24,7 +24,7 @@
 //! | many futures as one | [`join_all`], [`race`] |
 //! | time | [`Future::timeout`], [`delay`], [`Retry`] |
 //! | waiting for several | [`wait`], [`as_completed`], [`CompletionQueue`] |
-//! | ways to submit; writing an executor of one's own | [`Executor`] |
+//! | ways to submit; writing an executor of one's own | [`Executor`]; the crate `manyhands-conform` tests them |
 //! | one function over many items | [`Executor::map`], [`Map`] |
 //! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
 //! | named tasks that depend on each other | [`Graph`] |

@@ -17,6 +17,7 @@ from manyhands import (
     Executor,
     Future,
     FutureList,
+    InlineExecutor,
     ProcessPoolExecutor,
     Stats,
     ThreadPoolExecutor,
@@ -52,6 +53,11 @@ def submitting(executor: ThreadPoolExecutor) -> None:
     assert_type(executor.submit(lambda: 1).result(), int)
     assert_type(future.cancel(), bool)
     assert_type(repr(future), str)
+
+
+def submitting_inline(executor: InlineExecutor) -> None:
+    assert_type(executor.submit(repeat, "a", times=2), Future[str])
+    executor.shutdown(wait=False, cancel_futures=True)
 
 
 def making() -> list[ThreadPoolExecutor]:
