@@ -61,14 +61,17 @@ class TestInline(ExecutorConformance):
 
 class TestOneThread(Threads):
     workers = 1
+    nested_waits = True
 
 
 class TestFourThreads(Threads):
     workers = 4
+    nested_waits = True
 
 
 class TestBoundedThreads(ExecutorConformance):
     workers = 2
+    nested_waits = True
 
     def make(self) -> Any:
         return manyhands.ThreadPoolExecutor(2, max_pending=16)

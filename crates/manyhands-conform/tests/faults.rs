@@ -90,13 +90,12 @@ faults! {
 
 #[test]
 fn a_pool_whose_workers_wait_for_each_other_is_caught() {
-    for name in
-        ["a_task_may_wait_for_a_task_of_its_own_executor", "tasks_that_wait_for_each_other_end"]
-    {
-        let deadlocks = small(2, Fault::None).nested_waits().patience(Duration::from_secs(1));
-        let failure = caught(name, &deadlocks);
-        assert!(failure.what.contains("expected a task to"), "{failure}");
-    }
+    let deadlocks = small(2, Fault::None).nested_waits().patience(Duration::from_secs(1));
+    let failure = caught("a_task_may_wait_for_a_task_of_its_own_executor", &deadlocks);
+    assert!(failure.what.contains("expected a task to"), "{failure}");
+    // What runs its jobs by `Job::run` is told of a cycle all the same.
+    let told = behaviour("tasks_that_wait_for_each_other_end").test(&deadlocks);
+    assert!(told.is_ok(), "{told:?}");
 }
 
 /// Runs elsewhere what it should run in the caller.

@@ -17,13 +17,18 @@ conformance!(
         let pool = ThreadPoolExecutor::builder().max_workers(2);
         pool.max_pending(16, WhenFull::Block).build().unwrap()
     })
+    .nested_waits()
 );
 
 // Behind a pointer it is the same executor.
-conformance!(shared, Subject::pool(2, || Arc::new(ThreadPoolExecutor::new(2).unwrap())));
+conformance!(
+    shared,
+    Subject::pool(2, || Arc::new(ThreadPoolExecutor::new(2).unwrap())).nested_waits()
+);
 
 fn threads(workers: usize) -> Subject {
-    Subject::pool(workers, move || ThreadPoolExecutor::new(workers).unwrap()).breaks(move || {
+    let pool = Subject::pool(workers, move || ThreadPoolExecutor::new(workers).unwrap());
+    pool.nested_waits().breaks(move || {
         let (fail, failing) = mpsc::channel::<()>();
         let failing = Arc::new(Mutex::new(failing));
         let initializer = move || {

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from .._conformance_tasks import add, echo, hold, note, square
+from .._deadlock import DeadlockError
 from ._trial import DOCS, OURS, PEP, SHORT, TURN, Call, Trial, behaviour
 
 
@@ -138,7 +139,7 @@ class NestedWaits:
 
     @behaviour(OURS, "nested waits", "closures", "elsewhere")
     def test_tasks_that_wait_for_each_other_end(self, trial: Trial) -> None:
-        """Tasks that wait for each other end, one at least with a RuntimeError that tells so."""
+        """Tasks that wait for each other end, one at least with a DeadlockError."""
         executor = trial.executor()
         futures: list[Any] = []
 
@@ -149,5 +150,5 @@ class NestedWaits:
 
         futures += [executor.submit(wait_for, 1), executor.submit(wait_for, 0)]
         errors = [trial.outcome(future) for future in futures]
-        told = any(isinstance(error, RuntimeError) for error in errors)
-        assert told, f"expected a RuntimeError of one of the two waits at least, not {errors}"
+        told = any(isinstance(error, DeadlockError) for error in errors)
+        assert told, f"expected a DeadlockError of one of the two waits at least, not {errors}"
