@@ -22,6 +22,10 @@ What comes on top:
 - `executor.shutdown(timeout=10)` gives up waiting, and tells so.
 - `executor.stats()` tells what goes on.
 - `await future` works inside asyncio.
+- `future.then(fn)`, `future.catch(fn)`, `future.with_timeout(5)`, `gather`, `race` and `delay` make
+  futures from futures; `executor.submit_after(fn, future)` submits `fn` when the future has ended, and
+  `Retry(5, first_delay=1).submit(executor, fn)` submits it until it succeeds.
+- `with task_scope(executor) as scope:` or `async with`: its tasks live and die together.
 - `ProcessPoolExecutor(on_crash="isolate")` has a dead worker cost the task that it ran, and no other;
   `timeout=` and `future.cancel_running()` end what runs; `executor.shared(obj)` puts an object into
   shared memory for any number of tasks; `help(manyhands.process)` tells the rest.
@@ -45,6 +49,7 @@ from concurrent.futures import (
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ._compose import delay, gather, race
 from ._deadlock import DeadlockError
 from ._executor import Executor
 from ._functions import as_completed, wait
@@ -52,6 +57,9 @@ from ._future import Future
 from ._future_list import FutureList
 from ._inline import InlineExecutor
 from ._install import install
+from ._late import DependencyError
+from ._retry import Retry
+from ._scope import TaskScope, task_scope
 from .thread import Stats, ThreadPoolExecutor
 
 if TYPE_CHECKING:
@@ -72,17 +80,24 @@ __all__ = [
     "BrokenExecutor",
     "CancelledError",
     "DeadlockError",
+    "DependencyError",
     "Executor",
     "Future",
     "FutureList",
     "InlineExecutor",
     "InvalidStateError",
     "ProcessPoolExecutor",
+    "Retry",
     "Stats",
+    "TaskScope",
     "ThreadPoolExecutor",
     "TimeoutError",
     "as_completed",
+    "delay",
+    "gather",
     "install",
+    "race",
+    "task_scope",
     "wait",
 ]
 

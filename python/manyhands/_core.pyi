@@ -24,9 +24,11 @@ __all__ = [
     "_WorkQueue",
     "_Worker",
     "_after_fork_in_child",
+    "_derive",
     "_interpreter_shutdown",
     "_open_shared",
     "_set_future_type",
+    "_take",
     "_work",
     "stop_requested",
     "wait",
@@ -209,5 +211,7 @@ class _Waiter:
     def add_cancelled(self, _future: _base.Future[Any]) -> None: ...
 
 def _after_fork_in_child() -> None: ...
+def _derive(class_: type[_AnyFuture], job: object, /) -> _AnyFuture: ...
+def _take(future: Future[Any], begin: bool) -> Any: ...
 def _interpreter_shutdown() -> None: ...
 def _set_future_type(class_: type[_future.Future[Any]], /) -> None: ...

@@ -9,12 +9,14 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _core, _stdlib
+from . import _core, _late, _stdlib
 from ._future_list import FutureList
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
+
+    from ._future import Future as OurFuture
 
 T = TypeVar("T")
 
@@ -65,6 +67,23 @@ class Executor(_stdlib.Executor):
             return _in_order(deque(futures), more, deadline)
         # Made here, as the time counts from here.
         return _as_they_complete(futures, more, _core.AsCompleted(futures, timeout))
+
+    def submit_after(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> OurFuture[T]:
+        """Submit `fn` when the futures among its arguments have ended; it is given their values.
+
+        A future is taken for its value where it is an argument itself, not within a list (`gather` is
+        for lists), and may be of any executor. When one fails, the task is not run and fails at once
+        with DependencyError, whose cause is that one's exception; when one is cancelled, so is the
+        task. Until it is begun, it can be cancelled as any. If the executor refuses it, that is its
+        exception. `shutdown` of a pool, if it waits, waits for tasks that are still to be submitted.
+
+        >>> from manyhands import ThreadPoolExecutor
+        >>> with ThreadPoolExecutor() as executor:
+        ...     two, ten = executor.submit(int, "2"), executor.submit(int, "10")
+        ...     executor.submit_after(pow, two, ten).result()
+        1024
+        """
+        return _late.submit_after(self, fn, args, kwargs)
 
     def run_to_futures(
         self,

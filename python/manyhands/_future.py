@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from . import _core, _stdlib
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 
 class Future(_core.Future, _stdlib.Future):
@@ -42,6 +42,56 @@ class Future(_core.Future, _stdlib.Future):
 
         return asyncio.wrap_future(self).__await__()
 
+    def then(self, fn: Callable[[Any], Any]) -> Future:
+        """A future with `fn` of this one's value.
+
+        `fn` is called in the thread that ends this future, as callbacks are; long work belongs on an
+        executor (`submit_after`). If `fn` returns a future, the new one ends as that does; what `fn`
+        raises is its exception. If this future fails or is cancelled, `fn` is not called, and the new
+        one fails with the same exception or is cancelled. Cancelling the new one leaves this one alone.
+
+        >>> from manyhands import ThreadPoolExecutor
+        >>> with ThreadPoolExecutor() as executor:
+        ...     length = executor.submit(str.upper, "four").then(len)
+        ...     square = length.then(lambda n: executor.submit(pow, n, 2))
+        ...     length.result(), square.result()
+        (4, 16)
+        """
+        return _compose.then(self, fn)
+
+    def catch(
+        self, fn: Callable[[Any], Any], exceptions: _compose.Exceptions = Exception
+    ) -> Future:
+        """A future with this one's value or, if it fails, with `fn` of its exception.
+
+        Only of those that `exceptions` names, a class or a tuple of classes as for `except`. A future
+        that was cancelled stays so. All else is as for `then`.
+
+        >>> from manyhands import ThreadPoolExecutor
+        >>> with ThreadPoolExecutor() as executor:
+        ...     number = executor.submit(int, "x").catch(lambda error: 0, ValueError)
+        ...     number.result()
+        0
+        """
+        return _compose.catch(self, fn, exceptions)
+
+    def with_timeout(self, seconds: float) -> Future:
+        """A future that ends as this one does, or with TimeoutError when so many seconds are over.
+
+        This one is left alone: to end its task too, cancel it.
+
+        >>> from manyhands import Future
+        >>> never = Future()
+        >>> never.with_timeout(0.01).exception()
+        TimeoutError('the future has not ended within 0.01 seconds')
+        >>> never.done()
+        False
+        """
+        return _compose.with_timeout(self, seconds)
+
 
 Future.__module__ = "manyhands"
 _core._set_future_type(Future)
+
+# Now that there is what these make.
+from . import _compose

@@ -12,16 +12,11 @@ from concurrent.futures.process import BrokenProcessPool
 from concurrent.futures.process import ProcessPoolExecutor as _StdlibExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from . import _core, _exit, _pickling
+from . import _core, _exit, _late, _pickling
 from ._auto_map import AutoMap
 from ._core import stop_requested
 from ._executor import Executor, check_buffersize, cpus
-from ._process_errors import (
-    ArgumentsError,
-    ResultError,
-    TaskTimeoutError,
-    WorkerCrashError,
-)
+from ._process_errors import ArgumentsError, ResultError, TaskTimeoutError, WorkerCrashError
 from ._process_worker import Spawner
 
 if TYPE_CHECKING:
@@ -152,6 +147,7 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         self._shutdown_lock = threading.Lock()
         self._call_queue = _NoQueue()
         self._unsubmitted: set[AutoMap] = set()
+        self._late: set[Future[Any]] = set()
         chosen = _pickling.choose(pickler)
         self._spawner = Spawner(mp_context, initializer, initargs, chosen, self._processes)
         self._open(
@@ -225,14 +221,15 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         """
         if self._is_from_before_fork:
             return  # there is nothing of it in this process
-        for pending in list(self._unsubmitted):
-            pending.submit_rest()
-        with self._shutdown_lock:
-            self._close(cancel_futures)
-            manager = self._executor_manager_thread
-        if not wait or manager is None:
-            return
         try:
+            _late.before_shutdown(self._late, wait, cancel_futures)
+            for pending in list(self._unsubmitted):
+                pending.submit_rest()
+            with self._shutdown_lock:
+                self._close(cancel_futures)
+                manager = self._executor_manager_thread
+            if not wait or manager is None:
+                return
             manager.join()
         except KeyboardInterrupt:
             self._end_workers(True)
@@ -270,9 +267,10 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         exc_tb: TracebackType | None,
     ) -> Literal[False]:
         # Ctrl-C in the body of `with` ends the program: nobody wants to wait for the rest.
-        if exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
+        interrupted = exc_type is not None and issubclass(exc_type, KeyboardInterrupt)
+        if interrupted:
             self._end_workers(True)
-        self.shutdown(wait=True)
+        self.shutdown(wait=True, cancel_futures=interrupted)
         return False
 
     @property
@@ -301,6 +299,7 @@ class Options(Executor):
         if retries is not None and retries < 0:
             raise ValueError("retries must be None or >= 0")
         self._executor = executor
+        self._late = executor._late
         self._rules = (timeout, retries)
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:

@@ -9,13 +9,15 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from . import _core, _exit, _stdlib
+from . import _core, _exit, _late, _stdlib
 from ._executor import Executor, check_buffersize, cpus
 from ._stdlib import LOGGER, BrokenThreadPool, _threads_queues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
+
+    from ._future import Future
 
 T = TypeVar("T")
 
@@ -73,6 +75,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         "_idle_semaphore",
         "_initargs",
         "_initializer",
+        "_late",
         "_shutdown_lock",
         "_thread_name_prefix",
         "_threads",
@@ -112,6 +115,7 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         self._work_queue = self._make_work_queue()
         self._idle_semaphore = threading.Semaphore(0)
         self._threads: set[threading.Thread] = set()
+        self._late: set[Future[Any]] = set()
         self._shutdown_lock = threading.Lock()
         self._thread_name_prefix = (
             thread_name_prefix or f"ThreadPoolExecutor-{ThreadPoolExecutor._counter()}"
@@ -158,10 +162,11 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         """
         if self._is_from_before_fork:
             return True  # there is nothing of it in this process
-        self._close(cancel_futures)
-        if not wait:
-            return self.stats().workers == 0
         try:
+            timeout = _late.before_shutdown(self._late, wait, cancel_futures, timeout)
+            self._close(cancel_futures)
+            if not wait:
+                return self.stats().workers == 0
             ended = self._wait_for_workers(timeout)
             if ended:
                 self._join(None)

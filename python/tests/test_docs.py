@@ -117,10 +117,13 @@ def test_a_public_name_has_an_example(name: str) -> None:
             manyhands.Executor,
             manyhands.Future,
             manyhands.FutureList,
+            manyhands.Retry,
+            manyhands.TaskScope,
             manyhands.ThreadPoolExecutor,
         )
         for name in dir(thing)
         if not name.startswith("_")
+        and callable(getattr(thing, name))
         # The base's own, which says that it is to be overridden, or is the standard library's.
         and not (thing is manyhands.Executor and name in ("submit", "shutdown"))
     ],

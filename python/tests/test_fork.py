@@ -125,6 +125,29 @@ def test_a_new_pool_in_the_child_works() -> None:
     """) == [r"""("[1, 2] 1024\n100\n('3\\n', 0)\n", 0)""", "0 [1] 4"]
 
 
+def test_futures_made_from_others_can_be_waited_for_no_more() -> None:
+    assert forking("""
+        from manyhands import gather
+        made = [pending.then(str), gather(ended, pending), executor.submit_after(abs, pending)]
+        done, by_hand = ended.then(str), Future()
+        made_by_hand = by_hand.then(str)
+
+        def child():
+            for future in made:
+                try:
+                    future.result()
+                except RuntimeError as error:
+                    print("fork()" in str(error))
+            print(done.result(), ended.then(len).result())
+            by_hand.set_result(5)
+            print(made_by_hand.result())
+
+        print(in_child(child))
+        go.set()
+        print([future.result() for future in made])
+    """) == [r"('True\nTrue\nTrue\nended 5\n5\n', 0)", "['0', ['ended', 0], 0]"]
+
+
 @pytest.mark.parametrize(
     "end",
     [

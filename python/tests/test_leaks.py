@@ -15,7 +15,11 @@ from manyhands import Future, ThreadPoolExecutor, as_completed, wait
 MEASURE = """
 import gc, os, sys, threading, time
 from concurrent.futures.thread import _threads_queues
-from manyhands import ThreadPoolExecutor, Future, wait, as_completed
+from manyhands import (ThreadPoolExecutor, Future, Retry, wait, as_completed, delay, gather, race,
+                       task_scope)
+from manyhands import _timer
+
+_timer._IDLE_SECONDS = 0.01
 
 class Thing:
     pass
@@ -37,6 +41,18 @@ def one(number):
     next(executor.map(task, range(4), buffersize=2))
     wait(futures, timeout=0)
     next(as_completed(futures))
+    made = [executor.submit_after(task, *futures[:2]), futures[0].then(task).with_timeout(3600)]
+    made += [futures[0].then(lambda _: 1 / 0).catch(task), gather(*futures), race(*futures)]
+    made += [Retry(2, first_delay=0.0001).submit(executor, divmod, 1, 0), delay(3600, thing)]
+    executor.submit_after(task, *made[:3]).exception()
+    made[-1].cancel()
+    wait(made)
+    try:
+        with task_scope(executor) as scope:
+            scope.submit(task, scope)
+            scope.submit(divmod, 1, 0)
+    except ZeroDivisionError:
+        pass
     if number % 2:
         executor.shutdown(cancel_futures=number % 4 == 1)
     else:

@@ -342,3 +342,18 @@ def test_a_forked_child_of_a_task_may_wait() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(forking).result() == 7
+
+
+def test_a_task_may_wait_for_what_is_made_from_tasks_of_its_own_pool() -> None:
+    with ThreadPoolExecutor(1) as pool:
+
+        def outer() -> list[int]:
+            then = pool.submit(int, 1).then(lambda one: pool.submit(int, one + 1))
+            after = pool.submit_after(pow, pool.submit(int, 2), 2)
+            all_of = manyhands.gather(pool.submit(int, 5), pool.submit(int, 6))
+            first = manyhands.race(pool.submit(int, 7))
+            with manyhands.task_scope(pool) as scope:
+                inner = scope.submit(int, 8)
+            return [then.result(), after.result(), *all_of.result(), first.result(), inner.result()]
+
+        assert pool.submit(outer).result() == [2, 4, 5, 6, 7, 8]

@@ -69,13 +69,14 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
     let core = &future.get().core;
     let parts = core.life.hand_over();
     let awaited = matches!(parts.state, State::Pending | State::Running);
-    if awaited
-        && core.submitted_in > 0
-        && let Some(fat) = core.fat.get()
-    {
+    let fields = fields(future)?;
+    if core.submitted_in == 0 {
+        if let Some(job) = parts.job {
+            fields.set_item(intern!(py, JOB), job.function)?;
+        }
+    } else if awaited && let Some(fat) = core.fat.get() {
         fat.put(future.clone().into_any().unbind(), parts.job);
     }
-    let fields = fields(future)?;
     fields.set_item(intern!(py, "_condition"), core.fat.get().map(|fat| &fat.condition))?;
     fields.set_item(intern!(py, "_state"), parts.state.to_string())?;
     let (result, exception) = match parts.outcome {
@@ -135,6 +136,35 @@ pub(crate) fn set_field<'py>(
 ) -> PyResult<()> {
     fatten(future)?;
     fields(future)?.set_item(name, value)
+}
+
+/// The field of a fat future that is made from others: what it holds until these have ended.
+const JOB: &str = "_job";
+
+/// Takes what a fat future holds that is made from others, if it is still pending. One that was
+/// cancelled is told to those who wait for it.
+pub(crate) fn take_job(future: &Bound<'_, PyFuture>, begin: bool) -> PyResult<Option<Py<PyAny>>> {
+    let py = future.py();
+    let condition = field(future, intern!(py, "_condition"))?;
+    condition.call_method0(intern!(py, "acquire"))?;
+    let taken = take_job_locked(future, begin);
+    condition.call_method0(intern!(py, "release"))?;
+    taken
+}
+
+fn take_job_locked(future: &Bound<'_, PyFuture>, begin: bool) -> PyResult<Option<Py<PyAny>>> {
+    let py = future.py();
+    let state = field(future, intern!(py, "_state"))?;
+    let is_pending = state.eq("PENDING")?;
+    if state.eq("CANCELLED")? || is_pending && begin {
+        call(future, "set_running_or_notify_cancel", None)?;
+    }
+    let fields = fields(future)?;
+    let job = fields.get_item(intern!(py, JOB))?;
+    if job.is_some() {
+        fields.del_item(intern!(py, JOB))?;
+    }
+    Ok(job.filter(|_| is_pending).map(Bound::unbind))
 }
 
 /// Calls a method of the standard library's `Future` on a fat future.

@@ -52,9 +52,17 @@ pub(crate) fn make(py: Python<'_>, core: Arc<Core>) -> PyResult<Bound<'_, PyAny>
     let class = FUTURE_TYPE
         .get(py)
         .ok_or_else(|| PyRuntimeError::new_err("import manyhands, not manyhands._core"))?;
+    make_of(class.bind(py), core)
+}
+
+/// A new future of this class for this core.
+pub(crate) fn make_of<'py>(
+    class: &Bound<'py, PyType>,
+    core: Arc<Core>,
+) -> PyResult<Bound<'py, PyAny>> {
     NEXT.set(Some(ManuallyDrop::new(core)));
     // With a tuple: without one, the interpreter goes a longer way to the class.
-    let made = class.bind(py).call1(PyTuple::empty(py));
+    let made = class.call1(PyTuple::empty(class.py()));
     if made.is_err() {
         drop(take_next());
     }
@@ -132,9 +140,10 @@ impl PyFuture {
 
     /// An error if the workers that would end it are in another process.
     pub(crate) fn check_process(&self) -> PyResult<()> {
-        match self.core.submitted_in {
-            0 => Ok(()),
-            generation => fork::check(generation, "the executor of this future"),
+        match (self.core.submitted_in, self.core.derived_in) {
+            (0, 0) => Ok(()),
+            (0, generation) => fork::check(generation, "this future, or what it is made from,"),
+            (generation, _) => fork::check(generation, "the executor of this future"),
         }
     }
 

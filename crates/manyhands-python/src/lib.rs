@@ -13,6 +13,7 @@ mod as_completed;
 mod bell;
 mod block;
 mod call;
+mod derived;
 mod errors;
 mod fat;
 mod fork;
@@ -39,6 +40,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod _core {
     #[pymodule_export]
     use crate::as_completed::AsCompleted;
+    #[pymodule_export]
+    use crate::derived::{derive, take};
     #[pymodule_export]
     use crate::fork::after_fork_in_child;
     #[pymodule_export]

@@ -151,6 +151,7 @@ pub(crate) fn wait_in_task(
 /// Runs a task in place if it is pending in the pool of this thread. An error is no `Exception`.
 pub(crate) fn try_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     if core.life.state() == State::Pending
+        && core.derived_in == 0
         && nested::runs_in_place(core.life.pool())
         && !nested::run_recent(id(core))
     {

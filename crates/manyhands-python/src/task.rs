@@ -46,6 +46,8 @@ pub(crate) struct Core {
     pub(crate) fat: OnceLock<Box<Fat>>,
     /// The generation of processes in which it was submitted; 0 for a future made by hand.
     pub(crate) submitted_in: u32,
+    /// The same for a future that is made from others; 0 for any other.
+    pub(crate) derived_in: u32,
     /// Whether more than one Python object is a handle on it.
     pub(crate) shared: AtomicBool,
     /// The number of the last bell that this future was asked to ring; see `bell.rs`.
@@ -55,7 +57,8 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(task: Option<Task>, submitted_in: u32) -> Self {
         let (fat, shared, rings) = (OnceLock::new(), AtomicBool::new(false), AtomicU32::new(0));
-        Self { life: Promise::new(task), fat, submitted_in, shared, rings }
+        let life = Promise::new(task);
+        Self { life, fat, submitted_in, derived_in: 0, shared, rings }
     }
 }
 

@@ -14,16 +14,23 @@ from manyhands import (
     FIRST_COMPLETED,
     RETURN_IMMEDIATELY,
     CancelledError,
+    DependencyError,
     Executor,
     Future,
     FutureList,
     InlineExecutor,
     ProcessPoolExecutor,
+    Retry,
     Stats,
+    TaskScope,
     ThreadPoolExecutor,
     TimeoutError,
     as_completed,
+    delay,
+    gather,
     install,
+    race,
+    task_scope,
     wait,
 )
 from manyhands.process import BrokenProcessPool
@@ -111,6 +118,54 @@ def calling_back(future: Future[int]) -> None:
     future.add_done_callback(on_ours)
     future.add_done_callback(on_any)
     future.add_done_callback(print)
+
+
+def composing(ours: Future[str], theirs: AnyFuture[int], executor: ThreadPoolExecutor) -> None:
+    def length_of(word: str) -> Future[int]:
+        return executor.submit(length, word)
+
+    def instead(error: Exception) -> Future[int]:
+        return executor.submit(length, str(error))
+
+    assert_type(ours.then(length), Future[int])
+    assert_type(ours.then(lambda word: word.upper()), Future[str])
+    assert_type(ours.then(length_of), Future[int])
+    assert_type(ours.catch(lambda error: len(error.args)), Future[str | int])
+    assert_type(ours.catch(lambda error: error.errno, OSError), Future[str | int | None])
+    assert_type(ours.catch(instead), Future[str | int])
+    assert_type(ours.catch(lambda _: None, (OSError, ValueError)), Future[str | None])
+    assert_type(ours.with_timeout(5), Future[str])
+    assert_type(gather(ours, ours), Future[list[str]])
+    assert_type(gather(theirs, return_exceptions=True), Future[list[int | BaseException]])
+    assert_type(gather(ours, theirs), Future[list[Any]])
+    assert_type(race(ours, ours), Future[str])
+    assert_type(delay(1), Future[None])
+    assert_type(delay(1.5, "now"), Future[str])
+
+
+def submitting_later(executor: ThreadPoolExecutor, some: Executor, word: Future[str]) -> None:
+    assert_type(executor.submit_after(length, word), Future[int])
+    assert_type(some.submit_after(repeat, word, times=executor.submit(answer)), Future[str])
+    retry = Retry(5, first_delay=0.1, factor=2, max_delay=10, exceptions=(OSError, TimeoutError))
+    assert_type(retry.submit(executor, repeat, "a", times=2), Future[str])
+    assert_type(retry.delay_after(1), float | None)
+    print(issubclass(DependencyError, RuntimeError))
+
+
+def scoping(executor: concurrent.futures.Executor) -> None:
+    with task_scope(executor) as scope:
+        assert_type(scope, TaskScope)
+        word = scope.submit(repeat, "a")
+        assert_type(word, AnyFuture[str])
+        assert_type(scope.submit_after(length, word), Future[int])
+        assert_type(scope.stop_requested(), bool)
+        scope.cancel()
+
+
+async def scoping_in_asyncio(executor: ThreadPoolExecutor) -> int:
+    async with task_scope(executor) as scope:
+        number = scope.submit(answer)
+    return number.result()
 
 
 def taking_the_place_of_the_standard_library(executor: ThreadPoolExecutor) -> None:

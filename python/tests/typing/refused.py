@@ -3,7 +3,16 @@ Checked, never run.
 """
 
 import manyhands
-from manyhands import Future, ThreadPoolExecutor, as_completed, wait
+from manyhands import (
+    Future,
+    Retry,
+    ThreadPoolExecutor,
+    as_completed,
+    gather,
+    race,
+    task_scope,
+    wait,
+)
 
 
 def length(word: str, *, twice: bool = False) -> int:
@@ -60,6 +69,26 @@ def mapping(executor: ThreadPoolExecutor) -> None:
     executor.map(length, ["a"], ordered="no")  # refused: arg-type
     words: list[str] = list(executor.map(length, ["a"]))  # refused: arg-type
     print(words)
+
+
+def composing(number: Future[int], executor: ThreadPoolExecutor) -> None:
+    number.then(length)  # refused: arg-type
+    number.then(5)  # refused: call-overload
+    number.catch(lambda error: 0, 5)  # refused: call-overload
+    number.with_timeout("soon")  # refused: arg-type
+    gather([number])  # refused: call-overload
+    race(1, 2)  # refused: call-overload
+    Retry("often")  # refused: arg-type
+    Retry(3, 0.1)  # refused: call-arg
+    Retry(3).submit(executor, length, 1)  # refused: arg-type
+    executor.submit_after("length", number)  # refused: arg-type
+
+
+def scoping(executor: ThreadPoolExecutor) -> None:
+    with task_scope(executor) as scope:
+        scope.submit("length", "a")  # refused: arg-type
+        scope.map(length, ["a"])  # refused: attr-defined
+    task_scope()  # refused: call-arg
 
 
 async def awaiting(future: Future[int]) -> None:

@@ -302,12 +302,26 @@ fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
 /// What errors are to tell of a task.
 fn call(py: Python<'_>, task: Task) -> PyResult<Call> {
     let Task { function, args, kwargs } = task;
-    // This is no frame of Python's: the uppermost is the submitter's.
-    let frame = stdlib::GET_FRAME.get(py)?.call0()?;
+    let frame = submitters_frame(py)?;
     let code = frame.getattr(intern!(py, "f_code"))?;
     let file = code.getattr(intern!(py, "co_filename"))?.extract()?;
     let line = frame.getattr(intern!(py, "f_lineno"))?.extract::<Option<u32>>()?.unwrap_or(0);
     Ok(Call { function, args, kwargs, file, line })
+}
+
+/// The uppermost frame that is not this package's own, which submits for others too (a scope does).
+fn submitters_frame(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    // This is no frame of Python's.
+    let mut frame = stdlib::GET_FRAME.get(py)?.call0()?;
+    loop {
+        let globals = frame.getattr(intern!(py, "f_globals"))?.cast_into::<PyDict>()?;
+        let package = globals.get_item(intern!(py, "__package__"))?;
+        let back = frame.getattr(intern!(py, "f_back"))?;
+        if back.is_none() || !package.is_some_and(|name| name.eq("manyhands").unwrap_or(false)) {
+            return Ok(frame);
+        }
+        frame = back;
+    }
 }
 
 /// Starts the workers of these seats. If one cannot be started, none after it is.
