@@ -121,34 +121,42 @@ impl<W: Waits + ?Sized> WaitGraph<W> {
     /// Those that are stuck among all that can be reached from a wait.
     fn stuck(&self, id: WaitId) -> BTreeSet<WaitId> {
         let mut stuck = BTreeSet::from([id]);
-        let mut open = vec![id];
-        while let Some(id) = open.pop() {
-            for task in &self.waits[&id].on {
+        let mut found = vec![id];
+        let mut looked = 0;
+        while let Some(id) = found.get(looked) {
+            looked += 1;
+            for task in &self.waits[id].on {
                 if let Some(&next) = self.by_task.get(task)
                     && stuck.insert(next)
                 {
-                    open.push(next);
+                    found.push(next);
                 }
             }
         }
         loop {
-            let goes_on = |id: &WaitId| {
-                let wait = &self.waits[id];
-                let stays = |task: &TaskId| self.on_thread_of(*task, &stuck).is_some();
-                wait.waiter.is_over()
-                    || match wait.how {
-                        How::All => !wait.on.iter().any(stays),
-                        How::Any => !wait.on.iter().all(stays),
-                    }
-            };
-            let going: Vec<_> = stuck.iter().copied().filter(goes_on).collect();
-            if going.is_empty() {
+            let before = stuck.len();
+            // From the far end, so that a chain of any length takes one turn.
+            for id in found.iter().rev() {
+                if stuck.contains(id) && self.goes_on(*id, &stuck) {
+                    stuck.remove(id);
+                }
+            }
+            if stuck.len() == before {
                 return stuck;
             }
-            for id in going {
-                stuck.remove(&id);
-            }
         }
+    }
+
+    /// Whether a wait ends if these do not.
+    fn goes_on(&self, id: WaitId, stuck: &BTreeSet<WaitId>) -> bool {
+        let wait = &self.waits[&id];
+        let stays = |task: &TaskId| self.on_thread_of(*task, stuck).is_some();
+        wait.waiter.is_over()
+            || match wait.how {
+                How::All => !wait.on.iter().any(stays),
+                // What has ended already is not among those that are waited for.
+                How::Any => wait.on.is_empty() || !wait.on.iter().all(stays),
+            }
     }
 
     fn on_thread_of(&self, task: TaskId, among: &BTreeSet<WaitId>) -> Option<WaitId> {
