@@ -30,7 +30,7 @@ pub trait Waits: Send + Sync {
     /// Whether it has what it waits for, or has been told to give up: it only has not come yet to say so.
     fn is_over(&self) -> bool;
 
-    /// Tells it that it would wait for ever.
+    /// Tells it that it would wait for ever. Called with the graph locked.
     fn give_up(&self, deadlock: &Deadlock);
 }
 
@@ -75,10 +75,12 @@ impl<W: Waits + ?Sized> WaitGraph<W> {
     }
 
     /// A thread waits no more.
-    pub fn remove(&mut self, id: WaitId) {
-        for (task, _) in self.waits.remove(&id).into_iter().flat_map(|wait| wait.tasks) {
-            self.by_task.remove(&task);
+    pub fn remove(&mut self, id: WaitId) -> Option<Wait<W>> {
+        let wait = self.waits.remove(&id)?;
+        for (task, _) in &wait.tasks {
+            self.by_task.remove(task);
         }
+        Some(wait)
     }
 
     /// The waits that hold up each other, if this one is stuck: each waits for the next one, and the last

@@ -15,6 +15,7 @@
 //! does not wait costs a push and a pop.
 
 pub mod graph;
+mod registry;
 mod sleep;
 
 use std::cell::{Cell, RefCell};
@@ -24,8 +25,11 @@ use std::sync::Arc;
 use crate::errors::WaitingTask;
 use graph::TaskId;
 
+pub use registry::{Registered, register};
 pub(crate) use sleep::sleep_here;
-pub use sleep::{Awaited, Registered, Woken, register, sleep};
+#[cfg(all(test, loom))]
+pub(crate) use sleep::sleep_in_graph;
+pub use sleep::{Awaited, Woken, sleep};
 
 /// How many tasks may be run in place, one inside the other, before a worker is let work in the stead of
 /// this one instead: a stack is not endless.
@@ -96,7 +100,8 @@ pub fn pool() -> u32 {
 /// Whether the calling thread is at a task.
 #[inline]
 pub fn in_task() -> bool {
-    TASKS.with_borrow(|tasks| !tasks.is_empty())
+    // A thread that is nearly gone, and drops its thread-locals, is at no task.
+    TASKS.try_with(|tasks| !tasks.borrow().is_empty()).unwrap_or(false)
 }
 
 /// Calls `run`, which runs a task in this thread.
@@ -106,12 +111,12 @@ pub fn run<R>(task: Running, run: impl FnOnce() -> R) -> R {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
-            TASKS.with_borrow_mut(Vec::pop);
+            let _ = TASKS.try_with(|tasks| tasks.borrow_mut().pop());
             stop_awaiting();
         }
     }
 
-    TASKS.with_borrow_mut(|tasks| tasks.push(task));
+    let _ = TASKS.try_with(|tasks| tasks.borrow_mut().push(task));
     let _leave = Leave;
     run()
 }
@@ -180,6 +185,6 @@ pub(crate) fn stop_awaiting() {
 
 /// Not with the cell borrowed: it may start a thread, and this thread log.
 fn compensate<R>(ask: impl FnOnce(&dyn Compensate) -> R) -> Option<R> {
-    let compensate = COMPENSATE.with_borrow(Option::clone)?;
+    let compensate = COMPENSATE.try_with(|it| it.borrow().clone()).ok()??;
     Some(ask(&*compensate))
 }

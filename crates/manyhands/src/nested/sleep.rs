@@ -2,19 +2,18 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, MutexGuard, OnceLock, TryLockError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::graph::{How, TaskId, Wait, WaitGraph, WaitId, Waits};
+use super::graph::{How, TaskId, Wait, Waits};
+use super::registry::register;
 use super::{Waiting, tasks};
 use crate::errors::{Deadlock, WaitingTask};
 use crate::ready::Ready;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// How long a wait lasts before it is looked at: nearly all are over by then, and need no graph.
 const PATIENCE: Duration = Duration::from_millis(10);
-
-/// The waits of all tasks of this process that have lasted for a while.
-static WAITS: std::sync::Mutex<WaitGraph<dyn Waits>> = std::sync::Mutex::new(WaitGraph::new());
 
 /// How a sleep of [`sleep`] has ended.
 #[derive(Debug)]
@@ -65,21 +64,42 @@ pub fn sleep<X>(
         return Ok(Woken::Ended);
     }
     let (on, how) = (awaited.tasks)();
-    let (ready, wanted) = (Arc::clone(awaited.ready), awaited.wanted);
-    let sleeper = Arc::new(Sleeper { ready, wanted, deadlock: OnceLock::new() });
+    sleep_in_graph(awaited.ready, awaited.wanted, tasks(describe), on, how, || wait(None))
+}
+
+/// Sleeps as one of those whom the graph knows.
+pub(crate) fn sleep_in_graph<X>(
+    ready: &Arc<Ready>,
+    wanted: usize,
+    tasks: Vec<(TaskId, WaitingTask)>,
+    on: Vec<TaskId>,
+    how: How,
+    mut wait: impl FnMut() -> Result<bool, X>,
+) -> Result<Woken, X> {
+    let sleeper = Arc::new(Sleeper::new(ready, wanted));
     let waiter = Arc::clone(&sleeper);
-    let _registered = register(Wait { tasks: tasks(describe), on, how, waiter });
-    loop {
-        let slept = wait(None)?;
-        if awaited.ready.take_interrupt()
-            && let Some(deadlock) = sleeper.deadlock.get()
-        {
-            return Ok(Woken::Deadlock(deadlock.clone()));
+    let registered = register(Wait { tasks, on, how, waiter });
+    let woken = loop {
+        let slept = match wait() {
+            Ok(slept) => slept,
+            Err(error) => break Err(error),
+        };
+        let interrupted = ready.take_interrupt();
+        if ready.has(wanted) || (slept && !interrupted) {
+            break Ok(Woken::Ended);
         }
-        if slept {
-            return Ok(Woken::Ended);
+        if let Some(deadlock) = sleeper.deadlock.get() {
+            break Ok(Woken::Deadlock(deadlock.clone()));
         }
+    };
+    sleeper.has_left.store(true, Ordering::Relaxed);
+    drop(registered);
+    // It may have been told between its last look and this moment. The next to sleep here must not take that
+    // for itself.
+    if cfg!(not(sabotage = "nested_leaves_an_interrupt_behind")) {
+        ready.take_interrupt();
     }
+    woken
 }
 
 /// Sleeps as [`sleep`] does, in the host's thread with nothing else to heed, whose tasks have names.
@@ -97,11 +117,22 @@ struct Sleeper {
     ready: Arc<Ready>,
     wanted: usize,
     deadlock: OnceLock<Deadlock>,
+    /// So that one whom nobody could take out of the graph does no harm in it.
+    has_left: AtomicBool,
+}
+
+impl Sleeper {
+    fn new(ready: &Arc<Ready>, wanted: usize) -> Self {
+        let (ready, deadlock) = (Arc::clone(ready), OnceLock::new());
+        Self { ready, wanted, deadlock, has_left: AtomicBool::new(false) }
+    }
 }
 
 impl Waits for Sleeper {
     fn is_over(&self) -> bool {
-        self.deadlock.get().is_some() || self.ready.has(self.wanted)
+        self.has_left.load(Ordering::Relaxed)
+            || self.deadlock.get().is_some()
+            || self.ready.has(self.wanted)
     }
 
     fn give_up(&self, deadlock: &Deadlock) {
@@ -109,49 +140,4 @@ impl Waits for Sleeper {
             self.ready.interrupt();
         }
     }
-}
-
-/// A wait in the graph, until it is dropped.
-#[must_use = "the wait is in the graph as long as this lives"]
-#[derive(Debug)]
-pub struct Registered(Option<WaitId>);
-
-/// Puts a wait without a timeout into the graph of this process. If it closes a cycle, all that are in it
-/// are told to give up, before this returns.
-pub fn register(wait: Wait<dyn Waits>) -> Registered {
-    let Some(mut waits) = lock() else { return Registered(None) };
-    let id = waits.add(wait);
-    if let Some(cycle) = waits.cycle(id) {
-        let deadlock = Deadlock::new(waits.describe(&cycle));
-        let waiters: Vec<_> = waits.waiters(&cycle).cloned().collect();
-        drop(waits);
-        log::warn!("{deadlock}");
-        for waiter in waiters {
-            waiter.give_up(&deadlock);
-        }
-    }
-    Registered(Some(id))
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        if let Some(id) = self.0
-            && let Some(mut waits) = lock()
-        {
-            waits.remove(id);
-        }
-    }
-}
-
-/// `None`: it is held for so long that its owner must have stayed behind in a process that this one was
-/// forked from. Then no deadlock is found here, and nobody hangs for that.
-fn lock() -> Option<MutexGuard<'static, WaitGraph<dyn Waits>>> {
-    for _ in 0..5_000 {
-        match WAITS.try_lock() {
-            Ok(waits) => return Some(waits),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_micros(20)),
-        }
-    }
-    None
 }

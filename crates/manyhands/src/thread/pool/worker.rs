@@ -42,6 +42,8 @@ pub struct Worker<J> {
     batch: Batch,
     /// Whether this worker is counted in the pool's `local_queues`.
     counted: bool,
+    /// Set when it has left the pool: whether it was the last.
+    was_last: Option<bool>,
 }
 
 impl<J> Worker<J> {
@@ -49,7 +51,7 @@ impl<J> Worker<J> {
     pub(super) fn new(shared: Arc<Shared<J>>, local: Arc<Local<J>>, index: usize) -> Self {
         let (starting, free, counted) = (true, false, false);
         let (in_local, batch) = (0, Batch::default());
-        Self { shared, local, index, starting, free, in_local, batch, counted }
+        Self { shared, local, index, starting, free, in_local, batch, counted, was_last: None }
     }
 
     /// The number of this worker in its pool, from 0 in the order in which they were added.
@@ -179,6 +181,28 @@ impl<J> Worker<J> {
             self.free = true;
             self.shared.free.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// Leaves the pool; what is left in the local queue goes back to the head of the queue.
+    pub(super) fn leave(&mut self, state: &mut State<J>) {
+        state.workers.retain(|local| !Arc::ptr_eq(local, &self.local));
+        state.completed += self.local.completed.load(Ordering::Acquire);
+        if self.counted {
+            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
+        }
+        #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
+        for job in self.local.queue.lock().jobs.drain(..).rev() {
+            state.push_front(job);
+        }
+        self.shared.recount(state);
+        if self.free {
+            self.shared.free.fetch_sub(1, Ordering::AcqRel);
+        }
+        if self.starting {
+            state.starting -= 1;
+        }
+        state.recount_in_stead(self.shared.max_workers.load(Ordering::Relaxed));
+        self.was_last = Some(state.workers.is_empty());
     }
 
     fn next_in_local(&mut self) -> Option<J> {
@@ -316,29 +340,15 @@ impl<J> Worker<J> {
     }
 }
 
-/// Leaves the pool; what is left in the local queue goes back to the head of the queue.
 impl<J> Drop for Worker<J> {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        state.workers.retain(|local| !Arc::ptr_eq(local, &self.local));
-        state.completed += self.local.completed.load(Ordering::Acquire);
-        if self.counted {
-            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
+        if self.was_last.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let mut state = shared.state.lock();
+            self.leave(&mut state);
+            shared.wake_one(state);
         }
-        #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
-        for job in self.local.queue.lock().jobs.drain(..).rev() {
-            state.push_front(job);
-        }
-        self.shared.recount(&mut state);
-        if self.free {
-            self.shared.free.fetch_sub(1, Ordering::AcqRel);
-        }
-        if self.starting {
-            state.starting -= 1;
-        }
-        let last = state.workers.is_empty();
-        self.shared.wake_one(state);
-        if last {
+        if self.was_last == Some(true) {
             self.shared.all_left.notify_all();
         }
     }
