@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::completion::distinct;
-use crate::future::{Future, Watcher, deadline};
+use crate::future::{Future, Watcher, deadline, targets};
 use crate::nested::graph::How;
-use crate::nested::{self, Awaited, Woken};
+use crate::nested::{self, Woken};
 use crate::ready::Ready;
 
 /// When [`wait`] returns. The names are those of `concurrent.futures` and of its 2009 proposal.
@@ -137,8 +137,6 @@ fn wait_until<T: Send, E: Send + Sync>(
             future.run_in_place();
         }
     }
-    let left = || futures.iter().filter(|future| !future.done());
-    let tasks = || (left().map(|future| future.address().addr()).collect(), how);
-    let awaited = Awaited { ready, wanted, tasks: &tasks };
-    matches!(nested::sleep_here(&awaited, deadline), Woken::Ended)
+    let for_left = || targets(futures.iter().filter(|future| !future.done()), how);
+    matches!(nested::sleep_here(ready, wanted, &for_left, deadline), Woken::Ended)
 }

@@ -287,15 +287,15 @@ fn a_thread_that_is_nearly_gone_may_wait_and_run_tasks() {
 
     let _watched = watched();
     let (sender, sums) = mpsc::channel();
-    let (hold, held) = mpsc::channel::<()>();
+    let (go, gate) = mpsc::channel::<()>();
     let pool = pool(1);
-    let future = pool.spawn(move || held.recv().map_or(6, |()| 0)).unwrap();
+    let future = pool.spawn(move || gate.recv().map_or(6, |()| 0)).unwrap();
     let thread = thread::spawn(move || {
         LAST.set(Some(AtTheEnd(future, sender)));
         // What a thread knows of its tasks is dropped before what it knew earlier.
         InlineExecutor::new().spawn(|| ()).unwrap();
     });
-    drop(hold);
+    drop(go);
     assert_eq!(sums.recv(), Ok(7));
     thread.join().unwrap();
 }

@@ -17,6 +17,9 @@ use proptest::prelude::*;
 /// The tasks of a world; those on nobody's stack are running or pending.
 const TASKS: TaskId = 12;
 
+/// The futures that are made from tasks, numbered after these.
+const FUTURES: TaskId = 4;
+
 /// A thread that waits.
 #[derive(Clone, Debug)]
 struct Thread {
@@ -24,6 +27,9 @@ struct Thread {
     stack: Vec<TaskId>,
     on: Vec<TaskId>,
     how: How,
+    /// Of those futures among what it waits for that are made from others, what from. Nobody knows when one
+    /// ends that is made from nothing, or is not here.
+    made_from: BTreeMap<TaskId, Vec<TaskId>>,
     /// Whether it has been woken, and has not come yet to say so.
     over: bool,
 }
@@ -41,13 +47,12 @@ fn worlds() -> impl Strategy<Value = Vec<Thread>> {
 }
 
 fn threads(stack: Vec<TaskId>) -> impl Strategy<Value = Thread> {
-    let on = prop::collection::vec(0..TASKS, 0..4);
+    let on = prop::collection::vec(0..TASKS + FUTURES, 0..4);
     let how = prop_oneof![Just(How::All), Just(How::Any)];
-    (on, how, prop::bool::weighted(0.1)).prop_map(move |(on, how, over)| Thread {
-        stack: stack.clone(),
-        on,
-        how,
-        over,
+    let sources = prop::collection::vec(0..TASKS, 0..4);
+    let made_from = prop::collection::btree_map(TASKS..TASKS + FUTURES, sources, 0..4);
+    (on, how, made_from, prop::bool::weighted(0.1)).prop_map(move |(on, how, made_from, over)| {
+        Thread { stack: stack.clone(), on, how, made_from, over }
     })
 }
 
@@ -60,7 +65,13 @@ fn never_woken(threads: &BTreeMap<usize, Thread>) -> BTreeSet<usize> {
     }
     loop {
         let woken = |thread: &Thread| {
-            let count = thread.on.iter().filter(|task| ended.contains(task)).count();
+            let may_end = |awaited: &&TaskId| match thread.made_from.get(awaited) {
+                Some(sources) => {
+                    sources.is_empty() || sources.iter().any(|task| ended.contains(task))
+                }
+                None => **awaited >= TASKS || ended.contains(awaited),
+            };
+            let count = thread.on.iter().filter(may_end).count();
             thread.over
                 || match thread.how {
                     How::All => count == thread.on.len(),
@@ -103,6 +114,7 @@ impl World {
             tasks: thread.stack.iter().map(named).collect(),
             on: thread.on.clone(),
             how: thread.how,
+            made_from: thread.made_from.clone(),
             waiter: Arc::new(Waiter(AtomicBool::new(thread.over))),
         });
         self.threads.insert(number, thread.clone());
@@ -153,7 +165,9 @@ impl World {
     fn waits_for(&self, task: TaskId, other: TaskId) -> bool {
         self.threads.values().any(|thread| {
             let in_place = thread.stack.windows(2).any(|pair| pair == [task, other]);
-            in_place || (thread.stack.last() == Some(&task) && thread.on.contains(&other))
+            let made_from = |awaited| thread.made_from.get(awaited).into_iter().flatten();
+            let mut awaited = thread.on.iter().chain(thread.on.iter().flat_map(made_from));
+            in_place || (thread.stack.last() == Some(&task) && awaited.any(|task| *task == other))
         })
     }
 }

@@ -8,17 +8,18 @@ use loom::thread;
 use super::{exhaustive, preempted_at_most};
 use crate::errors::WaitingTask;
 use crate::nested::graph::{How, TaskId};
-use crate::nested::{Woken, sleep_in_graph};
+use crate::nested::{Targets, Woken, sleep_in_graph};
 use crate::ready::Ready;
 
 /// Waits in this task for the other, whose end is pushed to `ready`.
 fn wait_in(task: TaskId, other: TaskId, ready: &Arc<Ready>) -> Woken {
     let tasks = vec![(task, WaitingTask { name: task.to_string(), place: None })];
-    let wait = || {
+    let wait = |_| {
         let enough = ready.wait_for_all(1, None);
         Ok::<_, Infallible>(enough || ready.is_interrupted())
     };
-    let Ok(woken) = sleep_in_graph(ready, 1, tasks, vec![other], How::All, wait);
+    let targets = || Targets { on: vec![other], ..Targets::new(How::All) };
+    let Ok(woken) = sleep_in_graph(ready, 1, &tasks, &targets, wait);
     assert!(!ready.is_interrupted(), "the next to sleep here would take it for itself");
     woken
 }

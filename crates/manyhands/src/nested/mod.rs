@@ -9,7 +9,8 @@
 //! 2. Otherwise the pool lets another worker work in the stead of the one that waits
 //!    ([`Compensate`]; up to 256 more than its `max_workers`, as in Java's `ForkJoinPool`).
 //! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`], and so do the others in it.
-//!    That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph (`graph.rs`).
+//!    That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph (`graph.rs`), also
+//!    where what is waited for is made from the futures of other tasks.
 //!
 //! What a thread is at is known to itself: here. Nobody else looks until it waits, so that a task which
 //! does not wait costs a push and a pop.
@@ -26,10 +27,10 @@ use crate::errors::WaitingTask;
 use graph::TaskId;
 
 pub use registry::{Registered, register};
-pub(crate) use sleep::sleep_here;
 #[cfg(all(test, loom))]
 pub(crate) use sleep::sleep_in_graph;
 pub use sleep::{Awaited, Woken, sleep};
+pub(crate) use sleep::{Targets, sleep_here};
 
 /// How many tasks may be run in place, one inside the other, before a worker is let work in the stead of
 /// this one instead: a stack is not endless.

@@ -1,5 +1,6 @@
 //! How a task sleeps until others have ended, and is told when that will never be.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -9,11 +10,18 @@ use super::graph::{How, TaskId, Wait, Waits};
 use super::registry::register;
 use super::{Waiting, tasks};
 use crate::errors::{Deadlock, WaitingTask};
+use crate::future::{Sources, are_pending};
 use crate::ready::Ready;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::now;
 
 /// How long a wait lasts before it is looked at: nearly all are over by then, and need no graph.
 const PATIENCE: Duration = Duration::from_millis(10);
+
+/// When a wait for futures that are made from others is looked at for the second time, since these may go on
+/// to wait for something else; and how long at most until the next look.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// How a sleep of [`sleep`] has ended.
 #[derive(Debug)]
@@ -57,39 +65,91 @@ pub fn sleep<X>(
     mut wait: impl FnMut(Option<Instant>) -> Result<bool, X>,
 ) -> Result<Woken, X> {
     let _waiting = Waiting::begin();
-    if deadline.is_some() {
-        return Ok(if wait(deadline)? { Woken::Ended } else { Woken::TimeIsUp });
+    if let Some(woken) = doze(deadline, &mut wait)? {
+        return Ok(woken);
     }
-    if wait(Some(Instant::now() + PATIENCE))? {
-        return Ok(Woken::Ended);
-    }
-    let (on, how) = (awaited.tasks)();
-    sleep_in_graph(awaited.ready, awaited.wanted, tasks(describe), on, how, || wait(None))
+    let targets = || {
+        let (on, how) = (awaited.tasks)();
+        Targets { on, ..Targets::new(how) }
+    };
+    sleep_in_graph(awaited.ready, awaited.wanted, &tasks(describe), &targets, wait)
 }
 
-/// Sleeps as one of those whom the graph knows.
+/// Sleeps without the graph: a wait with a timeout, or the first part of one without. `None`: it takes longer.
+fn doze<X>(
+    deadline: Option<Instant>,
+    wait: &mut impl FnMut(Option<Instant>) -> Result<bool, X>,
+) -> Result<Option<Woken>, X> {
+    let until = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+    Ok(match (wait(Some(until))?, deadline) {
+        (true, _) => Some(Woken::Ended),
+        (false, Some(_)) => Some(Woken::TimeIsUp),
+        (false, None) => None,
+    })
+}
+
+/// What a task waits for, as the graph has to know it.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pub(crate) on: Vec<TaskId>,
+    pub(crate) how: How,
+    pub(crate) made_from: BTreeMap<TaskId, Vec<TaskId>>,
+    /// The futures of which that is said: it is so as long as they have not ended.
+    pub(crate) links: Sources,
+    /// Whether to look again some time.
+    pub(crate) may_change: bool,
+}
+
+impl Targets {
+    pub(crate) fn new(how: How) -> Self {
+        let (on, made_from, links) = Default::default();
+        Self { on, how, made_from, links, may_change: false }
+    }
+}
+
+/// Sleeps as one of those whom the graph knows. `wait` as for [`sleep`].
 pub(crate) fn sleep_in_graph<X>(
     ready: &Arc<Ready>,
     wanted: usize,
-    tasks: Vec<(TaskId, WaitingTask)>,
-    on: Vec<TaskId>,
-    how: How,
-    mut wait: impl FnMut() -> Result<bool, X>,
+    tasks: &[(TaskId, WaitingTask)],
+    targets: &dyn Fn() -> Targets,
+    mut wait: impl FnMut(Option<Instant>) -> Result<bool, X>,
 ) -> Result<Woken, X> {
-    let sleeper = Arc::new(Sleeper::new(ready, wanted));
+    let mut look_again = FIRST_LOOK;
+    loop {
+        let targets = targets();
+        let until = targets.may_change.then(|| now() + look_again);
+        if let Some(woken) = sleep_until(until, ready, wanted, tasks, targets, &mut wait)? {
+            return Ok(woken);
+        }
+        look_again = (look_again * 2).min(LAST_LOOK);
+    }
+}
+
+/// `None`: it is time to look again at what is waited for.
+fn sleep_until<X>(
+    until: Option<Instant>,
+    ready: &Arc<Ready>,
+    wanted: usize,
+    tasks: &[(TaskId, WaitingTask)],
+    targets: Targets,
+    wait: &mut impl FnMut(Option<Instant>) -> Result<bool, X>,
+) -> Result<Option<Woken>, X> {
+    let Targets { on, how, made_from, links, .. } = targets;
+    let sleeper = Arc::new(Sleeper::new(ready, wanted, links));
     let waiter = Arc::clone(&sleeper);
-    let registered = register(Wait { tasks, on, how, waiter });
+    let registered = register(Wait { tasks: tasks.to_vec(), on, how, made_from, waiter });
     let woken = loop {
-        let slept = match wait() {
+        let slept = match wait(until) {
             Ok(slept) => slept,
             Err(error) => break Err(error),
         };
         let interrupted = ready.take_interrupt();
         if ready.has(wanted) || (slept && !interrupted) {
-            break Ok(Woken::Ended);
+            break Ok(Some(Woken::Ended));
         }
-        if let Some(deadlock) = sleeper.deadlock.get() {
-            break Ok(Woken::Deadlock(deadlock.clone()));
+        if sleeper.deadlock.get().is_some() || until.is_some_and(|until| now() >= until) {
+            break Ok(None);
         }
     };
     sleeper.has_left.store(true, Ordering::Relaxed);
@@ -99,17 +159,31 @@ pub(crate) fn sleep_in_graph<X>(
     if cfg!(not(sabotage = "nested_leaves_an_interrupt_behind")) {
         ready.take_interrupt();
     }
-    woken
+    // Also if what it waits for has come by now: it came because another in the cycle was told.
+    match sleeper.deadlock.get() {
+        Some(deadlock) => woken.map(|_| Some(Woken::Deadlock(deadlock.clone()))),
+        None => woken,
+    }
 }
 
-/// Sleeps as [`sleep`] does, in the host's thread with nothing else to heed, whose tasks have names.
-pub(crate) fn sleep_here(awaited: &Awaited<'_>, deadline: Option<Instant>) -> Woken {
-    let nameless = |_| WaitingTask { name: "a task".to_owned(), place: None };
-    let wait = |until| {
-        let enough = awaited.ready.wait_for_all(awaited.wanted, until);
-        Ok::<_, Infallible>(enough || awaited.ready.is_interrupted())
+/// Sleeps as [`sleep`] does, in the host's thread with nothing else to heed, whose tasks have names, until
+/// so many futures have left their numbers.
+pub(crate) fn sleep_here(
+    ready: &Arc<Ready>,
+    wanted: usize,
+    targets: &dyn Fn() -> Targets,
+    deadline: Option<Instant>,
+) -> Woken {
+    let mut wait = |until| {
+        let enough = ready.wait_for_all(wanted, until);
+        Ok::<_, Infallible>(enough || ready.is_interrupted())
     };
-    let Ok(woken) = sleep(awaited, deadline, nameless, wait);
+    let _waiting = Waiting::begin();
+    let nameless = |_| WaitingTask { name: "a task".to_owned(), place: None };
+    let Ok(woken) = doze(deadline, &mut wait).and_then(|woken| match woken {
+        Some(woken) => Ok(woken),
+        None => sleep_in_graph(ready, wanted, &tasks(nameless), targets, wait),
+    });
     woken
 }
 
@@ -117,14 +191,16 @@ struct Sleeper {
     ready: Arc<Ready>,
     wanted: usize,
     deadlock: OnceLock<Deadlock>,
+    /// What has to be pending, if it is to wait for ever.
+    links: Sources,
     /// So that one whom nobody could take out of the graph does no harm in it.
     has_left: AtomicBool,
 }
 
 impl Sleeper {
-    fn new(ready: &Arc<Ready>, wanted: usize) -> Self {
+    fn new(ready: &Arc<Ready>, wanted: usize, links: Sources) -> Self {
         let (ready, deadlock) = (Arc::clone(ready), OnceLock::new());
-        Self { ready, wanted, deadlock, has_left: AtomicBool::new(false) }
+        Self { ready, wanted, deadlock, links, has_left: AtomicBool::new(false) }
     }
 }
 
@@ -133,6 +209,10 @@ impl Waits for Sleeper {
         self.has_left.load(Ordering::Relaxed)
             || self.deadlock.get().is_some()
             || self.ready.has(self.wanted)
+    }
+
+    fn is_up_to_date(&self) -> bool {
+        are_pending(&self.links)
     }
 
     fn give_up(&self, deadlock: &Deadlock) {
