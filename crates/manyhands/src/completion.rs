@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::errors::Deadlock;
-use crate::future::{Future, Watcher, deadline};
+use crate::future::{Future, Watcher, deadline, targets};
 use crate::nested::graph::How;
-use crate::nested::{self, Awaited, Woken};
+use crate::nested::{self, Woken};
 use crate::ready::Ready;
 
 /// Futures that were asked for and had not ended when the time was up; or that never will end, because they
@@ -194,10 +194,8 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
         if !self.ready.is_empty() {
             return Ok(());
         }
-        let left = || self.futures.iter().flatten().map(|future| future.address().addr());
-        let tasks = || (left().collect(), How::Any);
-        let awaited = Awaited { ready: &self.ready, wanted: 1, own: self.own, tasks: &tasks };
-        match nested::sleep_here(&awaited, deadline) {
+        let for_any = || targets(self.futures.iter().flatten(), How::Any);
+        match nested::sleep_here(&self.ready, 1, self.own, &for_any, deadline) {
             Woken::Deadlock(deadlock) => Err(NotYet::Deadlock(deadlock)),
             Woken::Ended | Woken::TimeIsUp => Ok(()),
         }

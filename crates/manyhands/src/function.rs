@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::crossing::{Answer, Body, Cross, Declared, DecodeError, EncodeError, FunctionType};
 use crate::errors::Exception;
+use crate::future::Sources;
 use crate::panic;
 
 /// Something that can be called with the arguments `Args`, a tuple: `fn(A, B) -> R` is a
@@ -64,6 +65,11 @@ pub(crate) trait Call {
 
     /// What it is called in errors.
     fn name() -> &'static str;
+
+    /// What its arguments are made from, if they are not there yet.
+    fn sources(&self) -> Option<Sources> {
+        None
+    }
 }
 
 /// A call that cannot fail but by panicking.

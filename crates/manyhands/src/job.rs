@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::crossing::{Cross, FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception};
 use crate::function::attempt;
-use crate::future::{Core, Future, tell};
+use crate::future::{Core, Future, Source, Sources, tell};
 use crate::nested::graph::TaskId;
 use crate::nested::{self, Running};
 use crate::panic;
@@ -71,9 +71,20 @@ pub(crate) trait Run: Send + Sync {
     fn set_pool(&self, number: u32);
 }
 
-/// What a promise may carry: whether it is a call, which can be run where it is waited for.
+/// What a promise may carry: a call, which can be run where it is waited for, or what makes the outcome from
+/// that of others.
 pub(crate) trait Carried<T, E>: Send + Sized {
     fn as_run(_core: Arc<Core<Self, T, E>>) -> Option<Arc<dyn Run>> {
+        None
+    }
+
+    /// For those that are made from it. `None`: nobody knows when it ends.
+    fn as_source(_core: Arc<Core<Self, T, E>>) -> Option<Weak<dyn Source>> {
+        None
+    }
+
+    /// See [`Source::sources`]. `None`: nobody carries this any more.
+    fn sources(_carried: Option<&Self>) -> Option<Sources> {
         None
     }
 }
@@ -89,6 +100,25 @@ where
     fn as_run(core: Arc<Core<Self, T, E>>) -> Option<Arc<dyn Run>> {
         Some(core)
     }
+
+    fn as_source(core: Arc<Core<Self, T, E>>) -> Option<Weak<dyn Source>> {
+        Some(source(&core))
+    }
+
+    fn sources(carried: Option<&Self>) -> Option<Sources> {
+        carried?.sources()
+    }
+}
+
+/// A promise as one that others are made from.
+pub(crate) fn source<J, T, E>(core: &Arc<Core<J, T, E>>) -> Weak<dyn Source>
+where
+    J: Carried<T, E> + 'static,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    let source: Weak<Core<J, T, E>> = Arc::downgrade(core);
+    source
 }
 
 /// Runs a task in this thread, which would wait for it.

@@ -16,6 +16,12 @@ use std::sync::{PoisonError, TryLockError};
 pub(crate) struct Mutex<T>(RawMutex<T>);
 
 impl<T> Mutex<T> {
+    #[cfg(not(loom))]
+    pub(crate) const fn new(value: T) -> Self {
+        Self(RawMutex::new(value))
+    }
+
+    #[cfg(loom)]
     pub(crate) fn new(value: T) -> Self {
         Self(RawMutex::new(value))
     }
@@ -40,6 +46,27 @@ impl<T> Mutex<T> {
         #[cfg(loom)]
         let held = MutexGuard { lock: self, held };
         held
+    }
+}
+
+impl<T> Mutex<T> {
+    /// `None`: it is held for so long that its owner must have stayed behind in a process that this one was
+    /// forked from.
+    pub(crate) fn lock_unless_orphaned(&self) -> Option<MutexGuard<'_, T>> {
+        #[cfg(loom)]
+        return Some(self.lock());
+        #[cfg(not(loom))]
+        for _ in 0..5_000 {
+            match self.0.try_lock() {
+                Ok(guard) => return Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {
+                    std::thread::sleep(std::time::Duration::from_micros(20));
+                }
+            }
+        }
+        #[cfg(not(loom))]
+        None
     }
 }
 

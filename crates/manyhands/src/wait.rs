@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::completion::distinct;
-use crate::future::{Future, Watcher, deadline};
+use crate::future::{Future, Watcher, deadline, targets};
 use crate::nested::graph::How;
-use crate::nested::{self, Awaited, Woken};
+use crate::nested::{self, Woken};
 use crate::ready::Ready;
 
 /// When [`wait`] returns. The names are those of `concurrent.futures` and of its 2009 proposal.
@@ -138,8 +138,7 @@ fn wait_until<T: Send, E: Send + Sync>(
         }
     }
     let left = || futures.iter().filter(|future| !future.done());
-    let tasks = || (left().map(|future| future.address().addr()).collect(), how);
+    let for_left = || targets(left(), how);
     let own = left().any(|future| nested::is_own(future.pool()));
-    let awaited = Awaited { ready, wanted, own, tasks: &tasks };
-    matches!(nested::sleep_here(&awaited, deadline), Woken::Ended)
+    matches!(nested::sleep_here(ready, wanted, own, &for_left, deadline), Woken::Ended)
 }

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
@@ -11,8 +12,8 @@ use std::time::Duration;
 
 use common::{block_on, watched};
 use manyhands::{
-    Executor, Future, FutureError, Graph, ReturnWhen, ThreadPoolExecutor, as_completed, join_all,
-    task_scope, wait,
+    Executor, Future, FutureError, Graph, InlineExecutor, ReturnWhen, ThreadPoolExecutor,
+    as_completed, join_all, task_scope, wait,
 };
 
 type Pool = Arc<ThreadPoolExecutor>;
@@ -268,6 +269,35 @@ fn what_is_run_in_place_leaves_the_queue() {
     let own = Arc::clone(&pool);
     let left = pool.spawn(move || (fib(&own, 15), own.stats().pending)).unwrap();
     assert_eq!(left.result(None).unwrap(), (610, 0));
+}
+
+#[test]
+fn a_thread_that_is_nearly_gone_may_wait_and_run_tasks() {
+    struct AtTheEnd(Future<i32>, mpsc::Sender<i32>);
+    impl Drop for AtTheEnd {
+        fn drop(&mut self) {
+            let inline = InlineExecutor::new().spawn(|| 1).unwrap();
+            let sum = self.0.result(None).unwrap() + inline.result(None).unwrap();
+            self.1.send(sum).unwrap();
+        }
+    }
+    thread_local! {
+        static LAST: RefCell<Option<AtTheEnd>> = const { RefCell::new(None) };
+    }
+
+    let _watched = watched();
+    let (sender, sums) = mpsc::channel();
+    let (go, gate) = mpsc::channel::<()>();
+    let pool = pool(1);
+    let future = pool.spawn(move || gate.recv().map_or(6, |()| 0)).unwrap();
+    let thread = thread::spawn(move || {
+        LAST.set(Some(AtTheEnd(future, sender)));
+        // What a thread knows of its tasks is dropped before what it knew earlier.
+        InlineExecutor::new().spawn(|| ()).unwrap();
+    });
+    drop(go);
+    assert_eq!(sums.recv(), Ok(7));
+    thread.join().unwrap();
 }
 
 #[test]

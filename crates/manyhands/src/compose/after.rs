@@ -10,7 +10,7 @@ use crate::crossing::{Answer, Body, Cross, Declared, DecodeError, EncodeError, F
 use crate::errors::{DependencyFailed, Exception};
 use crate::executor::Executor;
 use crate::function::Call;
-use crate::future::{Core, Future};
+use crate::future::{Core, Future, Sources};
 use crate::job::Job;
 use crate::panic;
 use crate::promise::Promise;
@@ -57,7 +57,7 @@ where
         function,
         values: Arc::clone(&values),
         make,
-        _wanted: CloseOnDrop(Arc::clone(&gather)),
+        wanted: CloseOnDrop(Arc::clone(&gather)),
     };
     let core: Arc<Core<_, C::Value, C::Error>> = Arc::new(Promise::new(Some(late)));
     let future = Future::task(Arc::clone(&core) as _);
@@ -110,7 +110,7 @@ struct Late<F, V, S, C> {
     values: Arc<Mutex<Option<V>>>,
     make: fn(F, V) -> C,
     /// Dropped with the rest when the task is cancelled: then nobody needs the values.
-    _wanted: CloseOnDrop<S, DependencyFailed>,
+    wanted: CloseOnDrop<S, DependencyFailed>,
 }
 
 impl<F, V, S: Send + 'static, C: Call> Call for Late<F, V, S, C> {
@@ -123,6 +123,10 @@ impl<F, V, S: Send + 'static, C: Call> Call for Late<F, V, S, C> {
 
     fn name() -> &'static str {
         C::name()
+    }
+
+    fn sources(&self) -> Option<Sources> {
+        self.wanted.0.sources()
     }
 }
 

@@ -3,20 +3,37 @@
 //! As for any promise that carries its job, cancelling it takes that away and is all the notice there
 //! need be. The other future knows nothing of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::outcome::Next;
 use crate::errors::{Exception, FutureError};
-use crate::future::{Continue, Core, DERIVED, Future, tell};
-use crate::job::{Carried, end};
+use crate::future::{Continue, Core, DERIVED, Future, Source, Sources, Watcher, tell};
+use crate::job::{self, Carried, end};
+use crate::nested::{self, Running};
 use crate::onward;
 use crate::panic;
 use crate::promise::{Cancel, Promise};
 
-/// What is done with the outcome of a future.
-pub(super) struct With<F>(F);
+/// What is done with the outcome of a future, and which one that is.
+pub(super) struct With<F> {
+    transform: F,
+    source: Option<Weak<dyn Source>>,
+}
 
-impl<F: Send, T, E> Carried<T, E> for With<F> {}
+impl<F, T, E> Carried<T, E> for With<F>
+where
+    F: Send + 'static,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    fn as_source(core: Arc<Core<Self, T, E>>) -> Option<Weak<dyn Source>> {
+        Some(job::source(&core))
+    }
+
+    fn sources(carried: Option<&Self>) -> Option<Sources> {
+        Some(carried.and_then(|with| with.source.clone()).into_iter().collect())
+    }
+}
 
 /// A future with what `transform` makes of the outcome of `source`.
 pub(super) fn derive<T, E, F, U, V>(source: &Future<T, E>, transform: F) -> Future<U, V>
@@ -27,7 +44,8 @@ where
     U: Send + 'static,
     V: Send + Sync + 'static,
 {
-    let core: Arc<Core<With<F>, U, V>> = Arc::new(Promise::new(Some(With(transform))));
+    let with = With { transform, source: source.as_source() };
+    let core: Arc<Core<With<F>, U, V>> = Arc::new(Promise::new(Some(with)));
     core.set_pool(source.pool());
     source.go_on_with(Arc::clone(&core) as _);
     Future::task(core)
@@ -43,10 +61,13 @@ where
 {
     fn go_on(self: Arc<Self>, source: Future<T, E>) {
         onward::go(move || {
-            if let Some(With(transform)) = self.send_away(Some(DERIVED)) {
+            if let Some(With { transform, .. }) = self.send_away(Some(DERIVED)) {
                 let begun = self.begin();
+                let name = std::any::type_name::<F>();
+                let running = Running { id: self.id(), name, place: None };
                 // Cancelled at this very moment, it is only dropped.
-                let next = panic::catch(move || begun.then(|| transform(source.take())));
+                let run = move || begun.then(|| nested::run(running, || transform(source.take())));
+                let next = panic::catch(run);
                 match next {
                     Ok(next) => next.into_iter().for_each(|next| settle(&self, next)),
                     Err(panic) => settle(&self, Next::Ended(Err(Exception::Panic(panic)))),
@@ -74,7 +95,13 @@ where
     match next {
         Next::Ended(outcome) => finish(core, outcome),
         Next::Cancelled => cancel(core),
-        Next::With(other) => other.go_on_with(Arc::new(Follow(Arc::clone(core)))),
+        Next::With(other) => {
+            if let Some(source) = other.as_source() {
+                // Cancelled meanwhile, it follows nobody.
+                drop(core.watch(Watcher::Follows(source)));
+            }
+            other.go_on_with(Arc::new(Follow(Arc::clone(core))));
+        }
     }
 }
 

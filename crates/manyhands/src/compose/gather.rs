@@ -1,11 +1,11 @@
 //! Many futures as one: all their values, or the first failure.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::derived::{cancel, finish};
 use crate::errors::{Exception, FutureError};
-use crate::future::{Continue, Core, Future};
-use crate::job::Carried;
+use crate::future::{Continue, Core, Future, Source, Sources};
+use crate::job::{self, Carried};
 use crate::onward;
 use crate::panic;
 use crate::promise::Promise;
@@ -61,6 +61,8 @@ pub(super) struct Gather<S, X>(Mutex<Option<Open<S, X>>>);
 struct Open<S, X> {
     slots: S,
     left: usize,
+    /// Those whose values have not come.
+    sources: Vec<Option<Weak<dyn Source>>>,
     then: Option<Then<S, X>>,
 }
 
@@ -68,7 +70,12 @@ type Then<S, X> = Box<dyn FnOnce(Gathered<S, X>) + Send>;
 
 impl<S: Send + 'static, X: Send + 'static> Gather<S, X> {
     pub(super) fn new(slots: S, left: usize) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Some(Open { slots, left, then: None }))))
+        Arc::new(Self(Mutex::new(Some(Open {
+            slots,
+            left,
+            sources: Vec::with_capacity(left),
+            then: None,
+        }))))
     }
 
     /// Has `then` called, once, when all values are there or one will not come.
@@ -99,7 +106,25 @@ impl<S: Send + 'static, X: Send + 'static> Gather<S, X> {
         T: Send + 'static,
         E: Send + Sync + 'static,
     {
-        future.go_on_with(Arc::new(Part { gather: Arc::clone(self), put, failed }));
+        let Some(number) = self.add(future.as_source()) else { return };
+        future.go_on_with(Arc::new(Part { gather: Arc::clone(self), number, put, failed }));
+    }
+
+    /// `None`: it needs no more.
+    fn add(&self, source: Option<Weak<dyn Source>>) -> Option<usize> {
+        let mut open = self.0.lock();
+        let sources = &mut open.as_mut()?.sources;
+        sources.push(source);
+        Some(sources.len() - 1)
+    }
+
+    /// See [`Source::sources`]. `None`: it needs no more.
+    pub(super) fn sources(&self) -> Option<Sources> {
+        let open = self.0.lock();
+        let Open { left, sources, .. } = open.as_ref()?;
+        let known: Sources = sources.iter().flatten().cloned().collect();
+        // Of one that nobody knows, nobody knows when it ends.
+        Some(if known.len() == *left { known } else { Vec::new() })
     }
 
     /// Whether nobody wants the values any more, or all is over.
@@ -107,10 +132,11 @@ impl<S: Send + 'static, X: Send + 'static> Gather<S, X> {
         self.0.lock().is_none()
     }
 
-    fn put(&self, put: impl FnOnce(&mut S)) {
+    fn put(&self, number: usize, put: impl FnOnce(&mut S)) {
         let mut open = self.0.lock();
         let Some(gathering) = &mut *open else { return };
         put(&mut gathering.slots);
+        gathering.sources[number] = None;
         gathering.left -= 1;
         if gathering.left == 0 {
             let complete = open.take();
@@ -135,7 +161,21 @@ impl<S: Send + 'static, X: Send + 'static> Gather<S, X> {
 /// In a future that is cancelled: nobody wants the values any more.
 pub(super) struct CloseOnDrop<S, X>(pub(super) Arc<Gather<S, X>>);
 
-impl<S: Send, X: Send, T, E> Carried<T, E> for CloseOnDrop<S, X> {}
+impl<S, X, T, E> Carried<T, E> for CloseOnDrop<S, X>
+where
+    S: Send + 'static,
+    X: Send + 'static,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    fn as_source(core: Arc<Core<Self, T, E>>) -> Option<Weak<dyn Source>> {
+        Some(job::source(&core))
+    }
+
+    fn sources(carried: Option<&Self>) -> Option<Sources> {
+        Some(carried.and_then(|it| it.0.sources()).unwrap_or_default())
+    }
+}
 
 impl<S, X> Drop for CloseOnDrop<S, X> {
     fn drop(&mut self) {
@@ -146,6 +186,7 @@ impl<S, X> Drop for CloseOnDrop<S, X> {
 
 struct Part<S, X, P, F> {
     gather: Arc<Gather<S, X>>,
+    number: usize,
     put: P,
     failed: F,
 }
@@ -163,7 +204,7 @@ where
         onward::go(move || {
             if !self.gather.is_closed() {
                 match source.take() {
-                    Ok(value) => self.gather.put(|slots| (self.put)(slots, value)),
+                    Ok(value) => self.gather.put(self.number, |slots| (self.put)(slots, value)),
                     Err(error) => self.gather.end(match error {
                         FutureError::Exception(own) => Gathered::Failed((self.failed)(own)),
                         FutureError::Taken => Gathered::Failed((self.failed)(Exception::Taken)),

@@ -1,10 +1,11 @@
 //! `race`: whichever future is done first.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::derived::{cancel, finish};
 use crate::errors::{Exception, FutureError};
-use crate::future::{Continue, Core, Future};
+use crate::future::{Continue, Core, Future, Source, Sources};
+use crate::job::{self, Carried};
 use crate::onward;
 use crate::panic;
 use crate::promise::Promise;
@@ -27,7 +28,9 @@ where
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
-    let race = Arc::new(Race(Arc::new(Promise::new(Some(())))));
+    let futures: Vec<_> = futures.into_iter().collect();
+    let racing = Racing(futures.iter().map(Future::as_source).collect());
+    let race = Arc::new(Race(Arc::new(Promise::new(Some(racing)))));
     for future in futures {
         future.go_on_with(Arc::clone(&race) as _);
     }
@@ -37,7 +40,20 @@ where
     won
 }
 
-struct Race<T, E>(Arc<Core<(), T, E>>);
+struct Race<T, E>(Arc<Core<Racing, T, E>>);
+
+/// In the promise: who is in the race. `None`: nobody knows when one of them ends.
+struct Racing(Option<Sources>);
+
+impl<T: Send + 'static, E: Send + Sync + 'static> Carried<T, E> for Racing {
+    fn as_source(core: Arc<Core<Self, T, E>>) -> Option<Weak<dyn Source>> {
+        Some(job::source(&core))
+    }
+
+    fn sources(carried: Option<&Self>) -> Option<Sources> {
+        Some(carried.and_then(|racing| racing.0.clone()).unwrap_or_default())
+    }
+}
 
 impl<T, E> Continue<T, E> for Race<T, E>
 where

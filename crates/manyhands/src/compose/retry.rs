@@ -1,7 +1,7 @@
 //! `Retry`: a task that is submitted again when it has failed.
 
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::derived::{cancel, finish};
@@ -10,8 +10,8 @@ use crate::crossing::Cross;
 use crate::errors::{Exception, FutureError};
 use crate::executor::{Executor, start_from};
 use crate::function::{Fallible, Function, Plain};
-use crate::future::{Continue, Core, Future};
-use crate::job::Carried;
+use crate::future::{Continue, Core, Future, Source, Sources};
+use crate::job::{self, Carried};
 use crate::onward;
 use crate::panic;
 use crate::promise::Promise;
@@ -166,7 +166,17 @@ type Current<T, E> = Arc<Mutex<Option<Future<T, E>>>>;
 /// In the promise: what is cancelled with it.
 struct CancelOnDrop<T: Send + 'static, E: Send + Sync + 'static>(Current<T, E>);
 
-impl<T: Send + 'static, E: Send + Sync + 'static> Carried<T, E> for CancelOnDrop<T, E> {}
+impl<T: Send + 'static, E: Send + Sync + 'static> Carried<T, E> for CancelOnDrop<T, E> {
+    fn as_source(core: Arc<Core<Self, T, E>>) -> Option<Weak<dyn Source>> {
+        Some(job::source(&core))
+    }
+
+    fn sources(carried: Option<&Self>) -> Option<Sources> {
+        let current = carried.map(|it| it.0.lock());
+        let attempt = current.as_ref().and_then(|current| current.as_ref()?.as_source());
+        Some(attempt.into_iter().collect())
+    }
+}
 
 impl<T: Send + 'static, E: Send + Sync + 'static> Drop for CancelOnDrop<T, E> {
     fn drop(&mut self) {

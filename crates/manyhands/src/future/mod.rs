@@ -2,6 +2,7 @@
 
 mod continuation;
 mod poll;
+mod source;
 mod task;
 
 use std::convert::Infallible;
@@ -13,13 +14,14 @@ use std::time::{Duration, Instant};
 use crate::errors::{Deadlock, Exception, FutureError, InvalidState};
 use crate::job;
 use crate::nested::graph::How;
-use crate::nested::{self, Awaited, Waiting, Woken};
+use crate::nested::{self, Waiting, Woken};
 use crate::promise::{Promise, State, Turn, View};
 use crate::ready::Ready;
 use crate::spin;
 use task::Handle;
 
 pub(crate) use continuation::{Continuation, Continue};
+pub(crate) use source::{Source, Sources, are_pending, targets};
 pub(crate) use task::{Core, DERIVED, Watcher, tell};
 
 /// A handle on a task: what it will return, when it has.
@@ -419,17 +421,16 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
         if self.watch(Watcher::Task(Arc::clone(&ready))).is_err() {
             return Ok(true);
         }
-        let tasks = || (vec![self.address().addr()], How::All);
+        let for_this = || targets(std::iter::once(self), How::All);
         let own = nested::is_own(self.pool());
-        let awaited = Awaited { ready: &ready, wanted: 1, own, tasks: &tasks };
-        let woken = nested::sleep_here(&awaited, deadline);
+        let woken = nested::sleep_here(&ready, 1, own, &for_this, deadline);
         if !self.done() {
             let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Task(other) if Arc::ptr_eq(other, &ready));
             drop(self.handle().unwatch(&mut { is_it }));
         }
         match woken {
-            Woken::Deadlock(deadlock) if !self.done() => Err(deadlock),
-            _ => Ok(self.done()),
+            Woken::Deadlock(deadlock) => Err(deadlock),
+            Woken::Ended | Woken::TimeIsUp => Ok(self.done()),
         }
     }
 

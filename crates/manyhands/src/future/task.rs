@@ -2,7 +2,7 @@
 //! it, and whom it tells.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use crate::ready::Ready;
 
 use super::Future;
 use super::continuation::Continuation;
+use super::source::{Source, Sources};
 
 /// A promise as the Rust host has it.
 pub(crate) type Core<J, T, E> = Promise<J, T, Exception<E>, Watcher<T, E>>;
@@ -35,6 +36,8 @@ pub(crate) enum Watcher<T, E> {
     Task(Arc<Ready>),
     /// What goes on with the outcome.
     Next(Continuation<T, E>),
+    /// Nobody: this one ends as that one does.
+    Follows(Weak<dyn Source>),
 }
 
 impl<T, E> Watch for Watcher<T, E> {
@@ -50,6 +53,10 @@ pub(crate) trait Handle<T, E>: Send + Sync {
     fn pool(&self) -> u32;
     /// Itself, if it can be run here.
     fn as_run(self: Arc<Self>) -> Option<Arc<dyn Run>>;
+    /// Itself, for those that are made from it.
+    fn as_source(self: Arc<Self>) -> Option<Weak<dyn Source>>;
+    /// See [`Source::sources`].
+    fn sources(&self) -> Option<Sources>;
     /// Whether a process runs it that its waiters have to attend to.
     fn is_away(&self) -> bool;
     fn wait(&self, deadline: Option<Instant>) -> bool;
@@ -76,6 +83,14 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
 
     fn as_run(self: Arc<Self>) -> Option<Arc<dyn Run>> {
         J::as_run(self)
+    }
+
+    fn as_source(self: Arc<Self>) -> Option<Weak<dyn Source>> {
+        J::as_source(self)
+    }
+
+    fn sources(&self) -> Option<Sources> {
+        Source::sources(self)
     }
 
     fn is_away(&self) -> bool {
@@ -189,6 +204,7 @@ impl<T: Send, E: Send + Sync> Watcher<T, E> {
             Self::Ready(ready, number) => ready.push([number]),
             Self::Task(ready) => ready.push([0]),
             Self::Next(continuation) => continuation.go_on(future()),
+            Self::Follows(_) => (),
             Self::Callback(callback) => {
                 let future = future();
                 if let Err(panic) = panic::catch(|| callback(&future)) {

@@ -47,3 +47,18 @@ fn one_who_waits_for_two_sleeps_until_both_are_there_and_no_longer() {
         join_all(pushing);
     });
 }
+
+#[test]
+fn an_interrupt_that_meets_a_sleeper_and_a_push_wakes_it() {
+    exhaustive(|| {
+        let ready = Arc::new(Ready::new());
+        let interrupted = Arc::clone(&ready);
+        let interrupting = thread::spawn(move || interrupted.interrupt());
+        let pushing = push_elsewhere(&ready, 1);
+        // One push is not enough, so that the interrupt alone can wake it.
+        assert!(!ready.wait_for_all(2, None));
+        assert!(ready.take_interrupt());
+        assert_eq!(ready.pop(None), Some(1));
+        join_all([interrupting, pushing]);
+    });
+}

@@ -1,5 +1,5 @@
-//! Models: what threads do to each other in the promise, the block, the completion queue and the pool, tried
-//! by loom in every order that can make a difference.
+//! Models: what threads do to each other in the promise, the block, the completion queue, the pool and the
+//! wait-for graph, tried by loom in every order that can make a difference.
 //!
 //! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
 //! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
@@ -13,6 +13,9 @@
 //! | `promise_finish_lets_go` | `promise::finish_against_cancel…`, `promise::a_watcher_that…` (both) |
 //! | `promise_finish_wakes_nobody` | `promise::a_waiter_that_meets_the_end…`, `promise::two_waiters…` |
 //! | `completion_push_forgets_the_sleeper` | `completion::one_who_waits_for_two…` |
+//! | `completion_interrupt_wakes_nobody` | `completion::an_interrupt_that_meets…`, `nested::two_tasks…` |
+//! | `nested_tells_one_of_a_cycle` | `nested::two_tasks…` |
+//! | `nested_leaves_an_interrupt_behind` | `nested::one_that_ends…` |
 //! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
 //! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
 //! | `block_forgets_that_nobody_wants_it` | `block::one_who_goes…` |
@@ -27,6 +30,10 @@
 //! | `pool_local_queues_are_not_shared` | `pool::a_job_in_the_local_queue…` |
 //! | `pool_busy_worker_calls_nobody` | `pool::a_job_that_counts_on_a_worker…` |
 //! | `pool_drain_overlooks_local_queues` | `pool::a_drain_that_meets_a_take…` |
+//! | `pool_waiting_worker_calls_nobody` | `compensate::a_job_that_meets_the_only…` |
+//! | `pool_spare_keeps_its_job` | `compensate::a_job_that_counts…` |
+//! | `pool_spare_leaves_late` | `compensate::a_job_that_is_waited_for…` |
+//! | `pool_spare_leaves_though_called` | `compensate::a_job_that_is_waited_for…` |
 //! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
 //!
 //! Whatever only counts for a model is a std atomic or a std `Arc`: loom does not see it, so it
@@ -36,7 +43,9 @@ use loom::model::Builder;
 use loom::thread::JoinHandle;
 
 mod block;
+mod compensate;
 mod completion;
+mod nested;
 mod pool;
 mod promise;
 

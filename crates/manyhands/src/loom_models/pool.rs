@@ -17,11 +17,11 @@ use crate::ready::Ready;
 use crate::thread::pool::{Joint, Pool, Rejection, WhenFull, Worker};
 
 /// The numbers of jobs with which workers are broken in, before the model proper begins.
-const FIRST: usize = 100;
+pub(super) const FIRST: usize = 100;
 
 /// A job that ends only when job [`HELP`] runs at the same time.
 const NEEDS_HELP: usize = 10;
-const HELP: usize = 11;
+pub(super) const HELP: usize = 11;
 
 /// What a worker gets for a joint job.
 const JOINT: usize = 12;
@@ -41,19 +41,19 @@ impl Joint<usize> for Pair {
 
 /// A pool of numbered jobs, and what has become of them. What loom need not see are std's atomics:
 /// they make no schedules of their own.
-struct Site {
-    pool: Pool<usize>,
+pub(super) struct Site {
+    pub(super) pool: Pool<usize>,
     /// Jobs that are to be run before the pool is closed.
     left: AtomicUsize,
     ran: [AtomicUsize; 16],
     /// Set when nobody may run anything any more.
     over: AtomicBool,
-    help: Ready,
+    pub(super) help: Ready,
     pair: Arc<Pair>,
 }
 
 impl Site {
-    fn new(max_workers: usize, max_pending: Option<usize>, jobs: usize) -> Arc<Self> {
+    pub(super) fn new(max_workers: usize, max_pending: Option<usize>, jobs: usize) -> Arc<Self> {
         let max_workers = NonZeroUsize::new(max_workers).unwrap();
         Arc::new(Self {
             pool: Pool::new(max_workers, max_pending.and_then(NonZeroUsize::new)),
@@ -66,12 +66,12 @@ impl Site {
     }
 
     /// Submits jobs of no account; each calls for a worker.
-    fn add_workers<const N: usize>(&self) -> [Worker<usize>; N] {
+    pub(super) fn add_workers<const N: usize>(&self) -> [Worker<usize>; N] {
         std::array::from_fn(|n| self.submit(FIRST + n).expect("a worker for each job"))
     }
 
     /// Workers that have run a job and want the next one.
-    fn break_in<const N: usize>(&self) -> [Worker<usize>; N] {
+    pub(super) fn break_in<const N: usize>(&self) -> [Worker<usize>; N] {
         let mut workers = self.add_workers();
         for worker in &mut workers {
             assert!(worker.try_next().is_some());
@@ -96,11 +96,11 @@ impl Site {
     }
 
     #[track_caller]
-    fn submit(&self, job: usize) -> Option<Worker<usize>> {
+    pub(super) fn submit(&self, job: usize) -> Option<Worker<usize>> {
         self.pool.submit(job, WhenFull::WaitUntil(None)).expect("the pool is open")
     }
 
-    fn run(&self, job: usize) {
+    pub(super) fn run(&self, job: usize) {
         assert!(!self.over.load(Ordering::Relaxed), "job {job} after the end");
         match job {
             NEEDS_HELP => assert_eq!(self.help.pop(None), Some(HELP)),
@@ -111,7 +111,7 @@ impl Site {
     }
 
     /// What the thread of a worker does.
-    fn work(&self, mut worker: Worker<usize>) {
+    pub(super) fn work(&self, mut worker: Worker<usize>) {
         while let Some(job) = worker.next() {
             if job == JOINT {
                 self.work_jointly(&mut worker);
@@ -142,7 +142,7 @@ impl Site {
         }
     }
 
-    fn count_down(&self) {
+    pub(super) fn count_down(&self) {
         if self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.pool.close(false);
         }
@@ -152,19 +152,19 @@ impl Site {
         self.pool.submit_joint(Arc::clone(&self.pair) as _).expect("the pool is open")
     }
 
-    fn start(self: &Arc<Self>, worker: Worker<usize>) -> JoinHandle<()> {
+    pub(super) fn start(self: &Arc<Self>, worker: Worker<usize>) -> JoinHandle<()> {
         let site = Arc::clone(self);
         thread::spawn(move || site.work(worker))
     }
 
     #[track_caller]
-    fn each_ran_once(&self, jobs: impl IntoIterator<Item = usize>) {
+    pub(super) fn each_ran_once(&self, jobs: impl IntoIterator<Item = usize>) {
         for job in jobs {
             assert_eq!(self.times_run(job), 1, "job {job} ran so many times");
         }
     }
 
-    fn times_run(&self, job: usize) -> usize {
+    pub(super) fn times_run(&self, job: usize) -> usize {
         self.ran[job].load(Ordering::Relaxed)
     }
 }

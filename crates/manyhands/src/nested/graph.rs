@@ -5,6 +5,10 @@
 //! from a wait to a task that it waits for, and so to the wait of the thread that this task is on. A task
 //! that is on no waiting thread may end: it is running, or pending, or nobody knows.
 //!
+//! What is waited for may be no task but a future that is *made from* others. It ends some time after they
+//! have, and perhaps as soon as one of them has: a failure of any is theirs all. So it does not end if none
+//! of them does, and nothing else is said of it here.
+//!
 //! A wait for all of several tasks is *stuck* if one of these is on a stuck wait; a wait for any of them, if
 //! all are. Of all sets of which this is true, the largest counts: waits that hold up each other.
 
@@ -30,7 +34,13 @@ pub trait Waits: Send + Sync {
     /// Whether it has what it waits for, or has been told to give up: it only has not come yet to say so.
     fn is_over(&self) -> bool;
 
-    /// Tells it that it would wait for ever.
+    /// Whether all that its wait says of what futures are made from is still so. Called without the graph's
+    /// lock.
+    fn is_up_to_date(&self) -> bool {
+        true
+    }
+
+    /// Tells it that it would wait for ever. Called with the graph locked.
     fn give_up(&self, deadlock: &Deadlock);
 }
 
@@ -43,8 +53,17 @@ pub struct Wait<W: ?Sized> {
     pub on: Vec<TaskId>,
     /// How many of these.
     pub how: How,
+    /// For those that are made from others: the tasks of which one has to end before they can.
+    pub made_from: BTreeMap<TaskId, Vec<TaskId>>,
     /// Who is to be told of a deadlock.
     pub waiter: Arc<W>,
+}
+
+impl<W: ?Sized> Wait<W> {
+    /// What has to end before this can: itself, and what it is made from.
+    fn ends_after<'w>(&'w self, awaited: &'w TaskId) -> impl Iterator<Item = &'w TaskId> {
+        std::iter::once(awaited).chain(self.made_from.get(awaited).into_iter().flatten())
+    }
 }
 
 /// The number of a wait in its graph.
@@ -75,10 +94,12 @@ impl<W: Waits + ?Sized> WaitGraph<W> {
     }
 
     /// A thread waits no more.
-    pub fn remove(&mut self, id: WaitId) {
-        for (task, _) in self.waits.remove(&id).into_iter().flat_map(|wait| wait.tasks) {
-            self.by_task.remove(&task);
+    pub fn remove(&mut self, id: WaitId) -> Option<Wait<W>> {
+        let wait = self.waits.remove(&id)?;
+        for (task, _) in &wait.tasks {
+            self.by_task.remove(task);
         }
+        Some(wait)
     }
 
     /// The waits that hold up each other, if this one is stuck: each waits for the next one, and the last
@@ -91,7 +112,8 @@ impl<W: Waits + ?Sized> WaitGraph<W> {
         let mut path = vec![id];
         loop {
             let wait = &self.waits[path.last()?];
-            let next = wait.on.iter().find_map(|task| self.on_thread_of(*task, &stuck))?;
+            let held_up_by = |task: &TaskId| self.held_up_by(wait, *task, &stuck);
+            let (_, next) = wait.on.iter().find_map(held_up_by)?;
             if let Some(begin) = path.iter().position(|&seen| seen == next) {
                 return Some(path.split_off(begin));
             }
@@ -105,7 +127,8 @@ impl<W: Waits + ?Sized> WaitGraph<W> {
         let mut described = Vec::new();
         for (before, id) in before.zip(cycle) {
             let awaited = |task: &&TaskId| self.by_task.get(task) == Some(id);
-            let entered = self.waits[before].on.iter().find(awaited);
+            let before = &self.waits[before];
+            let entered = before.on.iter().flat_map(|task| before.ends_after(task)).find(awaited);
             let stack = self.waits[id].tasks.iter();
             let from = stack.skip_while(|(task, _)| Some(task) != entered);
             described.extend(from.map(|(_, task)| task.clone()));
@@ -113,42 +136,75 @@ impl<W: Waits + ?Sized> WaitGraph<W> {
         described
     }
 
+    /// Those that would wait for ever among all that a wait depends on, if it is one of them.
+    pub fn stuck_with(&self, id: WaitId) -> Option<BTreeSet<WaitId>> {
+        Some(self.stuck(id)).filter(|stuck| stuck.contains(&id))
+    }
+
     /// Who is to be told.
-    pub fn waiters<'g>(&'g self, cycle: &'g [WaitId]) -> impl Iterator<Item = &'g Arc<W>> {
-        cycle.iter().filter_map(|id| self.waits.get(id)).map(|wait| &wait.waiter)
+    pub fn waiters<'g>(
+        &'g self,
+        waits: impl IntoIterator<Item = &'g WaitId>,
+    ) -> impl Iterator<Item = &'g Arc<W>> {
+        waits.into_iter().filter_map(|id| self.waits.get(id)).map(|wait| &wait.waiter)
     }
 
     /// Those that are stuck among all that can be reached from a wait.
     fn stuck(&self, id: WaitId) -> BTreeSet<WaitId> {
         let mut stuck = BTreeSet::from([id]);
-        let mut open = vec![id];
-        while let Some(id) = open.pop() {
-            for task in &self.waits[&id].on {
+        let mut found = vec![id];
+        let mut looked = 0;
+        while let Some(id) = found.get(looked) {
+            looked += 1;
+            let wait = &self.waits[id];
+            for task in wait.on.iter().flat_map(|task| wait.ends_after(task)) {
                 if let Some(&next) = self.by_task.get(task)
                     && stuck.insert(next)
                 {
-                    open.push(next);
+                    found.push(next);
                 }
             }
         }
         loop {
-            let goes_on = |id: &WaitId| {
-                let wait = &self.waits[id];
-                let stays = |task: &TaskId| self.on_thread_of(*task, &stuck).is_some();
-                wait.waiter.is_over()
-                    || match wait.how {
-                        How::All => !wait.on.iter().any(stays),
-                        How::Any => !wait.on.iter().all(stays),
-                    }
-            };
-            let going: Vec<_> = stuck.iter().copied().filter(goes_on).collect();
-            if going.is_empty() {
+            let before = stuck.len();
+            // From the far end, so that a chain of any length takes one turn.
+            for id in found.iter().rev() {
+                if stuck.contains(id) && self.goes_on(*id, &stuck) {
+                    stuck.remove(id);
+                }
+            }
+            if stuck.len() == before {
                 return stuck;
             }
-            for id in going {
-                stuck.remove(&id);
-            }
         }
+    }
+
+    /// Whether a wait ends if these do not.
+    fn goes_on(&self, id: WaitId, stuck: &BTreeSet<WaitId>) -> bool {
+        let wait = &self.waits[&id];
+        let stays = |task: &TaskId| self.held_up_by(wait, *task, stuck).is_some();
+        wait.waiter.is_over()
+            || match wait.how {
+                How::All => !wait.on.iter().any(stays),
+                // What has ended already is not among those that are waited for.
+                How::Any => wait.on.is_empty() || !wait.on.iter().all(stays),
+            }
+    }
+
+    /// A stuck wait because of which a task does not end, or a future that is made from others, and the task
+    /// that is on its stack.
+    fn held_up_by(
+        &self,
+        wait: &Wait<W>,
+        awaited: TaskId,
+        stuck: &BTreeSet<WaitId>,
+    ) -> Option<(TaskId, WaitId)> {
+        let on_stuck = |task: TaskId| Some((task, self.on_thread_of(task, stuck)?));
+        on_stuck(awaited).or_else(|| {
+            let made_from = wait.made_from.get(&awaited)?;
+            let first = on_stuck(*made_from.first()?);
+            first.filter(|_| made_from.iter().all(|task| on_stuck(*task).is_some()))
+        })
     }
 
     fn on_thread_of(&self, task: TaskId, among: &BTreeSet<WaitId>) -> Option<WaitId> {

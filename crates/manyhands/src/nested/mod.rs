@@ -11,13 +11,15 @@
 //!    waits for a task of its own pool. Where it waits for something else, which is how many programs keep
 //!    down what is under way elsewhere, only when all workers of the pool wait, tasks are pending, and
 //!    nothing has moved for a tenth of a second; and twice as long each next time.
-//! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`](crate::Deadlock), and so do the others in it.
-//!    That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph (`graph.rs`).
+//! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`](crate::Deadlock), and so do the
+//!    others in it. That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph
+//!    (`graph.rs`), also where what is waited for is made from the futures of other tasks.
 //!
 //! What a thread is at is known to itself: here. Nobody else looks until it waits, so that a task which
 //! does not wait costs a push and a pop.
 
 pub mod graph;
+mod registry;
 mod sleep;
 
 use std::cell::{Cell, RefCell};
@@ -28,8 +30,11 @@ use std::time::{Duration, Instant};
 use crate::errors::WaitingTask;
 use graph::TaskId;
 
-pub(crate) use sleep::sleep_here;
-pub use sleep::{Awaited, Registered, Woken, register, sleep};
+pub use registry::{Registered, register};
+#[cfg(all(test, loom))]
+pub(crate) use sleep::sleep_in_graph;
+pub use sleep::{Awaited, Woken, sleep};
+pub(crate) use sleep::{Targets, sleep_here};
 
 /// How many tasks may be run in place, one inside the other, before a worker is let work in the stead of
 /// this one instead: a stack is not endless.
@@ -279,6 +284,6 @@ pub(crate) fn stop_awaiting() {
 
 /// Not with the cell borrowed: it may start a thread, and this thread log.
 fn compensate<R>(ask: impl FnOnce(&dyn Compensate) -> R) -> Option<R> {
-    let compensate = COMPENSATE.with_borrow(Option::clone)?;
+    let compensate = COMPENSATE.try_with(|it| it.borrow().clone()).ok()??;
     Some(ask(&*compensate))
 }

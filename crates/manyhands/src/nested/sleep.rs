@@ -1,20 +1,27 @@
 //! How a task sleeps until others have ended, and is told when that will never be.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, MutexGuard, OnceLock, TryLockError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::graph::{How, TaskId, Wait, WaitGraph, WaitId, Waits};
+use super::graph::{How, TaskId, Wait, Waits};
+use super::registry::register;
 use super::{Waiting, tasks};
 use crate::errors::{Deadlock, WaitingTask};
+use crate::future::{Sources, are_pending};
 use crate::ready::Ready;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::now;
 
 /// How long a wait lasts before it is looked at: nearly all are over by then, and need no graph.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// The waits of all tasks of this process that have lasted for a while.
-static WAITS: std::sync::Mutex<WaitGraph<dyn Waits>> = std::sync::Mutex::new(WaitGraph::new());
+/// When a wait for futures that are made from others is looked at for the second time, since these may go on
+/// to wait for something else; and how long at most until the next look.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// How a sleep of [`sleep`] has ended.
 #[derive(Debug)]
@@ -60,39 +67,129 @@ pub fn sleep<X>(
     mut wait: impl FnMut(Option<Instant>) -> Result<bool, X>,
 ) -> Result<Woken, X> {
     let mut waiting = Waiting::begin(awaited.own);
-    let patience = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
-    if waiting.wait_by(Some(patience), &mut wait)? {
-        return Ok(Woken::Ended);
+    let mut wait = |until| waiting.wait_by(until, &mut wait);
+    if let Some(woken) = doze(deadline, &mut wait)? {
+        return Ok(woken);
     }
-    if deadline.is_some() {
-        return Ok(Woken::TimeIsUp);
-    }
-    let (on, how) = (awaited.tasks)();
-    let (ready, wanted) = (Arc::clone(awaited.ready), awaited.wanted);
-    let sleeper = Arc::new(Sleeper { ready, wanted, deadlock: OnceLock::new() });
-    let waiter = Arc::clone(&sleeper);
-    let _registered = register(Wait { tasks: tasks(describe), on, how, waiter });
-    loop {
-        let slept = waiting.wait_by(None, &mut wait)?;
-        if awaited.ready.take_interrupt()
-            && let Some(deadlock) = sleeper.deadlock.get()
-        {
-            return Ok(Woken::Deadlock(deadlock.clone()));
-        }
-        if slept {
-            return Ok(Woken::Ended);
-        }
+    let targets = || {
+        let (on, how) = (awaited.tasks)();
+        Targets { on, ..Targets::new(how) }
+    };
+    sleep_in_graph(awaited.ready, awaited.wanted, &tasks(describe), &targets, wait)
+}
+
+/// Sleeps without the graph: a wait with a timeout, or the first part of one without. `None`: it takes longer.
+fn doze<X>(
+    deadline: Option<Instant>,
+    wait: &mut impl FnMut(Option<Instant>) -> Result<bool, X>,
+) -> Result<Option<Woken>, X> {
+    let until = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
+    Ok(match (wait(Some(until))?, deadline) {
+        (true, _) => Some(Woken::Ended),
+        (false, Some(_)) => Some(Woken::TimeIsUp),
+        (false, None) => None,
+    })
+}
+
+/// What a task waits for, as the graph has to know it.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pub(crate) on: Vec<TaskId>,
+    pub(crate) how: How,
+    pub(crate) made_from: BTreeMap<TaskId, Vec<TaskId>>,
+    /// The futures of which that is said: it is so as long as they have not ended.
+    pub(crate) links: Sources,
+    /// Whether to look again some time.
+    pub(crate) may_change: bool,
+}
+
+impl Targets {
+    pub(crate) fn new(how: How) -> Self {
+        let (on, made_from, links) = Default::default();
+        Self { on, how, made_from, links, may_change: false }
     }
 }
 
-/// Sleeps as [`sleep`] does, in the host's thread with nothing else to heed, whose tasks have names.
-pub(crate) fn sleep_here(awaited: &Awaited<'_>, deadline: Option<Instant>) -> Woken {
-    let nameless = |_| WaitingTask { name: "a task".to_owned(), place: None };
-    let wait = |until| {
-        let enough = awaited.ready.wait_for_all(awaited.wanted, until);
-        Ok::<_, Infallible>(enough || awaited.ready.is_interrupted())
+/// Sleeps as one of those whom the graph knows. `wait` as for [`sleep`].
+pub(crate) fn sleep_in_graph<X>(
+    ready: &Arc<Ready>,
+    wanted: usize,
+    tasks: &[(TaskId, WaitingTask)],
+    targets: &dyn Fn() -> Targets,
+    mut wait: impl FnMut(Option<Instant>) -> Result<bool, X>,
+) -> Result<Woken, X> {
+    let mut look_again = FIRST_LOOK;
+    loop {
+        let targets = targets();
+        let until = targets.may_change.then(|| now() + look_again);
+        if let Some(woken) = sleep_until(until, ready, wanted, tasks, targets, &mut wait)? {
+            return Ok(woken);
+        }
+        look_again = (look_again * 2).min(LAST_LOOK);
+    }
+}
+
+/// `None`: it is time to look again at what is waited for.
+fn sleep_until<X>(
+    until: Option<Instant>,
+    ready: &Arc<Ready>,
+    wanted: usize,
+    tasks: &[(TaskId, WaitingTask)],
+    targets: Targets,
+    wait: &mut impl FnMut(Option<Instant>) -> Result<bool, X>,
+) -> Result<Option<Woken>, X> {
+    let Targets { on, how, made_from, links, .. } = targets;
+    let sleeper = Arc::new(Sleeper::new(ready, wanted, links));
+    let waiter = Arc::clone(&sleeper);
+    let registered = register(Wait { tasks: tasks.to_vec(), on, how, made_from, waiter });
+    let woken = loop {
+        let slept = match wait(until) {
+            Ok(slept) => slept,
+            Err(error) => break Err(error),
+        };
+        let interrupted = ready.take_interrupt();
+        if ready.has(wanted) || (slept && !interrupted) {
+            break Ok(Some(Woken::Ended));
+        }
+        if sleeper.deadlock.get().is_some() || until.is_some_and(|until| now() >= until) {
+            break Ok(None);
+        }
     };
-    let Ok(woken) = sleep(awaited, deadline, nameless, wait);
+    sleeper.has_left.store(true, Ordering::Relaxed);
+    drop(registered);
+    // It may have been told between its last look and this moment. The next to sleep here must not take that
+    // for itself.
+    if cfg!(not(sabotage = "nested_leaves_an_interrupt_behind")) {
+        ready.take_interrupt();
+    }
+    // Also if what it waits for has come by now: it came because another in the cycle was told.
+    match sleeper.deadlock.get() {
+        Some(deadlock) => woken.map(|_| Some(Woken::Deadlock(deadlock.clone()))),
+        None => woken,
+    }
+}
+
+/// Sleeps as [`sleep`] does, in the host's thread with nothing else to heed, whose tasks have names, until
+/// so many futures have left their numbers. `own`: as in [`Awaited`].
+pub(crate) fn sleep_here(
+    ready: &Arc<Ready>,
+    wanted: usize,
+    own: bool,
+    targets: &dyn Fn() -> Targets,
+    deadline: Option<Instant>,
+) -> Woken {
+    let mut waiting = Waiting::begin(own);
+    let mut wait = |until| {
+        waiting.wait_by(until, |until| {
+            let enough = ready.wait_for_all(wanted, until);
+            Ok::<_, Infallible>(enough || ready.is_interrupted())
+        })
+    };
+    let nameless = |_| WaitingTask { name: "a task".to_owned(), place: None };
+    let Ok(woken) = doze(deadline, &mut wait).and_then(|woken| match woken {
+        Some(woken) => Ok(woken),
+        None => sleep_in_graph(ready, wanted, &tasks(nameless), targets, wait),
+    });
     woken
 }
 
@@ -100,11 +197,28 @@ struct Sleeper {
     ready: Arc<Ready>,
     wanted: usize,
     deadlock: OnceLock<Deadlock>,
+    /// What has to be pending, if it is to wait for ever.
+    links: Sources,
+    /// So that one whom nobody could take out of the graph does no harm in it.
+    has_left: AtomicBool,
+}
+
+impl Sleeper {
+    fn new(ready: &Arc<Ready>, wanted: usize, links: Sources) -> Self {
+        let (ready, deadlock) = (Arc::clone(ready), OnceLock::new());
+        Self { ready, wanted, deadlock, links, has_left: AtomicBool::new(false) }
+    }
 }
 
 impl Waits for Sleeper {
     fn is_over(&self) -> bool {
-        self.deadlock.get().is_some() || self.ready.has(self.wanted)
+        self.has_left.load(Ordering::Relaxed)
+            || self.deadlock.get().is_some()
+            || self.ready.has(self.wanted)
+    }
+
+    fn is_up_to_date(&self) -> bool {
+        are_pending(&self.links)
     }
 
     fn give_up(&self, deadlock: &Deadlock) {
@@ -112,49 +226,4 @@ impl Waits for Sleeper {
             self.ready.interrupt();
         }
     }
-}
-
-/// A wait in the graph, until it is dropped.
-#[must_use = "the wait is in the graph as long as this lives"]
-#[derive(Debug)]
-pub struct Registered(Option<WaitId>);
-
-/// Puts a wait without a timeout into the graph of this process. If it closes a cycle, all that are in it
-/// are told to give up, before this returns.
-pub fn register(wait: Wait<dyn Waits>) -> Registered {
-    let Some(mut waits) = lock() else { return Registered(None) };
-    let id = waits.add(wait);
-    if let Some(cycle) = waits.cycle(id) {
-        let deadlock = Deadlock::new(waits.describe(&cycle));
-        let waiters: Vec<_> = waits.waiters(&cycle).cloned().collect();
-        drop(waits);
-        log::warn!("{deadlock}");
-        for waiter in waiters {
-            waiter.give_up(&deadlock);
-        }
-    }
-    Registered(Some(id))
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        if let Some(id) = self.0
-            && let Some(mut waits) = lock()
-        {
-            waits.remove(id);
-        }
-    }
-}
-
-/// `None`: it is held for so long that its owner must have stayed behind in a process that this one was
-/// forked from. Then no deadlock is found here, and nobody hangs for that.
-fn lock() -> Option<MutexGuard<'static, WaitGraph<dyn Waits>>> {
-    for _ in 0..5_000 {
-        match WAITS.try_lock() {
-            Ok(waits) => return Some(waits),
-            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_micros(20)),
-        }
-    }
-    None
 }

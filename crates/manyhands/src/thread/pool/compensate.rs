@@ -64,21 +64,32 @@ impl<J> Worker<J> {
         state.in_stead -= 1;
         state.spares += 1;
         // A job may have counted on this worker.
-        shared.wake_one(state);
-        state = shared.state.lock();
+        if cfg!(not(sabotage = "pool_spare_keeps_its_job")) {
+            shared.wake_one(state);
+            state = shared.state.lock();
+        }
         let until = now() + SPARE_TIME;
+        let mut time_is_up = false;
         loop {
-            if state.called > 0 {
+            let leaves = time_is_up || !matches!(state.phase, Phase::Open);
+            let goes = leaves && cfg!(sabotage = "pool_spare_leaves_though_called");
+            if state.called > 0 && !goes {
                 state.called -= 1;
                 state.starting -= 1;
                 self.set_free();
                 return (true, state);
             }
-            if !matches!(state.phase, Phase::Open) || now() >= until {
+            if leaves {
                 state.spares -= 1;
+                // At once, or another would be thought to come for what is queued.
+                if cfg!(not(sabotage = "pool_spare_leaves_late")) {
+                    self.leave(&mut state);
+                }
                 return (false, state);
             }
             state = shared.call.wait(state, Some(until));
+            // In a model the clock stands still, and time may be up at any moment.
+            time_is_up = cfg!(loom) || now() >= until;
         }
     }
 }
@@ -236,15 +247,16 @@ impl<J> Shared<J> {
 }
 
 impl<J> State<J> {
-    /// How many workers count against `max_workers`.
+    /// How many workers count against `max_workers`. One that has left may still be counted as waiting: a
+    /// scope hears of it later.
     pub(super) fn active(&self) -> usize {
-        self.workers.len() - self.compensated - self.spares
+        self.workers.len().saturating_sub(self.compensated + self.spares)
     }
 
-    /// A worker has left: perhaps before it was started, so that nobody came in the stead of another.
-    pub(super) fn limit_in_stead(&mut self, max_workers: usize) {
-        let beyond = (self.workers.len() - self.spares).saturating_sub(max_workers);
-        self.in_stead = self.in_stead.min(beyond);
+    /// A worker has left, be it one that came in the stead of others and could not be started.
+    pub(super) fn recount_in_stead(&mut self, max_workers: usize) {
+        let most = (self.workers.len() - self.spares).saturating_sub(max_workers);
+        self.in_stead = self.in_stead.min(most);
     }
 
     /// When a worker that sleeps looks whether it is one too many, for nobody wakes it to leave.

@@ -33,7 +33,8 @@ pub struct Worker<J> {
     pub(super) shared: Arc<Shared<J>>,
     pub(super) local: Arc<Local<J>>,
     index: usize,
-    stage: Stage,
+    /// Whether this worker is counted in the pool's `starting`.
+    starting: bool,
     /// Whether this worker is counted in the pool's `free`.
     pub(super) free: bool,
     /// How many jobs its local queue holds; fewer where others have helped themselves.
@@ -41,24 +42,16 @@ pub struct Worker<J> {
     batch: Batch,
     /// Whether this worker is counted in the pool's `local_queues`.
     counted: bool,
-}
-
-/// Where a worker's life stands.
-#[derive(PartialEq, Eq)]
-enum Stage {
-    /// It is counted in the pool's `starting`.
-    Starting,
-    Working,
-    /// It was one too many, and gets no more jobs.
-    Retired,
+    /// Set when it has left the pool: whether it was the last.
+    was_last: Option<bool>,
 }
 
 impl<J> Worker<J> {
     /// A worker that has been counted as starting.
     pub(super) fn new(shared: Arc<Shared<J>>, local: Arc<Local<J>>, index: usize) -> Self {
-        let (stage, free, counted) = (Stage::Starting, false, false);
+        let (starting, free, counted) = (true, false, false);
         let (in_local, batch) = (0, Batch::default());
-        Self { shared, local, index, stage, free, in_local, batch, counted }
+        Self { shared, local, index, starting, free, in_local, batch, counted, was_last: None }
     }
 
     /// The number of this worker in its pool, from 0 in the order in which they were added.
@@ -72,7 +65,7 @@ impl<J> Worker<J> {
         if let Some(job) = self.next_in_local() {
             return Some(job);
         }
-        if self.shared.queued.load(Ordering::Acquire) == 0 || self.stage == Stage::Retired {
+        if self.shared.queued.load(Ordering::Acquire) == 0 || self.was_last.is_some() {
             return None;
         }
         if self.batch.short_jobs() == Some(true) {
@@ -88,11 +81,12 @@ impl<J> Worker<J> {
         if let Some(job) = self.try_next() {
             return Some(job);
         }
-        if self.stage == Stage::Retired {
+        // It was one too many, and gets no more.
+        if self.was_last.is_some() {
             return None;
         }
         // One that is starting is counted when it has the lock, so that it is never counted twice.
-        if self.stage != Stage::Starting {
+        if !self.starting {
             self.set_free();
         }
         self.batch.pause();
@@ -193,6 +187,28 @@ impl<J> Worker<J> {
         }
     }
 
+    /// Leaves the pool; what is left in the local queue goes back to the head of the queue.
+    pub(super) fn leave(&mut self, state: &mut State<J>) {
+        state.workers.retain(|local| !Arc::ptr_eq(local, &self.local));
+        state.completed += self.local.completed.load(Ordering::Acquire);
+        if self.counted {
+            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
+        }
+        #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
+        for job in self.local.queue.lock().jobs.drain(..).rev() {
+            state.push_front(job);
+        }
+        self.shared.recount(state);
+        if self.free {
+            self.shared.free.fetch_sub(1, Ordering::AcqRel);
+        }
+        if self.starting {
+            state.starting -= 1;
+        }
+        state.recount_in_stead(self.shared.max_workers.load(Ordering::Relaxed));
+        self.was_last = Some(state.workers.is_empty());
+    }
+
     fn next_in_local(&mut self) -> Option<J> {
         if self.in_local == 0 {
             return None;
@@ -215,8 +231,7 @@ impl<J> Worker<J> {
     fn fetch(&mut self, park: bool) -> Option<J> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state.lock();
-        if self.stage == Stage::Starting {
-            self.stage = Stage::Working;
+        if std::mem::take(&mut self.starting) {
             state.starting -= 1;
             self.set_free();
         }
@@ -228,7 +243,6 @@ impl<J> Worker<J> {
                 }
                 let (called, again) = self.wait_to_be_called(&shared, state);
                 if !called {
-                    self.stage = Stage::Retired;
                     return None;
                 }
                 state = again;
@@ -331,30 +345,15 @@ impl<J> Worker<J> {
     }
 }
 
-/// Leaves the pool; what is left in the local queue goes back to the head of the queue.
 impl<J> Drop for Worker<J> {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        state.workers.retain(|local| !Arc::ptr_eq(local, &self.local));
-        state.completed += self.local.completed.load(Ordering::Acquire);
-        if self.counted {
-            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
+        if self.was_last.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let mut state = shared.state.lock();
+            self.leave(&mut state);
+            shared.wake_one(state);
         }
-        #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
-        for job in self.local.queue.lock().jobs.drain(..).rev() {
-            state.push_front(job);
-        }
-        self.shared.recount(&mut state);
-        if self.free {
-            self.shared.free.fetch_sub(1, Ordering::AcqRel);
-        }
-        if self.stage == Stage::Starting {
-            state.starting -= 1;
-        }
-        state.limit_in_stead(self.shared.max_workers.load(Ordering::Relaxed));
-        let last = state.workers.is_empty();
-        self.shared.wake_one(state);
-        if last {
+        if self.was_last == Some(true) {
             self.shared.all_left.notify_all();
         }
     }
