@@ -4,20 +4,20 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::node::{Entry, NodeState, Tasks};
-use super::plan;
+use super::Graph;
+use super::node::{Entry, NodeState};
 
-pub(super) fn dot(tasks: &Tasks) -> String {
-    let critical = Critical::of(tasks);
+pub(super) fn dot(graph: &Graph) -> String {
+    let critical = Critical::of(graph);
     let mut text = String::from("digraph {\n  node [shape=box style=\"rounded,filled\"];\n");
-    for (index, entry) in (0..).zip(&tasks.entries) {
+    for (index, entry) in (0..).zip(&graph.entries) {
         let label = label(entry, "\\n").replace('"', "\\\"");
         let colour = colour(entry.state());
         let bold = if critical.has(index) { " penwidth=3" } else { "" };
         let _ = writeln!(text, "  n{index} [label=\"{label}\" fillcolor=\"{colour}\"{bold}];");
     }
-    for (index, _) in (0..).zip(&tasks.entries) {
-        for &dep in tasks.deps(index) {
+    for (index, _) in (0..).zip(&graph.entries) {
+        for &dep in graph.edges.of(index) {
             let bold = if critical.leads(dep, index) { " [penwidth=3]" } else { "" };
             let _ = writeln!(text, "  n{dep} -> n{index}{bold};");
         }
@@ -26,17 +26,17 @@ pub(super) fn dot(tasks: &Tasks) -> String {
     text
 }
 
-pub(super) fn mermaid(tasks: &Tasks) -> String {
-    let critical = Critical::of(tasks);
+pub(super) fn mermaid(graph: &Graph) -> String {
+    let critical = Critical::of(graph);
     let mut text = String::from("flowchart TD\n");
-    for (index, entry) in (0..).zip(&tasks.entries) {
+    for (index, entry) in (0..).zip(&graph.entries) {
         let label = label(entry, "<br>").replace('"', "#quot;");
         let _ = writeln!(text, "  n{index}[\"{label}\"]");
         let width = if critical.has(index) { ",stroke-width:3px" } else { "" };
         let _ = writeln!(text, "  style n{index} fill:{}{width}", colour(entry.state()));
     }
-    for (index, _) in (0..).zip(&tasks.entries) {
-        for &dep in tasks.deps(index) {
+    for (index, _) in (0..).zip(&graph.entries) {
+        for &dep in graph.edges.of(index) {
             let arrow = if critical.leads(dep, index) { "==>" } else { "-->" };
             let _ = writeln!(text, "  n{dep} {arrow} n{index}");
         }
@@ -51,8 +51,8 @@ struct Critical {
 }
 
 impl Critical {
-    fn of(tasks: &Tasks) -> Self {
-        let (path, time) = plan::critical_path(tasks);
+    fn of(graph: &Graph) -> Self {
+        let (path, time) = graph.longest_way();
         let path = if time.is_zero() { Vec::new() } else { path };
         let steps = path.windows(2).map(|step| (step[0], step[1])).collect();
         Self { nodes: path.into_iter().collect(), steps }

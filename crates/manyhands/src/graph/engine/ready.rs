@@ -50,6 +50,11 @@ impl Ready {
         self.shared.put(left.into_iter().chain(next));
     }
 
+    /// Gives these to everybody; the last comes first.
+    pub(super) fn share_all(&self, nodes: impl IntoIterator<Item = u32>) {
+        self.shared.put(nodes);
+    }
+
     /// The worker goes, which has nothing any more.
     pub(super) fn leave(&self, local: &Arc<List>) {
         self.locals.lock().retain(|other| !Arc::ptr_eq(other, local));

@@ -1,0 +1,126 @@
+//! The thread that wants something of a graph, and waits for it: it hears of nodes that ran elsewhere,
+//! looks after what lies ready while all workers are at long tasks, and runs nodes itself where there are no
+//! workers.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::run::{self, ALL_ENDED, LOOK, Place, Run, TURN};
+use super::{Dependants, Edges, Host, Plan, Submitted};
+use crate::sync::atomic::Ordering;
+use crate::sync::now;
+
+/// Who has started a run and sees it to its end.
+pub struct Attendant<H: Host> {
+    run: Arc<Run<H>>,
+    /// The executor has not taken a ticket, so there is work to be done here.
+    mine: Option<Place>,
+    look_at: Option<Instant>,
+    has_ended: bool,
+}
+
+/// What an attendant is woken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// This number was left in [`Run::events`] by a node that ran elsewhere and has ended, which is to be told
+    /// to [`Attendant::ended`].
+    Ended(usize),
+    /// There is something for it to do: [`Attendant::work`].
+    Work,
+    /// The run has ended.
+    AllEnded,
+}
+
+impl<H: Host> Attendant<H> {
+    /// Begins to carry out a plan.
+    pub fn start(host: H, edges: Arc<Edges>, dependants: Arc<Dependants>, plan: Plan) -> Self {
+        let run = Arc::new(Run::new(host, edges, dependants, plan));
+        let place = run.places.first();
+        let mut attendant = Self { run, mine: None, look_at: None, has_ended: false };
+        attendant.call_somebody(place);
+        attendant
+    }
+
+    /// The run.
+    pub fn run(&self) -> &Arc<Run<H>> {
+        &self.run
+    }
+
+    /// Waits for something to do. `None`: the time is up.
+    pub fn wait(&mut self, until: Option<Instant>) -> Option<Event> {
+        while !self.has_ended {
+            if self.run.is_stopped() {
+                self.mine = None;
+            }
+            if self.mine.is_some() && self.run.events().is_empty() {
+                return Some(Event::Work);
+            }
+            let soon = [self.look_at, until].into_iter().flatten().min();
+            match self.run.events().pop(soon) {
+                Some(ALL_ENDED) => self.has_ended = true,
+                Some(LOOK) => self.look_at = Some(now() + TURN),
+                Some(number) => return Some(Event::Ended(number)),
+                None if self.look_at.is_some_and(|at| at <= now()) => self.look(),
+                None => return None,
+            }
+        }
+        Some(Event::AllEnded)
+    }
+
+    /// Runs nodes for a turn.
+    pub fn work(&mut self) {
+        let Some(place) = self.mine.take() else { return };
+        run::work(&self.run, true);
+        self.mine = self.run.ready.is_any().then_some(place);
+    }
+
+    /// A node that ran elsewhere has come to this.
+    pub fn ended(&mut self, index: u32, place: Place, outcome: H::Outcome, took: Duration) {
+        let run = &self.run;
+        let mut ready = Vec::new();
+        let next = run.ended(index, outcome, took, |other| ready.push(other));
+        run.ready.share_all(ready.into_iter().chain(next));
+        if run.ready.is_any() {
+            self.call_somebody(place);
+        }
+    }
+
+    /// When the run has ended: the host's part, and what was planned.
+    ///
+    /// # Panics
+    /// When it has not ended.
+    pub fn finish(self) -> (H, Vec<bool>) {
+        assert!(self.has_ended, "a run is to be waited for");
+        Arc::into_inner(self.run).expect("who leaves lets go of the run first").into_parts()
+    }
+
+    /// Has what is ready worked off by somebody.
+    fn call_somebody(&mut self, place: Place) {
+        if self.run.is_done() || self.run.is_stopped() {
+            return;
+        }
+        match run::submit_if_none(&self.run) {
+            Submitted::Queued => (),
+            Submitted::Here => self.mine = Some(place),
+            // As long as others are at work, they will find it.
+            Submitted::Refused if self.run.places.is_one() => self.run.stop(),
+            Submitted::Refused => self.look_at = Some(now() + TURN),
+        }
+    }
+
+    fn look(&mut self) {
+        self.look_at = None;
+        self.run.watched.store(false, Ordering::Relaxed);
+        let Some(place) = self.run.places.one_if_any() else { return };
+        if self.run.ready.is_any() {
+            self.call_somebody(place);
+        }
+    }
+}
+
+impl<H: Host> fmt::Debug for Attendant<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Attendant").field(&self.run).finish()
+    }
+}
