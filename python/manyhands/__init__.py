@@ -25,6 +25,8 @@ What comes on top:
 - `ProcessPoolExecutor(on_crash="isolate")` has a dead worker cost the task that it ran, and no other;
   `timeout=` and `future.cancel_running()` end what runs; `executor.shared(obj)` puts an object into
   shared memory for any number of tasks; `help(manyhands.process)` tells the rest.
+- `Graph` is named tasks that depend on each other: ask for one, and what it needs is computed once, in
+  parallel, on threads, processes or an executor of your own.
 - `executor.run_to_futures` and `run_to_results` are the proposal of 2009, in which futures began.
 """
 
@@ -48,6 +50,7 @@ from ._functions import as_completed, wait
 from ._future import Future
 from ._future_list import FutureList
 from ._install import install
+from .graph import Graph, GraphError, Node
 from .thread import Stats, ThreadPoolExecutor
 
 if TYPE_CHECKING:
@@ -70,7 +73,10 @@ __all__ = [
     "Executor",
     "Future",
     "FutureList",
+    "Graph",
+    "GraphError",
     "InvalidStateError",
+    "Node",
     "ProcessPoolExecutor",
     "Stats",
     "ThreadPoolExecutor",

@@ -52,7 +52,7 @@ pub(super) fn run<X: Executor + Clone + 'static>(
             }
             Some(Event::Work) => attendant.work(),
             Some(Event::AllEnded) => break,
-            None => (),
+            Some(Event::Stopped) | None => (),
         }
     }
     let is_done = attendant.run().is_done();

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! `build.rs` and `elsewhere.rs` are how tasks get in; `engine/` decides what is run, and when; `host.rs`
-//! runs it; `picture.rs` shows it.
+//! runs it.
 
 mod build;
 mod deps;
@@ -19,7 +19,6 @@ mod elsewhere;
 pub mod engine;
 mod host;
 mod node;
-mod picture;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +27,7 @@ use std::time::Duration;
 
 use crate::errors::{GraphError, GraphFailed};
 use crate::executor::Executor;
-use engine::{Dependants, Edges, Plan, Standing};
+use engine::{Dependants, Edges, Plan, Shown, Standing};
 use node::{Entry, Outcome};
 
 pub use deps::Deps;
@@ -236,7 +235,7 @@ impl Graph {
     /// assert!(graph.to_dot().contains("n0 -> n1"));
     /// ```
     pub fn to_dot(&self) -> String {
-        picture::dot(self)
+        engine::dot(&self.edges, &self.shown())
     }
 
     /// A picture for Mermaid, with states and times; the critical path in bold.
@@ -250,7 +249,7 @@ impl Graph {
     /// assert!(graph.to_mermaid().contains("n0 --> n1"));
     /// ```
     pub fn to_mermaid(&self) -> String {
-        picture::mermaid(self)
+        engine::mermaid(&self.edges, &self.shown())
     }
 
     /// How many nodes there are.
@@ -274,6 +273,10 @@ impl Graph {
 
     fn longest_way(&self) -> (Vec<u32>, Duration) {
         self.edges.critical_path(|index| self.entries[index as usize].outcome.lock().took)
+    }
+
+    fn shown(&self) -> Vec<Shown<'_>> {
+        self.entries.iter().map(Entry::shown).collect()
     }
 
     fn dependants(&mut self) -> Arc<Dependants> {

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Standing;
+use super::engine::{Shown, Standing};
 use crate::sync::Mutex;
 
 /// A handle on a task of a [`Graph`](super::Graph) whose value is a `T`. It can be copied, and means
@@ -117,8 +117,9 @@ impl Entry {
         Self { name, work: None, keep: false, outcome }
     }
 
-    pub(super) fn state(&self) -> NodeState {
-        self.outcome.lock().state
+    pub(super) fn shown(&self) -> Shown<'_> {
+        let outcome = self.outcome.lock();
+        Shown { name: self.name.as_ref().into(), state: outcome.state, took: outcome.took }
     }
 
     pub(super) fn standing(&self) -> Standing {

@@ -17,6 +17,7 @@ pub struct Attendant<H: Host> {
     /// The executor has not taken a ticket, so there is work to be done here.
     mine: Option<Place>,
     look_at: Option<Instant>,
+    knows_of_stop: bool,
     has_ended: bool,
 }
 
@@ -28,6 +29,8 @@ pub enum Event {
     Ended(usize),
     /// There is something for it to do: [`Attendant::work`].
     Work,
+    /// The run was stopped: what runs elsewhere is not wanted any more, but still waited for.
+    Stopped,
     /// The run has ended.
     AllEnded,
 }
@@ -37,7 +40,8 @@ impl<H: Host> Attendant<H> {
     pub fn start(host: H, edges: Arc<Edges>, dependants: Arc<Dependants>, plan: Plan) -> Self {
         let run = Arc::new(Run::new(host, edges, dependants, plan));
         let place = run.places.first();
-        let mut attendant = Self { run, mine: None, look_at: None, has_ended: false };
+        let mut attendant =
+            Self { run, mine: None, look_at: None, knows_of_stop: false, has_ended: false };
         attendant.call_somebody(place);
         attendant
     }
@@ -50,8 +54,10 @@ impl<H: Host> Attendant<H> {
     /// Waits for something to do. `None`: the time is up.
     pub fn wait(&mut self, until: Option<Instant>) -> Option<Event> {
         while !self.has_ended {
-            if self.run.is_stopped() {
+            if self.run.is_stopped() && !self.knows_of_stop {
+                self.knows_of_stop = true;
                 self.mine = None;
+                return Some(Event::Stopped);
             }
             if self.mine.is_some() && self.run.events().is_empty() {
                 return Some(Event::Work);
@@ -72,7 +78,7 @@ impl<H: Host> Attendant<H> {
     pub fn work(&mut self) {
         let Some(place) = self.mine.take() else { return };
         run::work(&self.run, true);
-        self.mine = self.run.ready.is_any().then_some(place);
+        self.mine = (self.run.ready.is_any() && !self.run.is_stopped()).then_some(place);
     }
 
     /// A node that ran elsewhere has come to this.

@@ -10,10 +10,11 @@
 //! ```
 //!
 //! `edges.rs`, `plan.rs`: what depends on what, and what has to be run (pure); `run.rs`: tickets;
-//! `ready.rs`: what is ready; `attendant.rs`: the thread that waits.
+//! `ready.rs`: what is ready; `attendant.rs`: the thread that waits; `picture.rs`: DOT and Mermaid.
 
 mod attendant;
 mod edges;
+mod picture;
 mod plan;
 mod ready;
 mod run;
@@ -22,8 +23,9 @@ use std::time::Duration;
 
 pub use attendant::{Attendant, Event};
 pub use edges::{Dependants, Edges};
+pub use picture::{Shown, dot, mermaid};
 pub use plan::{Plan, Standing, not_done};
-pub use run::{Elsewhere, Place, Run, Ticket};
+pub use run::{Elsewhere, Place, Run, Stopper, Ticket};
 
 /// Whoever has nodes run.
 ///

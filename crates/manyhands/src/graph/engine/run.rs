@@ -42,7 +42,7 @@ pub struct Run<H> {
     pub(super) ready: Ready,
     /// How many have not been done.
     left: AtomicUsize,
-    stopped: AtomicBool,
+    stopped: Arc<AtomicBool>,
     /// Whether a ticket waits in the executor's queue.
     queued: AtomicBool,
     /// Whether the attendant has been asked to look after what is left lying.
@@ -62,7 +62,7 @@ impl<H: Host> Run<H> {
             needed_by: plan.needed_by.into_iter().map(AtomicU32::new).collect(),
             ready: Ready::new(plan.ready),
             left: AtomicUsize::new(count),
-            stopped: AtomicBool::new(false),
+            stopped: Arc::new(AtomicBool::new(false)),
             queued: AtomicBool::new(false),
             watched: AtomicBool::new(false),
             places: Arc::new(Places { taken: AtomicUsize::new(1), events: Arc::default() }),
@@ -82,6 +82,11 @@ impl<H: Host> Run<H> {
     /// Has nothing begun any more.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// What can stop it, for others, and keeps nothing of it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { stopped: Arc::clone(&self.stopped), events: Arc::clone(&self.places.events) }
     }
 
     /// Whether it was stopped.
@@ -133,6 +138,26 @@ impl<H> fmt::Debug for Run<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left = self.left.load(Ordering::Acquire);
         f.debug_struct("Run").field("left", &left).finish_non_exhaustive()
+    }
+}
+
+/// Stops a run.
+pub struct Stopper {
+    stopped: Arc<AtomicBool>,
+    events: Arc<Events>,
+}
+
+impl Stopper {
+    /// Has nothing begun any more, and tells the attendant.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.events.push([LOOK]);
+    }
+}
+
+impl fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stopper").field(&self.stopped).finish()
     }
 }
 
@@ -339,6 +364,11 @@ impl<H: Host> Elsewhere<'_, H> {
     /// [`Attendant::ended`](super::Attendant::ended).
     pub fn place(&self) -> Place {
         self.0.places.one_more()
+    }
+
+    /// Has nothing begun any more.
+    pub fn stop(&self) {
+        self.0.stop();
     }
 
     /// Where its number is to be left when it has ended.

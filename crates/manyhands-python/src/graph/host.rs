@@ -1,0 +1,235 @@
+//! How the tasks of a graph run in Python: the host of the engine's graph.
+//!
+//! On a `ThreadPoolExecutor` of ours, tickets go into its queue beside other jobs, and a worker runs many
+//! tasks while it is attached. To any other executor each task is submitted for itself, and the thread that
+//! waits for the graph hears of its end.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use manyhands::graph::engine::{self, Edges, Elsewhere, Performed, Place, Submitted};
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::arguments::Values;
+use super::node::{self, Entry, Work};
+use crate::pool::PyThreadPoolExecutor;
+use crate::stdlib;
+use crate::task::Outcome;
+use crate::wait::Awaited;
+use crate::worker::Job;
+use crate::workers::Workers;
+
+thread_local! {
+    /// The number of the graph of which this thread runs a task; 0 for none.
+    static PERFORMING: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether this thread runs a task of the graph.
+pub(super) fn is_performing(graph: u32) -> bool {
+    PERFORMING.get() == graph
+}
+
+pub(crate) type Ticket = engine::Ticket<Host>;
+
+pub(crate) struct Host {
+    /// The number of the graph.
+    pub(super) graph: u32,
+    pub(super) entries: Arc<Vec<Entry>>,
+    pub(super) edges: Arc<Edges>,
+    pub(super) on: On,
+    /// The thread that waits, and runs what nobody else does.
+    pub(super) attendant: ThreadId,
+    /// The tasks that run elsewhere, by their numbers.
+    pub(super) away: Mutex<HashMap<usize, Away>>,
+    /// Why it was stopped.
+    pub(super) raised: Mutex<Option<PyErr>>,
+}
+
+/// What a graph runs on.
+pub(super) enum On {
+    /// Nothing but the thread that waits for it.
+    Here,
+    /// A pool of ours, and the context that tasks run in copies of.
+    Threads(Arc<Workers>, Option<Py<PyAny>>),
+    Executor(Py<PyAny>),
+}
+
+impl On {
+    /// A pool of ours.
+    pub(super) fn threads(py: Python<'_>, pool: &PyThreadPoolExecutor) -> PyResult<Self> {
+        let workers = pool.workers()?;
+        let context = if workers.copy_context {
+            Some(stdlib::COPY_CONTEXT.get(py)?.call0()?.unbind())
+        } else {
+            None
+        };
+        Ok(Self::Threads(Arc::clone(workers), context))
+    }
+}
+
+/// A task that runs elsewhere.
+pub(super) struct Away {
+    pub(super) index: u32,
+    pub(super) place: Place,
+    pub(super) began: Instant,
+    pub(super) future: Py<PyAny>,
+}
+
+impl engine::Host for Host {
+    type Outcome = Outcome;
+
+    fn perform(&self, index: u32, elsewhere: Elsewhere<'_, Self>) -> Performed<Outcome> {
+        Python::attach(|py| {
+            let Some(work) = &self.entries[index as usize].work else {
+                unreachable!("what has no function is not planned")
+            };
+            let values = Values { entries: &self.entries, deps: self.edges.of(index) };
+            let context = match (&work.executor, &self.on) {
+                (Some(executor), _) => {
+                    let submitted = submit(py, executor, work, &values);
+                    return self.send_away(py, index, &elsewhere, submitted);
+                }
+                (None, On::Executor(executor)) => {
+                    let submitted = submit(py, executor, work, &values);
+                    if let Err(refused) = submitted {
+                        // It takes nothing more, so nothing more is to be tried, and this was not run.
+                        self.raise(refused);
+                        elsewhere.stop();
+                        return Performed::Elsewhere;
+                    }
+                    return self.send_away(py, index, &elsewhere, submitted);
+                }
+                (None, On::Here) => None,
+                (None, On::Threads(_, context)) => context.as_ref(),
+            };
+            let before = PERFORMING.replace(self.graph);
+            let outcome = values.call(py, work, context);
+            PERFORMING.set(before);
+            if let Err(exception) = &outcome
+                && !exception.bind(py).is_instance_of::<PyException>()
+                && self.attendant == thread::current().id()
+            {
+                // Ctrl-C, and what else ends a program, ends it in its own thread.
+                self.raise(PyErr::from_value(exception.bind(py).clone()));
+                elsewhere.stop();
+            }
+            Performed::Here(outcome)
+        })
+    }
+
+    fn keep(&self, index: u32, outcome: Outcome, took: Duration) -> bool {
+        let is_done = outcome.is_ok();
+        self.entries[index as usize].set(match outcome {
+            Ok(value) => node::Outcome::done(value, took),
+            Err(exception) => node::Outcome::failed(exception, took),
+        });
+        is_done
+    }
+
+    fn forget(&self, index: u32) {
+        self.entries[index as usize].forget();
+    }
+
+    fn submit(&self, ticket: Ticket) -> Submitted {
+        let On::Threads(workers, _) = &self.on else { return Submitted::Here };
+        Python::attach(|py| {
+            let job = Job::Ticket(Arc::new(TicketJob(Mutex::new(Some(ticket)))));
+            match workers.add(py, job) {
+                Ok(()) => Submitted::Queued,
+                Err(refused) => {
+                    self.raise(refused);
+                    Submitted::Refused
+                }
+            }
+        })
+    }
+
+    fn has_workers(&self) -> bool {
+        matches!(self.on, On::Threads(..))
+    }
+}
+
+impl Host {
+    /// Keeps why it was stopped; the first reason counts.
+    pub(super) fn raise(&self, error: PyErr) {
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let second = if raised.is_some() { Some(error) } else { raised.replace(error) };
+        drop(raised);
+        drop(second);
+    }
+
+    pub(super) fn take_raised(&self) -> Option<PyErr> {
+        self.raised.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether it was stopped by what ends a program.
+    pub(super) fn ends_the_program(&self, py: Python<'_>) -> bool {
+        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.as_ref().is_some_and(|error| !error.is_instance_of::<PyException>(py))
+    }
+
+    pub(super) fn away(&self) -> MutexGuard<'_, HashMap<usize, Away>> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send_away(
+        &self,
+        py: Python<'_>,
+        index: u32,
+        elsewhere: &Elsewhere<'_, Self>,
+        submitted: PyResult<Bound<'_, PyAny>>,
+    ) -> Performed<Outcome> {
+        let (number, began, place) = (index as usize, Instant::now(), elsewhere.place());
+        let watched = submitted.and_then(|future| {
+            let away = Away { index, place, began, future: future.clone().unbind() };
+            self.away().insert(number, away);
+            Awaited::new(future).watch(elsewhere.events(), number)
+        });
+        match watched {
+            Ok(true) => Performed::Elsewhere,
+            Ok(false) => {
+                elsewhere.events().push([number]);
+                Performed::Elsewhere
+            }
+            Err(error) => {
+                let away = self.away().remove(&number);
+                drop(away);
+                Performed::Here(Err(error.into_value(py).into_any()))
+            }
+        }
+    }
+}
+
+/// `executor.submit(fn, *args, **kwargs)`.
+fn submit<'py>(
+    py: Python<'py>,
+    executor: &Py<PyAny>,
+    work: &Work,
+    values: &Values<'_>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let kwargs = values.by_name(py, work)?;
+    executor.bind(py).call_method(intern!(py, "submit"), values.after(py, work)?, kwargs.as_ref())
+}
+
+/// A ticket in a pool's queue.
+pub(crate) struct TicketJob(Mutex<Option<Ticket>>);
+
+impl TicketJob {
+    pub(crate) fn take(&self) -> Option<Ticket> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The pool is broken.
+    pub(crate) fn fail(&self, error: PyErr) {
+        if let Some(ticket) = self.take()
+            && let Some(run) = ticket.run()
+        {
+            run.host().raise(error);
+        }
+    }
+}

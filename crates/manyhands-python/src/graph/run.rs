@@ -1,0 +1,163 @@
+//! A run of a graph, as the thread sees it that wants it: started, waited for, and told.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use manyhands::NodeState;
+use manyhands::graph::engine::{self, Dependants, Edges, Event, Plan};
+use pyo3::exceptions::PyException;
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use super::host::{Away, Host, On};
+use super::node::Entry;
+use crate::wait::Awaited;
+use crate::{park, stdlib};
+
+pub(super) type Attendant = engine::Attendant<Host>;
+
+/// What a run has come to.
+pub(super) enum Came {
+    ToItsEnd,
+    /// A task failed: the first in the graph's order, and all that were not run.
+    ToNothing {
+        failed: u32,
+        not_run: Vec<u32>,
+    },
+}
+
+/// Begins to carry out a plan.
+pub(super) fn start(
+    graph: u32,
+    entries: Arc<Vec<Entry>>,
+    edges: Arc<Edges>,
+    dependants: Arc<Dependants>,
+    on: On,
+    plan: Plan,
+) -> Attendant {
+    let host = Host {
+        graph,
+        entries,
+        edges: Arc::clone(&edges),
+        on,
+        attendant: thread::current().id(),
+        away: Mutex::default(),
+        raised: Mutex::new(None),
+    };
+    Attendant::start(host, edges, dependants, plan)
+}
+
+/// Sees a run to its end. An error: somebody wants this thread to stop waiting; the attendant is to be
+/// waited for once more, for what is at work at this moment.
+pub(super) fn attend(py: Python<'_>, attendant: &mut Attendant) -> PyResult<()> {
+    loop {
+        // More has often come while the last was seen to.
+        let event = match attendant.wait(Some(Instant::now())) {
+            Some(event) => event,
+            None => wait(py, attendant).inspect_err(|_| abandon(py, attendant))?,
+        };
+        match event {
+            Event::AllEnded => return Ok(()),
+            Event::Ended(number) => reap(py, attendant, number),
+            Event::Work => {
+                attendant.work();
+                // A graph of functions that are not Python's gives nobody else a chance.
+                py.detach(|| ());
+                py.check_signals().inspect_err(|_| abandon(py, attendant))?;
+            }
+            Event::Stopped => {
+                if attendant.run().host().ends_the_program(py) {
+                    abandon(py, attendant);
+                } else {
+                    cancel(py, attendant);
+                }
+            }
+        }
+    }
+}
+
+fn wait(py: Python<'_>, attendant: &mut Attendant) -> PyResult<Event> {
+    let waiting = Mutex::new((attendant, None));
+    park::wait(py, None, |until| {
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.1 = waiting.0.wait(until);
+        waiting.1.is_some()
+    })?;
+    let (_, event) = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(event.expect("it has been waited for"))
+}
+
+/// A task that ran elsewhere has ended.
+fn reap(py: Python<'_>, attendant: &mut Attendant, number: usize) {
+    let away = attendant.run().host().away().remove(&number);
+    let Some(Away { index, place, began, future }) = away else { return };
+    let took = began.elapsed();
+    let result = future.bind(py).call_method0(intern!(py, "result"));
+    drop(future);
+    match result {
+        // It was cancelled because nobody wanted it any more.
+        Err(_) if attendant.run().is_stopped() => drop(place),
+        result => attendant.ended(index, place, crate::task::outcome(py, result), took),
+    }
+}
+
+/// Cancels what has not begun elsewhere.
+fn cancel(py: Python<'_>, attendant: &Attendant) {
+    let futures: Vec<_> = {
+        let away = attendant.run().host().away();
+        away.values().map(|away| away.future.clone_ref(py)).collect()
+    };
+    for future in futures {
+        if let Err(error) = future.call_method0(py, intern!(py, "cancel")) {
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
+/// Has nothing begun any more, and waits for nothing that runs elsewhere.
+fn abandon(py: Python<'_>, attendant: &Attendant) {
+    let run = attendant.run();
+    run.stop();
+    cancel(py, attendant);
+    let away = std::mem::take(&mut *run.host().away());
+    for Away { future, place, .. } in away.into_values() {
+        if let Err(error) = Awaited::new(future.into_bound(py)).forget(run.events()) {
+            error.write_unraisable(py, None);
+        }
+        drop(place);
+    }
+}
+
+/// What a run that has ended has come to. An error: it was cancelled, or nobody would run it.
+pub(super) fn finish(py: Python<'_>, attendant: Attendant) -> PyResult<Came> {
+    let is_done = attendant.run().is_done();
+    let (host, planned) = attendant.finish();
+    let raised = host.take_raised();
+    if is_done {
+        return Ok(Came::ToItsEnd);
+    }
+    let mut failed = None;
+    let mut not_run = Vec::new();
+    for (index, entry) in (0..).zip(&*host.entries) {
+        if !planned[index as usize] {
+            continue;
+        }
+        let mut outcome = entry.outcome();
+        match outcome.state {
+            NodeState::Failed => failed = failed.or(Some(index)),
+            NodeState::Done => (),
+            NodeState::Waiting | NodeState::NotRun => {
+                outcome.state = NodeState::NotRun;
+                not_run.push(index);
+            }
+        }
+    }
+    drop(host);
+    match (raised, failed) {
+        (Some(error), _) if !error.is_instance_of::<PyException>(py) => Err(error),
+        (_, Some(failed)) => Ok(Came::ToNothing { failed, not_run }),
+        (Some(error), None) => Err(error),
+        (None, None) => Err(stdlib::CANCELLED_ERROR.bare_error(py)),
+    }
+}
