@@ -11,8 +11,8 @@ use crate::task::{self, Outcome};
 
 /// Arguments by place.
 pub(super) enum Arguments {
-    /// The values of all that the task depends on, in that order.
-    Values,
+    /// The values of so many that the task depends on, the first, in that order.
+    Values(usize),
     /// As they are, with no node among them.
     Plain(Py<PyTuple>),
     Mixed(Vec<Template>),
@@ -47,7 +47,9 @@ pub(super) fn read(
     let mut reader = Reader { graph, deps: Vec::new() };
     let arguments = match reader.all(|| args.iter(), 0)? {
         None => Arguments::Plain(args.clone().unbind()),
-        Some(all) if all.iter().all(|one| matches!(one, Template::Node(_))) => Arguments::Values,
+        Some(all) if all.iter().all(|one| matches!(one, Template::Node(_))) => {
+            Arguments::Values(all.len())
+        }
         Some(all) => Arguments::Mixed(all),
     };
     let kwargs = match kwargs {
@@ -129,7 +131,7 @@ pub(super) fn own(graph: u32, node: &Bound<'_, PyNode>) -> PyResult<u32> {
 impl Arguments {
     pub(super) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
-            Self::Values => Ok(()),
+            Self::Values(_) => Ok(()),
             Self::Plain(args) => visit.call(args),
             Self::Mixed(all) => all.iter().try_for_each(|one| one.traverse(visit)),
         }
@@ -192,7 +194,7 @@ impl Values<'_> {
             let args = self.after(py, work)?;
             return call::call(&run, &args, self.by_name(py, work)?.as_ref());
         }
-        if let (Arguments::Values, None) = (&work.arguments, &work.kwargs) {
+        if let (Arguments::Values(_), None) = (&work.arguments, &work.kwargs) {
             // The interpreter has a shorter way for few arguments than over a tuple.
             match *self.deps {
                 [a] => return call::call_one(function, &self.value(py, a)),
@@ -207,7 +209,9 @@ impl Values<'_> {
     fn by_place<'py>(&self, py: Python<'py>, work: &Work) -> PyResult<Bound<'py, PyTuple>> {
         match &work.arguments {
             Arguments::Plain(args) => Ok(args.bind(py).clone()),
-            Arguments::Values => PyTuple::new(py, self.deps.iter().map(|&dep| self.value(py, dep))),
+            Arguments::Values(count) => {
+                PyTuple::new(py, self.deps[..*count].iter().map(|&dep| self.value(py, dep)))
+            }
             Arguments::Mixed(all) => PyTuple::new(py, self.fill_all(py, all)?),
         }
     }

@@ -91,10 +91,12 @@ impl engine::Host for Host {
             let values = Values { entries: &self.entries, deps: self.edges.of(index) };
             let context = match (&work.executor, &self.on) {
                 (Some(executor), _) => {
+                    let began = Instant::now();
                     let submitted = submit(py, executor, work, &values);
-                    return self.send_away(py, index, &elsewhere, submitted);
+                    return self.send_away(py, index, &elsewhere, began, submitted);
                 }
                 (None, On::Executor(executor)) => {
+                    let began = Instant::now();
                     let submitted = submit(py, executor, work, &values);
                     if let Err(refused) = submitted {
                         // It takes nothing more, so nothing more is to be tried, and this was not run.
@@ -102,7 +104,7 @@ impl engine::Host for Host {
                         elsewhere.stop();
                         return Performed::Elsewhere;
                     }
-                    return self.send_away(py, index, &elsewhere, submitted);
+                    return self.send_away(py, index, &elsewhere, began, submitted);
                 }
                 (None, On::Here) => None,
                 (None, On::Threads(_, context)) => context.as_ref(),
@@ -167,10 +169,10 @@ impl Host {
         self.raised.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Whether it was stopped by what ends a program.
-    pub(super) fn ends_the_program(&self, py: Python<'_>) -> bool {
-        let raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
-        raised.as_ref().is_some_and(|error| !error.is_instance_of::<PyException>(py))
+    /// What was raised, if it is to end the program.
+    pub(super) fn take_end_of_program(&self, py: Python<'_>) -> Option<PyErr> {
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.take_if(|error| !error.is_instance_of::<PyException>(py))
     }
 
     pub(super) fn away(&self) -> MutexGuard<'_, HashMap<usize, Away>> {
@@ -182,9 +184,10 @@ impl Host {
         py: Python<'_>,
         index: u32,
         elsewhere: &Elsewhere<'_, Self>,
+        began: Instant,
         submitted: PyResult<Bound<'_, PyAny>>,
     ) -> Performed<Outcome> {
-        let (number, began, place) = (index as usize, Instant::now(), elsewhere.place());
+        let (number, place) = (index as usize, elsewhere.place());
         let watched = submitted.and_then(|future| {
             let away = Away { index, place, began, future: future.clone().unbind() };
             self.away().insert(number, away);

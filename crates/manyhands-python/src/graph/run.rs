@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use manyhands::NodeState;
 use manyhands::graph::engine::{self, Dependants, Edges, Event, Plan};
-use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -27,8 +26,8 @@ pub(super) enum Came {
     },
 }
 
-/// Begins to carry out a plan.
-pub(super) fn start(
+/// The attendant of a plan.
+pub(super) fn prepare(
     graph: u32,
     entries: Arc<Vec<Entry>>,
     edges: Arc<Edges>,
@@ -45,13 +44,18 @@ pub(super) fn start(
         away: Mutex::default(),
         raised: Mutex::new(None),
     };
-    Attendant::start(host, edges, dependants, plan)
+    Attendant::new(host, edges, dependants, plan)
 }
 
 /// Sees a run to its end. An error: somebody wants this thread to stop waiting; the attendant is to be
 /// waited for once more, for what is at work at this moment.
 pub(super) fn attend(py: Python<'_>, attendant: &mut Attendant) -> PyResult<()> {
     loop {
+        // Ctrl-C has come while this thread ran a task or started a worker.
+        if let Some(error) = attendant.run().host().take_end_of_program(py) {
+            abandon(py, attendant);
+            return Err(error);
+        }
         // More has often come while the last was seen to.
         let event = match attendant.wait(Some(Instant::now())) {
             Some(event) => event,
@@ -66,13 +70,7 @@ pub(super) fn attend(py: Python<'_>, attendant: &mut Attendant) -> PyResult<()> 
                 py.detach(|| ());
                 py.check_signals().inspect_err(|_| abandon(py, attendant))?;
             }
-            Event::Stopped => {
-                if attendant.run().host().ends_the_program(py) {
-                    abandon(py, attendant);
-                } else {
-                    cancel(py, attendant);
-                }
-            }
+            Event::Stopped => cancel(py, attendant),
         }
     }
 }
@@ -96,36 +94,51 @@ fn reap(py: Python<'_>, attendant: &mut Attendant, number: usize) {
     let result = future.bind(py).call_method0(intern!(py, "result"));
     drop(future);
     match result {
-        // It was cancelled because nobody wanted it any more.
-        Err(_) if attendant.run().is_stopped() => drop(place),
+        // Nobody wanted it any more.
+        Err(error) if attendant.run().is_stopped() && is_cancelled(py, &error) => drop(place),
         result => attendant.ended(index, place, crate::task::outcome(py, result), took),
     }
 }
 
-/// Cancels what has not begun elsewhere.
+fn is_cancelled(py: Python<'_>, error: &PyErr) -> bool {
+    stdlib::CANCELLED_ERROR.get(py).is_ok_and(|class| error.is_instance(py, class))
+}
+
+/// Cancels what runs elsewhere, and waits no more for what can be cancelled: not every executor says when
+/// it has seen that.
 fn cancel(py: Python<'_>, attendant: &Attendant) {
-    let futures: Vec<_> = {
-        let away = attendant.run().host().away();
-        away.values().map(|away| away.future.clone_ref(py)).collect()
-    };
-    for future in futures {
-        if let Err(error) = future.call_method0(py, intern!(py, "cancel")) {
-            error.write_unraisable(py, None);
-        }
-    }
+    leave(py, attendant, |future| {
+        let cancelled = future.call_method0(intern!(py, "cancel"));
+        cancelled.and_then(|cancelled| cancelled.is_truthy())
+    });
 }
 
 /// Has nothing begun any more, and waits for nothing that runs elsewhere.
 fn abandon(py: Python<'_>, attendant: &Attendant) {
+    attendant.run().stop();
+    leave(py, attendant, |future| future.call_method0(intern!(py, "cancel")).map(|_| true));
+}
+
+/// Lets go of those that run elsewhere for which `may` says so.
+fn leave(py: Python<'_>, attendant: &Attendant, may: impl Fn(&Bound<'_, PyAny>) -> PyResult<bool>) {
     let run = attendant.run();
-    run.stop();
-    cancel(py, attendant);
     let away = std::mem::take(&mut *run.host().away());
-    for Away { future, place, .. } in away.into_values() {
-        if let Err(error) = Awaited::new(future.into_bound(py)).forget(run.events()) {
-            error.write_unraisable(py, None);
+    for (number, away) in away {
+        let future = away.future.bind(py).clone();
+        let left = may(&future).and_then(|may| {
+            if may {
+                Awaited::new(future).forget(run.events())?;
+            }
+            Ok(may)
+        });
+        match left {
+            Ok(true) => drop(away),
+            Ok(false) => drop(run.host().away().insert(number, away)),
+            Err(error) => {
+                error.write_unraisable(py, None);
+                run.host().away().insert(number, away);
+            }
         }
-        drop(place);
     }
 }
 
@@ -155,7 +168,6 @@ pub(super) fn finish(py: Python<'_>, attendant: Attendant) -> PyResult<Came> {
     }
     drop(host);
     match (raised, failed) {
-        (Some(error), _) if !error.is_instance_of::<PyException>(py) => Err(error),
         (_, Some(failed)) => Ok(Came::ToNothing { failed, not_run }),
         (Some(error), None) => Err(error),
         (None, None) => Err(stdlib::CANCELLED_ERROR.bare_error(py)),

@@ -192,8 +192,10 @@ impl PyGraph {
         drop(stands);
         let (entries, edges) = (Arc::clone(&inner.entries), Arc::clone(&inner.edges));
         drop(inner);
-        let mut attendant = run::start(self.number, entries, edges, dependants, on, plan);
+        let mut attendant = run::prepare(self.number, entries, edges, dependants, on, plan);
+        // Before the first task begins, which may be what somebody waits for to cancel the graph.
         self.lock().stopper = Some(attendant.run().stopper());
+        attendant.start();
         let attended = run::attend(py, &mut attendant);
         let mut inner = self.lock();
         inner.stopper = None;

@@ -40,7 +40,8 @@ pub(super) fn run<X: Executor + Clone + 'static>(
         away: Mutex::new(HashMap::new()),
         trouble: Arc::new(Mutex::new(None)),
     };
-    let mut attendant = Attendant::start(host, edges, dependants, plan);
+    let mut attendant = Attendant::new(host, edges, dependants, plan);
+    attendant.start();
     loop {
         match attendant.wait(None) {
             Some(Event::Ended(number)) => {

@@ -36,14 +36,18 @@ pub enum Event {
 }
 
 impl<H: Host> Attendant<H> {
-    /// Begins to carry out a plan.
-    pub fn start(host: H, edges: Arc<Edges>, dependants: Arc<Dependants>, plan: Plan) -> Self {
+    /// The attendant of a plan, to [`start`](Self::start) it.
+    pub fn new(host: H, edges: Arc<Edges>, dependants: Arc<Dependants>, plan: Plan) -> Self {
         let run = Arc::new(Run::new(host, edges, dependants, plan));
-        let place = run.places.first();
-        let mut attendant =
-            Self { run, mine: None, look_at: None, knows_of_stop: false, has_ended: false };
-        attendant.call_somebody(place);
-        attendant
+        let mine = Some(run.places.first());
+        Self { run, mine, look_at: None, knows_of_stop: false, has_ended: false }
+    }
+
+    /// Begins to carry out the plan.
+    pub fn start(&mut self) {
+        if let Some(place) = self.mine.take() {
+            self.call_somebody(place);
+        }
     }
 
     /// The run.

@@ -63,7 +63,8 @@ pub use run::{Elsewhere, Place, Run, Stopper, Ticket};
 /// let stands = [Standing { is_done: false, has_value: false, has_work: true }; 2];
 /// let plan = Plan::new(&edges, &dependants, &stands, vec![hen]).unwrap();
 /// let host = Notes(Mutex::default());
-/// let mut attendant = Attendant::start(host, Arc::new(edges), Arc::new(dependants), plan);
+/// let mut attendant = Attendant::new(host, Arc::new(edges), Arc::new(dependants), plan);
+/// attendant.start();
 /// while attendant.wait(None) != Some(Event::AllEnded) {
 ///     attendant.work();
 /// }
