@@ -18,7 +18,7 @@ class Inline(manyhands.Executor):
         future: manyhands.Future[Any] = manyhands.Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it is the future's
             future.set_exception(error)
         return future
 
@@ -36,7 +36,7 @@ class ThreadPerTask(manyhands.Executor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # it is the future's
                 future.set_exception(error)
             else:
                 future.set_result(result)

@@ -44,7 +44,11 @@ def test_a_failure_names_its_task_and_spares_what_does_not_depend_on_it(on: Any)
     # The chain of causes, for each that was not run.
     lost = graph.exception(last)
     assert isinstance(lost, GraphError)
-    assert (lost.name, lost.not_run, lost.__cause__) == ("number", ("half", "last"), error.__cause__)
+    assert (lost.name, lost.not_run, lost.__cause__) == (
+        "number",
+        ("half", "last"),
+        error.__cause__,
+    )
     assert graph.exception(length) is None
     # After a change it goes on from there.
     graph.set(text, "84")
@@ -87,7 +91,10 @@ def test_what_is_no_exception_fails_its_task_in_a_thread_and_ends_the_run_here()
     with pytest.raises(SystemExit, match="enough"):
         graph.run()
     assert graph.get(other) == 0
-    with ThreadPoolExecutor(1) as pool, pytest.raises(GraphError, match="'leaves' failed: SystemExit"):
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(GraphError, match="'leaves' failed: SystemExit"),
+    ):
         graph.run(pool)
 
 
@@ -102,7 +109,7 @@ def test_a_graph_can_be_cancelled_and_goes_on_later(on: Any) -> None:
     def run() -> None:
         try:
             graph.run()
-        except BaseException as error:
+        except CancelledError as error:
             caught.append(error)
 
     thread = in_thread(run)
