@@ -218,13 +218,13 @@ def test_talk_own_executor(program: Program) -> None:
     assert sorted([one, other]) == ["1024", "integer division or modulo by zero"]
 
 
-def test_talk_properties(program: Program) -> None:
-    lines = program("talk_properties.py", "H2O", "Xx").lines
+def test_talk_properties() -> None:
+    lines = succeed(SEEDS / "talk_properties.py", "H2O", "Xx").lines
     assert lines == [
         "H2O: 18.02 g/mol",
         "  11.2 % H, 88.8 % O; 0 rings or double bonds; a fragment",
-        "Xx: 'atoms' failed: ValueError: Xx in Xx is no element known here; so these were not run: "
-        "'mass'",
+        "Xx: 'atoms' failed: ValueError: Xx in Xx is no element known here; "
+        + "so these were not run: 'mass'",
         "",
         "Of caffeine, this has been computed: rule_of_three, mass, heavy_atoms, atoms, formula",
         "Without a methyl group: 180.17 g/mol",

@@ -364,10 +364,11 @@ fn a_task_may_run_on_an_executor_of_its_own() {
     }
 }
 
+type Fails = fn(&mut Graph, &Arc<ThreadPoolExecutor>);
+
 #[test]
 fn what_goes_wrong_elsewhere_is_the_tasks_failure() {
     let _watched = watched();
-    type Fails = fn(&mut Graph, &Arc<ThreadPoolExecutor>);
     let cases: [(&str, Fails); 5] = [
         ("the task panicked: planned: there", |graph, other| {
             graph.task_on("fails", other, (), |()| panic!("{PLANNED}there"));

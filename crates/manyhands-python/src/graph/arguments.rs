@@ -15,7 +15,7 @@ pub(super) enum Arguments {
     Values(usize),
     /// As they are, with no node among them.
     Plain(Py<PyTuple>),
-    Mixed(Vec<Template>),
+    Mixed(Box<[Template]>),
 }
 
 /// Arguments by name.
@@ -43,20 +43,20 @@ pub(super) fn read(
     graph: u32,
     args: &Bound<'_, PyTuple>,
     kwargs: Option<&Bound<'_, PyDict>>,
-) -> PyResult<(Vec<u32>, Arguments, Option<Kwargs>)> {
+) -> PyResult<(Vec<u32>, Arguments, Option<Box<Kwargs>>)> {
     let mut reader = Reader { graph, deps: Vec::new() };
     let arguments = match reader.all(|| args.iter(), 0)? {
         None => Arguments::Plain(args.clone().unbind()),
         Some(all) if all.iter().all(|one| matches!(one, Template::Node(_))) => {
             Arguments::Values(all.len())
         }
-        Some(all) => Arguments::Mixed(all),
+        Some(all) => Arguments::Mixed(all.into_boxed_slice()),
     };
     let kwargs = match kwargs {
-        Some(kwargs) if !kwargs.is_empty() => Some(match reader.items(kwargs, 0)? {
+        Some(kwargs) if !kwargs.is_empty() => Some(Box::new(match reader.items(kwargs, 0)? {
             None => Kwargs::Plain(kwargs.copy()?.unbind()),
             Some(items) => Kwargs::Mixed(items),
-        }),
+        })),
         _ => None,
     };
     Ok((reader.deps, arguments, kwargs))
@@ -228,7 +228,7 @@ impl Values<'_> {
         py: Python<'py>,
         work: &Work,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
-        match &work.kwargs {
+        match work.kwargs.as_deref() {
             None => Ok(None),
             Some(Kwargs::Plain(dict)) => dict.bind(py).copy().map(Some),
             Some(Kwargs::Mixed(items)) => self.fill_items(py, items).map(Some),

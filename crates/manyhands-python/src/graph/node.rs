@@ -68,7 +68,7 @@ pub(super) struct Entry {
 pub(super) struct Work {
     pub(super) function: Py<PyAny>,
     pub(super) arguments: Arguments,
-    pub(super) kwargs: Option<Kwargs>,
+    pub(super) kwargs: Option<Box<Kwargs>>,
     /// The executor it runs on, whichever the graph runs on.
     pub(super) executor: Option<Py<PyAny>>,
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::run::{self, ALL_ENDED, LOOK, Place, Run, TURN};
+use super::run::{self, ALL_ENDED, LOOK, LOOK_AFTER, Place, Run};
 use super::{Dependants, Edges, Host, Plan, Submitted};
 use crate::sync::atomic::Ordering;
 use crate::sync::now;
@@ -69,7 +69,7 @@ impl<H: Host> Attendant<H> {
             let soon = [self.look_at, until].into_iter().flatten().min();
             match self.run.events().pop(soon) {
                 Some(ALL_ENDED) => self.has_ended = true,
-                Some(LOOK) => self.look_at = Some(now() + TURN),
+                Some(LOOK) => self.look_at = Some(now() + LOOK_AFTER),
                 Some(number) => return Some(Event::Ended(number)),
                 None if self.look_at.is_some_and(|at| at <= now()) => self.look(),
                 None => return None,
@@ -81,8 +81,16 @@ impl<H: Host> Attendant<H> {
     /// Runs nodes for a turn.
     pub fn work(&mut self) {
         let Some(place) = self.mine.take() else { return };
-        run::work(&self.run, true);
-        self.mine = (self.run.ready.is_any() && !self.run.is_stopped()).then_some(place);
+        let found = run::work(&self.run, true);
+        if self.run.is_stopped() || !self.run.ready.is_any() {
+            return;
+        }
+        if found {
+            self.mine = Some(place);
+        } else {
+            // It is left to a worker, which will soon have done it, unless that is at a long task.
+            self.look_at = Some(now() + LOOK_AFTER);
+        }
     }
 
     /// A node that ran elsewhere has come to this.
@@ -115,7 +123,7 @@ impl<H: Host> Attendant<H> {
             Submitted::Here => self.mine = Some(place),
             // As long as others are at work, they will find it.
             Submitted::Refused if self.run.places.is_one() => self.run.stop(),
-            Submitted::Refused => self.look_at = Some(now() + TURN),
+            Submitted::Refused => self.look_at = Some(now() + LOOK_AFTER),
         }
     }
 

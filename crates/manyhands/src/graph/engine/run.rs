@@ -24,6 +24,9 @@ use crate::sync::now;
 /// How long a ticket runs before it gives way to others.
 pub(super) const TURN: Duration = Duration::from_millis(1);
 
+/// How long what lies ready is left to a worker that may be at a long task. (A model's clock stands still.)
+pub(super) const LOOK_AFTER: Duration = if cfg!(loom) { Duration::ZERO } else { TURN };
+
 /// How many nodes to run after the executor has not taken a ticket, before the next try.
 const PATIENCE: u32 = 64;
 
@@ -124,13 +127,26 @@ impl<H: Host> Run<H> {
         let mut next = None;
         for &dependant in self.dependants.on(index) {
             if self.planned[dependant as usize]
-                && self.waits_for[dependant as usize].fetch_sub(1, Ordering::AcqRel) == 1
+                && self.has_waited_for_one(dependant)
                 && let Some(other) = next.replace(dependant)
             {
                 put(other);
             }
         }
         next
+    }
+}
+
+impl<H> Run<H> {
+    /// One less that it waits for; whether it was the last.
+    fn has_waited_for_one(&self, index: u32) -> bool {
+        let waits_for = &self.waits_for[index as usize];
+        if cfg!(sabotage = "graph_counts_in_two_steps") {
+            let left = waits_for.load(Ordering::Acquire) - 1;
+            waits_for.store(left, Ordering::Release);
+            return left == 0;
+        }
+        waits_for.fetch_sub(1, Ordering::AcqRel) == 1
     }
 }
 
@@ -170,6 +186,7 @@ pub(super) struct Places {
 impl Places {
     /// For one who has a place himself.
     pub(super) fn one_more(self: &Arc<Self>) -> Place {
+        #[cfg(not(sabotage = "graph_place_is_not_counted"))]
         self.taken.fetch_add(1, Ordering::Relaxed);
         Place(Arc::clone(self))
     }
@@ -233,6 +250,8 @@ impl<H: Host> Ticket<H> {
         } else {
             work(&run, false);
         }
+        #[cfg(sabotage = "graph_place_goes_before_the_run")]
+        drop(self.place.take());
         drop(run);
         self.place.take()
     }
@@ -273,9 +292,10 @@ pub(super) fn submit_if_none<H: Host>(run: &Arc<Run<H>>) -> Submitted {
     if run.queued.swap(true, Ordering::Relaxed) { Submitted::Queued } else { submit(run) }
 }
 
-/// Takes nodes that are ready and runs them, until there are none or the turn is over. The attendant, who
-/// `attends`, comes back when it is wanted elsewhere, and has no ticket submitted in its stead.
-pub(super) fn work<H: Host>(run: &Arc<Run<H>>, attends: bool) {
+/// Takes nodes that are ready and runs them, until there are none or the turn is over; whether there was one.
+/// The attendant, who `attends`, comes back when it is wanted elsewhere, and has no ticket submitted in its
+/// stead.
+pub(super) fn work<H: Host>(run: &Arc<Run<H>>, attends: bool) -> bool {
     let local = run.ready.join();
     let mut turn_began = now();
     let mut began = turn_began;
@@ -323,6 +343,7 @@ pub(super) fn work<H: Host>(run: &Arc<Run<H>>, attends: bool) {
     if !attends && !run.is_stopped() && run.ready.is_any() {
         look_after(run);
     }
+    !is_new
 }
 
 enum Called {
