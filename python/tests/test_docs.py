@@ -117,6 +117,7 @@ def test_a_public_name_has_an_example(name: str) -> None:
             manyhands.Executor,
             manyhands.Future,
             manyhands.FutureList,
+            manyhands.Graph,
             manyhands.ThreadPoolExecutor,
         )
         for name in dir(thing)
