@@ -330,6 +330,19 @@ def test_another_graph_can_be_run_in_a_task() -> None:
         assert graph.get(four) == 4
 
 
+def test_a_task_may_wait_for_a_graph_on_its_own_pool() -> None:
+    for workers in (1, 2):
+        with ThreadPoolExecutor(workers) as pool:
+            graph, other = Graph(pool), Graph(pool)
+            parts = [graph.task(f"part {n}", lambda n: sum(range(n)), n) for n in range(1000)]
+            total = graph.task("total", sum, parts)
+            more = other.task("more", lambda: graph.get(total) + 1)
+            assert (
+                pool.submit(other.get, more).result(60)
+                == sum(map(sum, map(range, range(1000)))) + 1
+            )
+
+
 def test_a_long_chain_and_a_wide_layer() -> None:
     for kind in ("here", "threads", "inline"):
         with executor(kind) as on:

@@ -21,7 +21,7 @@ use crate::pool::PyThreadPoolExecutor;
 use crate::stdlib;
 use crate::task::Outcome;
 use crate::wait::Awaited;
-use crate::worker::Job;
+use crate::worker::{self, Job};
 use crate::workers::Workers;
 
 thread_local! {
@@ -38,16 +38,21 @@ pub(crate) type Ticket = engine::Ticket<Host>;
 
 pub(crate) struct Host {
     /// The number of the graph.
-    pub(super) graph: u32,
+    graph: u32,
     pub(super) entries: Arc<Vec<Entry>>,
-    pub(super) edges: Arc<Edges>,
-    pub(super) on: On,
+    edges: Arc<Edges>,
+    on: On,
     /// The thread that waits, and runs what nobody else does.
-    pub(super) attendant: ThreadId,
+    attendant: ThreadId,
+    /// Whether that thread is a worker of the pool that the graph runs on.
+    waits_in_a_worker: bool,
     /// The tasks that run elsewhere, by their numbers.
-    pub(super) away: Mutex<HashMap<usize, Away>>,
+    away: Mutex<HashMap<usize, Away>>,
+    /// The ticket that waits in the queue of a pool that the attendant is a worker of: it may be all the
+    /// workers there are.
+    own_queue: Mutex<Option<Arc<TicketJob>>>,
     /// Why it was stopped.
-    pub(super) raised: Mutex<Option<PyErr>>,
+    raised: Mutex<Option<PyErr>>,
 }
 
 /// What a graph runs on.
@@ -140,8 +145,11 @@ impl engine::Host for Host {
     fn submit(&self, ticket: Ticket) -> Submitted {
         let On::Threads(workers, _) = &self.on else { return Submitted::Here };
         Python::attach(|py| {
-            let job = Job::Ticket(Arc::new(TicketJob(Mutex::new(Some(ticket)))));
-            match workers.add(py, job) {
+            let job = Arc::new(TicketJob(Mutex::new(Some(ticket))));
+            if self.waits_in_a_worker {
+                *self.own_queue() = Some(Arc::clone(&job));
+            }
+            match workers.add(py, Job::Ticket(job)) {
                 Ok(()) => Submitted::Queued,
                 Err(refused) => {
                     self.raise(refused);
@@ -157,6 +165,34 @@ impl engine::Host for Host {
 }
 
 impl Host {
+    pub(super) fn new(graph: u32, entries: Arc<Vec<Entry>>, edges: Arc<Edges>, on: On) -> Self {
+        let waits_in_a_worker = match &on {
+            On::Threads(workers, _) => worker::is_current(workers.number),
+            On::Here | On::Executor(_) => false,
+        };
+        Self {
+            graph,
+            entries,
+            edges,
+            on,
+            attendant: thread::current().id(),
+            waits_in_a_worker,
+            away: Mutex::default(),
+            own_queue: Mutex::new(None),
+            raised: Mutex::new(None),
+        }
+    }
+
+    /// The ticket that nobody may come for as long as the attendant waits.
+    pub(super) fn take_back(&self) -> Option<Ticket> {
+        let job = self.own_queue().take();
+        job.and_then(|job| job.take())
+    }
+
+    fn own_queue(&self) -> MutexGuard<'_, Option<Arc<TicketJob>>> {
+        self.own_queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps why it was stopped; the first reason counts.
     pub(super) fn raise(&self, error: PyErr) {
         let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);

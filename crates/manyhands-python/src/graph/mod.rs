@@ -362,26 +362,7 @@ impl PyGraph {
     /// The way from a node to what failed above it, and the exception of that; `None`: all is well.
     fn _failure(&self, node: &Bound<'_, PyAny>) -> PyResult<Option<Way>> {
         let (py, index) = (node.py(), self.index(node)?);
-        let inner = self.lock();
-        let state = |at: u32| inner.entries[at as usize].outcome().state;
-        let mut way = vec![index];
-        while let Some(&last) = way.last() {
-            if let Some(exception) = &inner.entries[last as usize].outcome().exception {
-                let names = way.iter().map(|&at| inner.name(py, at)).collect();
-                return Ok(Some((names, exception.clone_ref(py))));
-            }
-            let lost = |at: &&u32| matches!(state(**at), NodeState::Failed | NodeState::NotRun);
-            let above = if state(last) == NodeState::NotRun {
-                inner.edges.of(last).iter().find(lost)
-            } else {
-                None
-            };
-            match above {
-                Some(&above) => way.push(above),
-                None => break,
-            }
-        }
-        Ok(None)
+        Ok(self.lock().way_to_failure(py, index))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

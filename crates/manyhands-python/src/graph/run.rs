@@ -1,7 +1,6 @@
 //! A run of a graph, as the thread sees it that wants it: started, waited for, and told.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Instant;
 
 use manyhands::NodeState;
@@ -35,15 +34,7 @@ pub(super) fn prepare(
     on: On,
     plan: Plan,
 ) -> Attendant {
-    let host = Host {
-        graph,
-        entries,
-        edges: Arc::clone(&edges),
-        on,
-        attendant: thread::current().id(),
-        away: Mutex::default(),
-        raised: Mutex::new(None),
-    };
+    let host = Host::new(graph, entries, Arc::clone(&edges), on);
     Attendant::new(host, edges, dependants, plan)
 }
 
@@ -59,6 +50,7 @@ pub(super) fn attend(py: Python<'_>, attendant: &mut Attendant) -> PyResult<()> 
         // More has often come while the last was seen to.
         let event = match attendant.wait(Some(Instant::now())) {
             Some(event) => event,
+            None if work_in_place(attendant) => continue,
             None => wait(py, attendant).inspect_err(|_| abandon(py, attendant))?,
         };
         match event {
@@ -73,6 +65,12 @@ pub(super) fn attend(py: Python<'_>, attendant: &mut Attendant) -> PyResult<()> 
             Event::Stopped => cancel(py, attendant),
         }
     }
+}
+
+/// Works off the ticket that is still in the queue of the attendant's own pool; whether there was one.
+fn work_in_place(attendant: &Attendant) -> bool {
+    let ticket = attendant.run().host().take_back();
+    ticket.map(|ticket| drop(ticket.work())).is_some()
 }
 
 fn wait(py: Python<'_>, attendant: &mut Attendant) -> PyResult<Event> {

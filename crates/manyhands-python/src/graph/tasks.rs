@@ -3,6 +3,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use manyhands::NodeState;
 use manyhands::graph::engine::{self, Dependants, Edges, Plan, Shown, Standing, Stopper};
 use pyo3::exceptions::{PyKeyError, PyLookupError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
@@ -11,8 +12,8 @@ use pyo3::types::{PyList, PyString};
 use super::host::{self, On};
 use super::node::{Entry, Outcome, PyNode, Work};
 use super::run::{self, Attendant, Came};
-use super::{PyGraph, arguments};
-use crate::{park, stdlib};
+use super::{PyGraph, Way, arguments};
+use crate::{fork, park, stdlib};
 
 /// What is under a graph's lock.
 #[derive(Default)]
@@ -22,8 +23,8 @@ pub(super) struct Inner {
     pub(super) edges: Arc<Edges>,
     /// Who depends on whom, until another task is added.
     pub(super) dependants: Option<Arc<Dependants>>,
-    /// Whether a thread runs it.
-    pub(super) is_busy: bool,
+    /// Whether a thread runs it: the generation of processes in which that thread is.
+    pub(super) busy_in: Option<u32>,
     pub(super) stopper: Option<Stopper>,
     /// A run that was left by Ctrl-C, whose last tasks may not have ended.
     pub(super) left: Option<Attendant>,
@@ -45,7 +46,7 @@ impl PyGraph {
     ) -> PyResult<R> {
         self.settle(py)?;
         let mut inner = self.lock();
-        if inner.is_busy {
+        if inner.busy_in.is_some() {
             return Err(PyRuntimeError::new_err(
                 "the graph is being run: it can be changed when that has ended",
             ));
@@ -153,9 +154,12 @@ impl PyGraph {
                 "a task cannot run the graph that it is part of: have it depend on what it needs",
             ));
         }
+        if let Some(generation) = self.lock().busy_in {
+            fork::check(generation, "this run of a graph")?;
+        }
         park::wait(py, None, |until| {
             let mut inner = self.lock();
-            while inner.is_busy {
+            while inner.busy_in.is_some() {
                 let left = until.map(|until| until.saturating_duration_since(Instant::now()));
                 if left == Some(Duration::ZERO) {
                     return false;
@@ -164,7 +168,7 @@ impl PyGraph {
                 let woken = self.ended.wait_timeout(inner, left);
                 inner = woken.unwrap_or_else(PoisonError::into_inner).0;
             }
-            inner.is_busy = true;
+            inner.busy_in = Some(fork::generation());
             true
         })?;
         Ok(Busy(self))
@@ -226,6 +230,21 @@ impl Inner {
         self.entries[index as usize].name.clone_ref(py)
     }
 
+    /// The names from a node to what failed above it, and the exception of that.
+    pub(super) fn way_to_failure(&self, py: Python<'_>, index: u32) -> Option<Way> {
+        let state = |at: u32| self.entries[at as usize].outcome().state;
+        let lost = |at: &&u32| matches!(state(**at), NodeState::Failed | NodeState::NotRun);
+        let mut way = vec![index];
+        let mut at = index;
+        while state(at) == NodeState::NotRun {
+            at = *self.edges.of(at).iter().find(lost)?;
+            way.push(at);
+        }
+        let outcome = self.entries[at as usize].outcome();
+        let exception = outcome.exception.as_ref()?.clone_ref(py);
+        Some((way.iter().map(|&at| self.name(py, at)).collect(), exception))
+    }
+
     pub(super) fn shown(&self, py: Python<'_>) -> Vec<Shown<'static>> {
         self.entries.iter().map(|entry| entry.shown(py)).collect()
     }
@@ -236,7 +255,7 @@ pub(super) struct Busy<'a>(&'a PyGraph);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.lock().is_busy = false;
+        self.0.lock().busy_in = None;
         self.0.ended.notify_one();
     }
 }

@@ -16,7 +16,7 @@
 //! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
 //! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
 //! | `block_forgets_that_nobody_wants_it` | `block::one_who_goes…` |
-//! | `graph_take_lets_go` | `graph::two_workers_share…` |
+//! | `graph_take_lets_go` | `graph::each_node_runs_once…` |
 //! | `graph_counts_in_two_steps` | `graph::each_node_runs_once…` |
 //! | `graph_place_is_not_counted` | `graph::a_run_does_not_end_before…` |
 //! | `graph_place_goes_before_the_run` | `graph::each_node_runs_once…` |

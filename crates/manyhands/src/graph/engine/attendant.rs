@@ -6,7 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::run::{self, ALL_ENDED, LOOK, LOOK_AFTER, Place, Run};
+use super::places::{ALL_ENDED, LOOK, Place};
+use super::run::{self, LOOK_AFTER, Run};
 use super::{Dependants, Edges, Host, Plan, Submitted};
 use crate::sync::atomic::Ordering;
 use crate::sync::now;

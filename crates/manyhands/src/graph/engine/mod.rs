@@ -10,11 +10,12 @@
 //! ```
 //!
 //! `edges.rs`, `plan.rs`: what depends on what, and what has to be run (pure); `run.rs`: tickets;
-//! `ready.rs`: what is ready; `attendant.rs`: the thread that waits; `picture.rs`: DOT and Mermaid.
+//! `places.rs`: when all have ended; `ready.rs`: what is ready; `attendant.rs`: the thread that waits; `picture.rs`: DOT and Mermaid.
 
 mod attendant;
 mod edges;
 mod picture;
+mod places;
 mod plan;
 mod ready;
 mod run;
@@ -24,8 +25,9 @@ use std::time::Duration;
 pub use attendant::{Attendant, Event};
 pub use edges::{Dependants, Edges};
 pub use picture::{Shown, dot, mermaid};
+pub use places::{Place, Stopper};
 pub use plan::{Plan, Standing, not_done};
-pub use run::{Elsewhere, Place, Run, Stopper, Ticket};
+pub use run::{Elsewhere, Run, Ticket};
 
 /// Whoever has nodes run.
 ///

@@ -164,7 +164,7 @@ impl List {
         };
         let node = nodes.pop();
         #[cfg(all(loom, sabotage = "graph_take_lets_go"))]
-        let node = node.and(seen);
+        let node = node.map_or(seen, |_| seen);
         self.count.store(nodes.len(), Ordering::Relaxed);
         node
     }

@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::places::{LOOK, Place, Places, Stopper};
 use super::ready::{self, Ready};
 use super::{Dependants, Edges, Host, Performed, Plan, Submitted};
 use crate::ready::Ready as Events;
@@ -29,10 +30,6 @@ pub(super) const LOOK_AFTER: Duration = if cfg!(loom) { Duration::ZERO } else { 
 
 /// How many nodes to run after the executor has not taken a ticket, before the next try.
 const PATIENCE: u32 = 64;
-
-/// What the attendant hears of beside the numbers of nodes.
-pub(super) const ALL_ENDED: usize = usize::MAX;
-pub(super) const LOOK: usize = usize::MAX - 1;
 
 /// A plan that is carried out: what all its tickets share.
 pub struct Run<H> {
@@ -68,7 +65,7 @@ impl<H: Host> Run<H> {
             stopped: Arc::new(AtomicBool::new(false)),
             queued: AtomicBool::new(false),
             watched: AtomicBool::new(false),
-            places: Arc::new(Places { taken: AtomicUsize::new(1), events: Arc::default() }),
+            places: Arc::new(Places::new()),
         }
     }
 
@@ -89,7 +86,7 @@ impl<H: Host> Run<H> {
 
     /// What can stop it, for others, and keeps nothing of it.
     pub fn stopper(&self) -> Stopper {
-        Stopper { stopped: Arc::clone(&self.stopped), events: Arc::clone(&self.places.events) }
+        Stopper::new(&self.stopped, &self.places)
     }
 
     /// Whether it was stopped.
@@ -157,75 +154,6 @@ impl<H> fmt::Debug for Run<H> {
     }
 }
 
-/// Stops a run.
-pub struct Stopper {
-    stopped: Arc<AtomicBool>,
-    events: Arc<Events>,
-}
-
-impl Stopper {
-    /// Has nothing begun any more, and tells the attendant.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.events.push([LOOK]);
-    }
-}
-
-impl fmt::Debug for Stopper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Stopper").field(&self.stopped).finish()
-    }
-}
-
-/// Who may still have something to do, counted; and what the attendant hears of.
-pub(super) struct Places {
-    taken: AtomicUsize,
-    pub(super) events: Arc<Events>,
-}
-
-impl Places {
-    /// For one who has a place himself.
-    pub(super) fn one_more(self: &Arc<Self>) -> Place {
-        #[cfg(not(sabotage = "graph_place_is_not_counted"))]
-        self.taken.fetch_add(1, Ordering::Relaxed);
-        Place(Arc::clone(self))
-    }
-
-    /// Unless the run has ended.
-    pub(super) fn one_if_any(self: &Arc<Self>) -> Option<Place> {
-        let one_more = |taken: usize| (taken > 0).then_some(taken + 1);
-        let took = self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
-        took.is_ok().then(|| Place(Arc::clone(self)))
-    }
-
-    /// The one that there is from the beginning.
-    pub(super) fn first(self: &Arc<Self>) -> Place {
-        Place(Arc::clone(self))
-    }
-
-    /// Whether there is but one.
-    pub(super) fn is_one(&self) -> bool {
-        self.taken.load(Ordering::Acquire) == 1
-    }
-}
-
-/// A place in a run, which goes on for as long as there are any. Drop what is known of the run before it.
-pub struct Place(Arc<Places>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.0.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.events.push([ALL_ENDED]);
-        }
-    }
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").finish_non_exhaustive()
-    }
-}
-
 /// A job that takes part in a run. One that is dropped, by an executor that has been shut down say, does
 /// no harm but that what it was to do is not done.
 pub struct Ticket<H: Host> {
@@ -250,8 +178,11 @@ impl<H: Host> Ticket<H> {
         } else {
             work(&run, false);
         }
-        #[cfg(sabotage = "graph_place_goes_before_the_run")]
-        drop(self.place.take());
+        #[cfg(all(loom, sabotage = "graph_place_goes_before_the_run"))]
+        {
+            drop(self.place.take());
+            loom::thread::yield_now();
+        }
         drop(run);
         self.place.take()
     }
