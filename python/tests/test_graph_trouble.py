@@ -216,11 +216,15 @@ def test_a_task_on_an_executor_of_its_own_fails_with_what_that_says() -> None:
 def test_ctrl_c_ends_the_wait_and_leaves_a_graph_that_goes_on(kind: str) -> None:
     with executor(kind) as on:
         graph = Graph(on)
-        begun, go = threading.Event(), threading.Event()
+        # A lock, for Ctrl-C breaks an event's wait in ways of its own.
+        begun, go = threading.Event(), threading.Lock()
+        go.acquire()
 
         def hold() -> bool:
             begun.set()
-            return go.wait(60)
+            if held := go.acquire(timeout=60):
+                go.release()
+            return held
 
         held = graph.task("holds", hold)
         after = graph.task("after", lambda it: it, held)
@@ -234,7 +238,7 @@ def test_ctrl_c_ends_the_wait_and_leaves_a_graph_that_goes_on(kind: str) -> None
             graph.run()
         thread.join()
         assert graph.state(after) in ("waiting", "not run")
-        go.set()
+        go.release()
         assert graph.get(after) is True
         graph.task("more", int)
         graph.run()

@@ -48,9 +48,9 @@ pub(crate) struct Host {
     waits_in_a_worker: bool,
     /// The tasks that run elsewhere, by their numbers.
     away: Mutex<HashMap<usize, Away>>,
-    /// The ticket that waits in the queue of a pool that the attendant is a worker of: it may be all the
+    /// The tickets that were put into the queue of a pool that the attendant is a worker of: it may be all the
     /// workers there are.
-    own_queue: Mutex<Option<Arc<TicketJob>>>,
+    own_queue: Mutex<Vec<Arc<TicketJob>>>,
     /// Why it was stopped.
     raised: Mutex<Option<PyErr>>,
 }
@@ -147,7 +147,7 @@ impl engine::Host for Host {
         Python::attach(|py| {
             let job = Arc::new(TicketJob(Mutex::new(Some(ticket))));
             if self.waits_in_a_worker {
-                *self.own_queue() = Some(Arc::clone(&job));
+                self.own_queue().push(Arc::clone(&job));
             }
             match workers.add(py, Job::Ticket(job)) {
                 Ok(()) => Submitted::Queued,
@@ -178,18 +178,23 @@ impl Host {
             attendant: thread::current().id(),
             waits_in_a_worker,
             away: Mutex::default(),
-            own_queue: Mutex::new(None),
+            own_queue: Mutex::default(),
             raised: Mutex::new(None),
         }
     }
 
-    /// The ticket that nobody may come for as long as the attendant waits.
+    /// A ticket that nobody may come for as long as the attendant waits.
     pub(super) fn take_back(&self) -> Option<Ticket> {
-        let job = self.own_queue().take();
-        job.and_then(|job| job.take())
+        let mut own_queue = self.own_queue();
+        while let Some(job) = own_queue.pop() {
+            if let Some(ticket) = job.take() {
+                return Some(ticket);
+            }
+        }
+        None
     }
 
-    fn own_queue(&self) -> MutexGuard<'_, Option<Arc<TicketJob>>> {
+    fn own_queue(&self) -> MutexGuard<'_, Vec<Arc<TicketJob>>> {
         self.own_queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
