@@ -31,6 +31,8 @@ What comes on top:
   shared memory for any number of tasks; `help(manyhands.process)` tells the rest.
 - `InlineExecutor` runs each task in the thread that submits it, for tests; `manyhands.conformance` has
   tests for executors of one's own.
+- `Graph` is named tasks that depend on each other: ask for one, and what it needs is computed once, in
+  parallel, on threads, processes or an executor of your own.
 - `executor.run_to_futures` and `run_to_results` are the proposal of 2009, in which futures began.
 """
 
@@ -60,6 +62,7 @@ from ._install import install
 from ._late import DependencyError
 from ._retry import Retry
 from ._scope import TaskScope, task_scope
+from .graph import Graph, GraphError, Node
 from .thread import Stats, ThreadPoolExecutor
 
 if TYPE_CHECKING:
@@ -84,8 +87,11 @@ __all__ = [
     "Executor",
     "Future",
     "FutureList",
+    "Graph",
+    "GraphError",
     "InlineExecutor",
     "InvalidStateError",
+    "Node",
     "ProcessPoolExecutor",
     "Retry",
     "Stats",

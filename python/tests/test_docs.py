@@ -119,6 +119,7 @@ def test_a_public_name_has_an_example(name: str) -> None:
             manyhands.FutureList,
             manyhands.Retry,
             manyhands.TaskScope,
+            manyhands.Graph,
             manyhands.ThreadPoolExecutor,
         )
         for name in dir(thing)

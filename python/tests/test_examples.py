@@ -218,6 +218,19 @@ def test_talk_own_executor(program: Program) -> None:
     assert sorted([one, other]) == ["1024", "integer division or modulo by zero"]
 
 
+def test_talk_properties() -> None:
+    lines = succeed(SEEDS / "talk_properties.py", "H2O", "Xx").lines
+    assert lines == [
+        "H2O: 18.02 g/mol",
+        "  11.2 % H, 88.8 % O; 0 rings or double bonds; a fragment",
+        "Xx: 'atoms' failed: ValueError: Xx in Xx is no element known here; "
+        + "so these were not run: 'mass'",
+        "",
+        "Of caffeine, this has been computed: rule_of_three, mass, heavy_atoms, atoms, formula",
+        "Without a methyl group: 180.17 g/mol",
+    ]
+
+
 def test_every_program_opens_with_the_name_of_its_document() -> None:
     documents = {
         "proposal": "2009 proposal",
@@ -227,7 +240,7 @@ def test_every_program_opens_with_the_name_of_its_document() -> None:
         "talk": "EuroPython 2012",
     }
     programs = list(SEEDS.glob("*.py"))
-    assert len(programs) == 11
+    assert len(programs) == 12
     for path in programs:
         docstring = " ".join(path.read_text("utf-8").split('"""')[1].split())
         assert documents[path.stem.partition("_")[0]] in docstring

@@ -56,7 +56,9 @@ impl AsCompleted {
             }
             rest.looked += 1;
         }
-        let id = |core: &Option<Arc<Core>>| core.as_ref().map_or(0, |core| nested::id(core));
+        let id = |core: &Option<Arc<Core>>| {
+            core.as_ref().map_or(nested::NOBODY, |core| nested::id(core))
+        };
         let tasks = || (left(&rest.futures).iter().map(id).collect(), How::Any);
         let awaited = nested::Awaited { ready, wanted: 1, own: rest.own, tasks: &tasks };
         Ok(!ready.is_empty() || nested::sleep(py, &awaited, self.deadline)?)

@@ -31,6 +31,18 @@ pub(crate) fn call_one<'py>(
     called
 }
 
+/// `function(a, b)`.
+pub(crate) fn call_two<'py>(
+    function: &Bound<'py, PyAny>,
+    a: &Bound<'py, PyAny>,
+    b: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let guard = Hang;
+    let called = plain_two(function, a, b);
+    std::mem::forget(guard);
+    called
+}
+
 /// Hangs a thread that is unwound by anything but a panic.
 struct Hang;
 
@@ -67,4 +79,13 @@ fn plain_one<'py>(
     arg: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     function.call1((arg,))
+}
+
+#[inline(never)]
+fn plain_two<'py>(
+    function: &Bound<'py, PyAny>,
+    a: &Bound<'py, PyAny>,
+    b: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    function.call1((a, b))
 }

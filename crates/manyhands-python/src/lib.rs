@@ -18,6 +18,7 @@ mod errors;
 mod fat;
 mod fork;
 mod future;
+mod graph;
 mod map;
 mod nested;
 mod park;
@@ -46,6 +47,8 @@ mod _core {
     use crate::fork::after_fork_in_child;
     #[pymodule_export]
     use crate::future::{PyFuture, set_future_type};
+    #[pymodule_export]
+    use crate::graph::{PyGraph, PyNode};
     #[pymodule_export]
     use crate::map::ResultIterator;
     #[pymodule_export]

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use manyhands::nested::graph::NOBODY;
 use manyhands::nested::graph::{How, TaskId};
 use manyhands::nested::{self, Compensate, Running, Waiting, Woken};
 use manyhands::promise::Held;

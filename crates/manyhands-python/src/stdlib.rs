@@ -69,5 +69,6 @@ pub(crate) static PROCESS_ERRORS: Named = Named::new("manyhands", "_process_erro
 pub(crate) static GET_FRAME: Named = Named::new("sys", "_getframe");
 pub(crate) static CONDITION: Named = Named::new("threading", "Condition");
 pub(crate) static COPY_CONTEXT: Named = Named::new("contextvars", "copy_context");
+pub(crate) static CYCLE_ERROR: Named = Named::new("graphlib", "CycleError");
 pub(crate) static QUEUE_EMPTY: Named = Named::new("queue", "Empty");
 pub(crate) static QUEUE_FULL: Named = Named::new("queue", "Full");

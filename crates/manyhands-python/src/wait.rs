@@ -276,7 +276,7 @@ fn wait_until(
         // One of another kind may end, whoever does it.
         let unknown = futures.iter().any(|future| future.core().is_none());
         let ids = left.map(|core| nested::id(core));
-        (ids.chain((unknown && how == How::Any).then_some(0)).collect(), how)
+        (ids.chain((unknown && how == How::Any).then_some(nested::NOBODY)).collect(), how)
     };
     let own = cores().any(|core| nested::is_own(core));
     nested::sleep(py, &nested::Awaited { ready, wanted, own, tasks: &ids }, deadline)

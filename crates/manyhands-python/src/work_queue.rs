@@ -85,6 +85,8 @@ impl WorkItem {
                 let (pending, cancelled) = (Mutex::new(Some(claimed)), AtomicBool::new(false));
                 Self(Taken::Item { block, pending, cancelled })
             }),
+            // It stands for no task of its own: the graph is cancelled.
+            Job::Ticket(_) => None,
         })
     }
 }

@@ -12,6 +12,7 @@ use manyhands::thread::pool::Worker;
 use pyo3::prelude::*;
 
 use crate::block::{Block, Claimed, Function};
+use crate::graph::{Ticket, TicketJob};
 use crate::nested::{self, InStead};
 use crate::task::{self, Core, Ending, Outcome, Value, Watcher};
 use crate::workers::Workers;
@@ -23,6 +24,8 @@ pub(crate) enum Job {
     Task(Arc<Core>),
     /// Items of `map`: what is left of them.
     Items(Arc<Block>),
+    /// Tasks of a graph, as many as there are.
+    Ticket(Arc<TicketJob>),
 }
 
 /// Whether the calling thread is a worker of the pool of this number.
@@ -115,7 +118,26 @@ fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) ->
             None
         }
         Job::Items(block) => run_items(py, block, worker),
+        Job::Ticket(job) => job.take().and_then(|ticket| run_ticket(py, ticket, worker)),
     }
+}
+
+/// Runs tasks of a graph, until there are none or others are to have a turn.
+fn run_ticket(py: Python<'_>, ticket: Ticket, worker: &mut Worker<Job>) -> Option<Job> {
+    // Its nodes have no futures that anybody could wait for: for the graph of waits they are nobody's.
+    let place = nested::run(nested::NOBODY, || ticket.work());
+    if worker.has_next() {
+        worker.publish(true);
+        drop(place);
+        // Other threads have their turn too: a function that is not Python's gives them none.
+        py.detach(|| ());
+        return None;
+    }
+    py.detach(|| {
+        worker.publish(true);
+        drop(place);
+        sleep(worker)
+    })
 }
 
 /// Runs items of a block, until none is left or the worker may be needed for something else.
@@ -281,6 +303,10 @@ pub(crate) fn run_here(py: Python<'_>, job: Job) -> PyResult<()> {
             }
             Ok(())
         }
+        Job::Ticket(job) => {
+            drop(job.take().map(Ticket::work));
+            Ok(())
+        }
     }
 }
 
@@ -302,6 +328,7 @@ pub(crate) fn cancel(py: Python<'_>, job: Job) {
             block.cancel();
             Ok(())
         }
+        Job::Ticket(_) => Ok(()),
     };
     drop(job);
     report(py, told);
@@ -318,6 +345,10 @@ fn fail(py: Python<'_>, job: Job, reason: &str) {
                 drop((item.job, function));
                 drop(block.items.finish(item.index, Err(error()), || ()));
             }
+            Ok(())
+        }
+        Job::Ticket(job) => {
+            job.fail(stdlib::BROKEN_THREAD_POOL.error(py, reason));
             Ok(())
         }
     };

@@ -63,6 +63,7 @@ impl Workers {
         match &job {
             Job::Task(core) => core.life.set_pool(self.number),
             Job::Items(block) => block.set_pool(self.number),
+            Job::Ticket(_) => (),
         }
         let mut submitted = self.pool.submit(job, pool::WhenFull::Refuse);
         while let Err((job, rejection @ Rejection::Full { .. })) = submitted {

@@ -44,8 +44,9 @@
 //!
 //! # For hosts of another kind
 //!
-//! [`promise`], [`block`], [`ready`], [`nested`] and [`thread::pool`] are the engine under the Rust face: state machines, a
-//! list of the ended and a queue that start no thread, run no job and call nobody. Another host, a Python interpreter say, puts
+//! [`promise`], [`block`], [`ready`], [`nested`], [`thread::pool`] and [`graph::engine`] are the engine under the Rust face:
+//! state machines, a list of the ended, a queue and what decides about nodes; they start no thread, run no job
+//! and call nobody. Another host, a Python interpreter say, puts
 //! its own kinds of jobs and threads on them.
 
 pub mod block;
@@ -58,7 +59,7 @@ mod executor;
 mod function;
 mod future;
 mod future_list;
-mod graph;
+pub mod graph;
 mod inline;
 mod job;
 #[cfg(all(test, loom))]

@@ -95,3 +95,29 @@ fn a_graph_cannot_cross() {
     let error = graph.get(&pool(Transport::Automatic), one).unwrap_err();
     assert!(matches!(error, GraphError::Refused(_)), "{error}");
 }
+
+#[test]
+fn a_graph_has_nodes_on_threads_and_on_processes() {
+    let _watched = watched();
+    on_both(|transport| {
+        let (processes, threads) = (pool(transport), Arc::new(ThreadPoolExecutor::new(2).unwrap()));
+        let mut graph = Graph::new();
+        let parts: Vec<_> = (0..50_u64)
+            .map(|n| {
+                let n = graph.task("part", move || n);
+                let processes = Arc::clone(&processes);
+                graph.future_with("more", n, move |n| processes.submit(add, (*n, 1)))
+            })
+            .collect();
+        let sum = graph.task_with("sum", parts, |parts| parts.into_iter().sum::<u64>());
+        assert_eq!(*graph.get(&threads, sum).unwrap(), 1_275);
+        let fails = Arc::clone(&processes);
+        let fails = graph.future_with("fails", (), move |()| fails.try_submit(fail, (false,)));
+        let lost = graph.task_with("lost", (fails, sum), |_| ());
+        let error = graph.get(&threads, lost).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`fails` failed: planned: no luck; so these were not run: `lost`"
+        );
+    });
+}

@@ -18,7 +18,10 @@ from manyhands import (
     Executor,
     Future,
     FutureList,
+    Graph,
+    GraphError,
     InlineExecutor,
+    Node,
     ProcessPoolExecutor,
     Retry,
     Stats,
@@ -226,6 +229,32 @@ def as_in_2009(executor: Executor) -> None:
     assert_type([future.result() for future in futures.successful_futures()], list[int])
     assert_type(executor.run_to_results(calls), Iterator[int])
     assert_type(FutureList([Future[str]()]), FutureList[str])
+
+
+def graph(executor: Executor) -> None:
+    graph = Graph(executor)
+    number = graph.task("number", int, "1")
+    assert_type(number, Node[int])
+    assert_type(graph.options(executor=executor, keep=True).task("text", str, number), Node[str])
+    assert_type(graph.define(number, int, "2"), Node[int])
+    assert_type(graph.input("words", ["a"]), Node[list[str]])
+    assert_type(graph.get(number), int)
+    assert_type(graph.value(number), int | None)
+    assert_type(graph.value(number, "none"), int | str)
+    assert_type(graph.critical_path(), tuple[list[str], float])
+    assert_type(graph.exception(number), BaseException | None)
+    assert_type([name.upper() for name in graph], list[str])
+    graph["words"] = graph["number"]
+
+    @graph.computed
+    def words(number: int) -> list[str]:
+        return ["a"] * number
+
+    assert_type(words(2), list[str])
+    try:
+        graph.run(concurrent.futures.ThreadPoolExecutor())
+    except GraphError as error:
+        assert_type((error.name, error.not_run), tuple[str, tuple[str, ...]])
 
 
 def failing(future: Future[int]) -> None:

@@ -5,6 +5,7 @@ Checked, never run.
 import manyhands
 from manyhands import (
     Future,
+    Graph,
     Retry,
     ThreadPoolExecutor,
     as_completed,
@@ -100,3 +101,12 @@ def naming(executor: ThreadPoolExecutor) -> None:
     print(manyhands.ThreadPoolExecuter)  # refused: attr-defined
     print(executor.stats().queued)  # refused: attr-defined
     executor.submit_all([])  # refused: attr-defined
+
+
+def graph(graph: Graph) -> None:
+    number = graph.task("number", int, "1")
+    graph.get(number).upper()  # refused: attr-defined
+    graph.set(number, "one")  # refused: misc
+    graph.task(1, int)  # refused: arg-type
+    graph.get(1)  # refused: call-overload
+    graph.run(executor=5)  # refused: arg-type

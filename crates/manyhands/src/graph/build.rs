@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::node::{Cause, Outcome, Work};
-use super::{Deps, Graph, Node, plan};
+use super::engine::Edges;
+use super::node::{Cause, Entry, Outcome, Work};
+use super::{Deps, Graph, Node};
 use crate::errors::{Cycle, Exception};
 
 /// # What there is to compute
@@ -156,8 +157,8 @@ impl Graph {
     pub fn set<T: Send + Sync + 'static>(&mut self, node: Node<T>, value: T) {
         self.invalidate(node);
         let index = self.index(node);
-        self.tasks.entries[index].keep = true;
-        *self.tasks.entries[index].outcome.lock() = Outcome::done(Arc::new(value), Duration::ZERO);
+        self.entries[index].keep = true;
+        *self.entries[index].outcome.lock() = Outcome::done(Arc::new(value), Duration::ZERO);
     }
 
     /// A task that others may depend on before it is written, by [`define`](Self::define).
@@ -180,10 +181,8 @@ impl Graph {
         &mut self,
         name: impl Into<Cow<'static, str>>,
     ) -> Node<T> {
-        let index =
-            u32::try_from(self.tasks.entries.len()).expect("fewer tasks than an index can number");
-        self.tasks.add(name.into());
-        self.dependants = None;
+        self.entries.push(Entry::new(name.into()));
+        let index = self.edges_mut().add();
         Node::new(self.number, index)
     }
 
@@ -241,7 +240,7 @@ impl Graph {
         self.redefine(node, &indices, fallible(deps, f))
     }
 
-    fn indices<D: Deps>(&self, deps: &D) -> Vec<u32> {
+    pub(super) fn indices<D: Deps>(&self, deps: &D) -> Vec<u32> {
         let mut indices = Vec::new();
         deps.visit(&mut |graph, index| {
             self.own(graph);
@@ -250,15 +249,20 @@ impl Graph {
         indices
     }
 
-    fn put<T>(&mut self, node: Node<T>, deps: &[u32], work: Work) {
-        self.tasks.define(node.index(), deps, work);
+    pub(super) fn put<T>(&mut self, node: Node<T>, deps: &[u32], work: Work) {
+        self.entries[node.index() as usize].work = Some(work);
+        self.edges_mut().set(node.index(), deps);
+    }
+
+    fn edges_mut(&mut self) -> &mut Edges {
         self.dependants = None;
+        Arc::get_mut(&mut self.edges).expect("a run keeps nothing when it has ended")
     }
 
     fn redefine<T>(&mut self, node: Node<T>, deps: &[u32], work: Work) -> Result<(), Cycle> {
         self.index(node);
-        if let Some(cycle) = plan::cycle(&self.tasks, node.index(), deps) {
-            let name = |index: u32| self.tasks.name(index).to_owned();
+        if let Some(cycle) = self.edges.cycle(node.index(), deps) {
+            let name = |index: u32| self.name(index).to_owned();
             return Err(Cycle { names: cycle.into_iter().map(name).collect() });
         }
         self.put(node, deps, work);
@@ -273,10 +277,10 @@ where
     D: Deps,
     F: for<'a> Fn(D::Refs<'a>) -> T + Send + Sync + 'static,
 {
-    Box::new(move |entries| {
+    Work::Value(Box::new(move |entries| {
         let held = deps.hold(entries);
         Ok(Arc::new(f(D::refs(&held))))
-    })
+    }))
 }
 
 fn fallible<T, E, D, F>(deps: D, f: F) -> Work
@@ -286,11 +290,11 @@ where
     D: Deps,
     F: for<'a> Fn(D::Refs<'a>) -> Result<T, E> + Send + Sync + 'static,
 {
-    Box::new(move |entries| {
+    Work::Value(Box::new(move |entries| {
         let held = deps.hold(entries);
         match f(D::refs(&held)) {
             Ok(value) => Ok(Arc::new(value)),
             Err(error) => Err(Arc::new(Exception::Error(Arc::new(error))) as Cause),
         }
-    })
+    }))
 }

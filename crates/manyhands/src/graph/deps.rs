@@ -17,7 +17,7 @@ pub(super) mod sealed {
 
     pub trait Hold {
         /// The values, kept for as long as the task runs.
-        type Held;
+        type Held: Send + 'static;
 
         /// Calls `see` with the graph and the index of each.
         fn visit(&self, see: &mut dyn FnMut(u32, u32));

@@ -10,26 +10,25 @@
 //!     └───── invalidate, set: it and all that depends on it
 //! ```
 //!
-//! `build.rs` is how tasks get in; `plan.rs` decides what has to be run (pure); `run.rs` runs it, with
-//! what is ready in `ready.rs`; `picture.rs` shows it.
+//! `build.rs` and `elsewhere.rs` are how tasks get in; `engine/` decides what is run, and when; `host.rs`
+//! runs it.
 
 mod build;
 mod deps;
+mod elsewhere;
+pub mod engine;
+mod host;
 mod node;
-mod picture;
-mod plan;
-mod ready;
-mod run;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::errors::GraphError;
+use crate::errors::{GraphError, GraphFailed};
 use crate::executor::Executor;
-use node::{Outcome, Tasks};
-use plan::{Dependants, Plan, Standing};
+use engine::{Dependants, Edges, Plan, Shown, Standing};
+use node::{Entry, Outcome};
 
 pub use deps::Deps;
 pub use node::{Node, NodeState};
@@ -64,9 +63,10 @@ pub use node::{Node, NodeState};
 /// ```
 pub struct Graph {
     number: u32,
-    tasks: Tasks,
+    entries: Vec<Entry>,
+    edges: Arc<Edges>,
     /// Who depends on whom, until another task is added.
-    dependants: Option<Dependants>,
+    dependants: Option<Arc<Dependants>>,
 }
 
 impl Graph {
@@ -75,7 +75,7 @@ impl Graph {
     pub fn new() -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        Self { number, tasks: Tasks::new(), dependants: None }
+        Self { number, entries: Vec::new(), edges: Arc::default(), dependants: None }
     }
 
     /// Has the value of this node kept once it is computed.
@@ -94,7 +94,7 @@ impl Graph {
     /// ```
     pub fn keep<T>(&mut self, node: Node<T>) {
         let index = self.index(node);
-        self.tasks.entries[index].keep = true;
+        self.entries[index].keep = true;
     }
 
     /// The value of a node; it and what it needs is computed now, as far as it is not there. Waits for
@@ -138,19 +138,19 @@ impl Graph {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn run<X: Executor + Clone + 'static>(&mut self, executor: &X) -> Result<(), GraphError> {
-        let plan = self.plan(plan::not_done)?;
+        let plan = self.plan(engine::not_done)?;
         self.carry_out(executor, plan)
     }
 
     /// The value of a node, if it is there; see [`run`](Self::run).
     pub fn value<T: Send + Sync + 'static>(&self, node: Node<T>) -> Option<Arc<T>> {
-        let value = self.tasks.entries[self.index(node)].outcome.lock().value.clone();
+        let value = self.entries[self.index(node)].outcome.lock().value.clone();
         value.and_then(|value| value.downcast().ok())
     }
 
     /// Where a node stands; see [`NodeState`].
     pub fn state<T>(&self, node: Node<T>) -> NodeState {
-        self.tasks.entries[self.index(node)].outcome.lock().state
+        self.entries[self.index(node)].outcome.lock().state
     }
 
     /// How long a node's task ran when it was run last.
@@ -167,7 +167,7 @@ impl Graph {
     /// # Ok::<(), manyhands::GraphError>(())
     /// ```
     pub fn took<T>(&self, node: Node<T>) -> Duration {
-        self.tasks.entries[self.index(node)].outcome.lock().took
+        self.entries[self.index(node)].outcome.lock().took
     }
 
     /// Forgets what this node and all that depend on it have come to, so that they are run again: after
@@ -192,15 +192,13 @@ impl Graph {
     /// ```
     pub fn invalidate<T>(&mut self, node: Node<T>) {
         let index = self.index(node);
-        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&self.tasks));
-        for stale in dependants.all_of(node.index()) {
-            let entry = &self.tasks.entries[stale as usize];
+        for stale in self.dependants().all_of(node.index()) {
+            let entry = &self.entries[stale as usize];
             // An input has nothing to be computed from.
             if entry.work.is_some() || stale as usize != index {
                 *entry.outcome.lock() = Outcome::waiting();
             }
         }
-        self.dependants = Some(dependants);
     }
 
     /// The chain of tasks that the graph could not have been faster than, by the times of the last runs:
@@ -222,8 +220,8 @@ impl Graph {
     /// # Ok::<(), manyhands::GraphError>(())
     /// ```
     pub fn critical_path(&self) -> (Vec<&str>, Duration) {
-        let (path, time) = plan::critical_path(&self.tasks);
-        (path.into_iter().map(|index| self.tasks.name(index)).collect(), time)
+        let (path, time) = self.longest_way();
+        (path.into_iter().map(|index| self.name(index)).collect(), time)
     }
 
     /// A picture for Graphviz, with states and times; the critical path in bold.
@@ -237,7 +235,7 @@ impl Graph {
     /// assert!(graph.to_dot().contains("n0 -> n1"));
     /// ```
     pub fn to_dot(&self) -> String {
-        picture::dot(&self.tasks)
+        engine::dot(&self.edges, &self.shown())
     }
 
     /// A picture for Mermaid, with states and times; the critical path in bold.
@@ -251,13 +249,13 @@ impl Graph {
     /// assert!(graph.to_mermaid().contains("n0 --> n1"));
     /// ```
     pub fn to_mermaid(&self) -> String {
-        picture::mermaid(&self.tasks)
+        engine::mermaid(&self.edges, &self.shown())
     }
 
     /// How many nodes there are.
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     pub fn len(&self) -> usize {
-        self.tasks.entries.len()
+        self.entries.len()
     }
 
     fn index<T>(&self, node: Node<T>) -> usize {
@@ -269,12 +267,29 @@ impl Graph {
         assert!(graph == self.number, "this node belongs to another graph");
     }
 
+    fn name(&self, index: u32) -> &str {
+        &self.entries[index as usize].name
+    }
+
+    fn longest_way(&self) -> (Vec<u32>, Duration) {
+        self.edges.critical_path(|index| self.entries[index as usize].outcome.lock().took)
+    }
+
+    fn shown(&self) -> Vec<Shown<'_>> {
+        self.entries.iter().map(Entry::shown).collect()
+    }
+
+    fn dependants(&mut self) -> Arc<Dependants> {
+        let edges = &self.edges;
+        let dependants = self.dependants.get_or_insert_with(|| Arc::new(Dependants::of(edges)));
+        Arc::clone(dependants)
+    }
+
     fn plan(&mut self, wanted: impl FnOnce(&[Standing]) -> Vec<u32>) -> Result<Plan, GraphError> {
-        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&self.tasks));
-        let stands = plan::standings(&self.tasks);
-        let plan = Plan::new(&self.tasks, &dependants, &stands, wanted(&stands));
-        self.dependants = Some(dependants);
-        plan.map_err(|index| GraphError::Undefined { name: self.tasks.name(index).to_owned() })
+        let dependants = self.dependants();
+        let stands: Vec<Standing> = self.entries.iter().map(Entry::standing).collect();
+        let plan = Plan::new(&self.edges, &dependants, &stands, wanted(&stands));
+        plan.map_err(|index| GraphError::Undefined { name: self.name(index).to_owned() })
     }
 
     fn carry_out<X: Executor + Clone + 'static>(
@@ -282,19 +297,36 @@ impl Graph {
         executor: &X,
         plan: Plan,
     ) -> Result<(), GraphError> {
-        let tasks = std::mem::replace(&mut self.tasks, Tasks::new());
-        let dependants = self.dependants.take().unwrap_or_else(|| Dependants::of(&tasks));
-        let ended = run::run(executor, tasks, dependants, plan);
-        self.tasks = ended.tasks;
-        self.dependants = Some(ended.dependants);
+        let (entries, edges) = (std::mem::take(&mut self.entries), Arc::clone(&self.edges));
+        let ended = host::run(executor, entries, edges, self.dependants(), plan);
+        self.entries = ended.entries;
         let Some(stopped) = ended.stopped else { return Ok(()) };
-        let failed = plan::failure(&self.tasks, &ended.planned);
-        Err(failed.map_or(stopped, GraphError::Failed))
+        Err(self.failure(&ended.planned).map_or(stopped, GraphError::Failed))
+    }
+
+    /// Marks what was planned and has not been run, and says what failed first, in the graph's order.
+    fn failure(&self, planned: &[bool]) -> Option<GraphFailed> {
+        let mut failed = None;
+        let mut not_run = Vec::new();
+        for (entry, _) in self.entries.iter().zip(planned).filter(|(_, planned)| **planned) {
+            let mut outcome = entry.outcome.lock();
+            match outcome.state {
+                NodeState::Failed if failed.is_none() => {
+                    failed = outcome.cause.clone().map(|cause| (entry.name.to_string(), cause));
+                }
+                NodeState::Done | NodeState::Failed => (),
+                NodeState::Waiting | NodeState::NotRun => {
+                    outcome.state = NodeState::NotRun;
+                    not_run.push(entry.name.to_string());
+                }
+            }
+        }
+        failed.map(|(name, cause)| GraphFailed::new(name, cause, not_run))
     }
 }
 
 impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Graph").field("nodes", &self.tasks.entries.len()).finish_non_exhaustive()
+        f.debug_struct("Graph").field("nodes", &self.entries.len()).finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::engine::{Shown, Standing};
 use crate::sync::Mutex;
 
 /// A handle on a task of a [`Graph`](super::Graph) whose value is a `T`. It can be copied, and means
@@ -81,7 +82,18 @@ impl fmt::Display for NodeState {
 
 pub(super) type Value = Arc<dyn Any + Send + Sync>;
 pub(super) type Cause = Arc<dyn Error + Send + Sync>;
-pub(super) type Work = Box<dyn Fn(&[Entry]) -> Result<Value, Cause> + Send + Sync>;
+/// Calls it with what a node that ran elsewhere has come to.
+pub(super) type End = Box<dyn FnOnce(Result<Value, Cause>) + Send>;
+
+/// What a node does.
+pub(super) enum Work {
+    Value(Box<Compute>),
+    /// Only begins it.
+    Future(Box<Begin>),
+}
+
+type Compute = dyn Fn(&[Entry]) -> Result<Value, Cause> + Send + Sync;
+type Begin = dyn Fn(&[Entry], End) + Send + Sync;
 
 /// What a graph keeps of a task.
 pub(super) struct Entry {
@@ -99,53 +111,24 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
 }
 
-/// All tasks of a graph.
-pub(super) struct Tasks {
-    pub(super) entries: Vec<Entry>,
-    /// For each: where those it depends on are in `edges`, and how many they are. Apart from the entries,
-    /// which are large, so that a plan is made of what lies close together.
-    deps: Vec<(u32, u32)>,
-    edges: Vec<u32>,
-}
-
-impl Tasks {
-    pub(super) fn new() -> Self {
-        Self { entries: Vec::new(), deps: Vec::new(), edges: Vec::new() }
-    }
-
-    /// One that does nothing yet.
-    pub(super) fn add(&mut self, name: Cow<'static, str>) {
-        self.entries.push(Entry::new(name));
-        self.deps.push((0, 0));
-    }
-
-    /// What it depends on.
-    pub(super) fn deps(&self, index: u32) -> &[u32] {
-        let (start, count) = self.deps[index as usize];
-        &self.edges[start as usize..][..count as usize]
-    }
-
-    /// Says what a task does and what it depends on.
-    pub(super) fn define(&mut self, index: u32, deps: &[u32], work: Work) {
-        let fits = |count: usize| u32::try_from(count).expect("fewer edges than can be numbered");
-        self.deps[index as usize] = (fits(self.edges.len()), fits(deps.len()));
-        self.edges.extend(deps);
-        self.entries[index as usize].work = Some(work);
-    }
-
-    pub(super) fn name(&self, index: u32) -> &str {
-        &self.entries[index as usize].name
-    }
-}
-
 impl Entry {
-    fn new(name: Cow<'static, str>) -> Self {
+    pub(super) fn new(name: Cow<'static, str>) -> Self {
         let outcome = Mutex::new(Outcome::waiting());
         Self { name, work: None, keep: false, outcome }
     }
 
-    pub(super) fn state(&self) -> NodeState {
-        self.outcome.lock().state
+    pub(super) fn shown(&self) -> Shown<'_> {
+        let outcome = self.outcome.lock();
+        Shown { name: self.name.as_ref().into(), state: outcome.state, took: outcome.took }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        let outcome = self.outcome.lock();
+        Standing {
+            is_done: outcome.state == NodeState::Done,
+            has_value: outcome.value.is_some(),
+            has_work: self.work.is_some(),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Models: what threads do to each other in the promise, the block, the completion queue, the pool and the
-//! wait-for graph, tried by loom in every order that can make a difference.
+//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, a graph and
+//! the wait-for graph, tried by loom in every order that can make a difference.
 //!
 //! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
 //! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
@@ -19,6 +19,10 @@
 //! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
 //! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
 //! | `block_forgets_that_nobody_wants_it` | `block::one_who_goes…` |
+//! | `graph_take_lets_go` | `graph::each_node_runs_once…` |
+//! | `graph_counts_in_two_steps` | `graph::each_node_runs_once…` |
+//! | `graph_place_is_not_counted` | `graph::a_run_does_not_end_before…` |
+//! | `graph_place_goes_before_the_run` | `graph::each_node_runs_once…` |
 //! | `pool_submit_joint_wakes_nobody` | `pool::a_joint_job_gets_two_workers` |
 //! | `pool_joint_is_not_recounted` | `pool::who_has_seen_the_end_of_a_joint_job…` |
 //! | `pool_joint_keeps_its_workers` | `pool::a_worker_in_a_joint_job…` |
@@ -45,6 +49,7 @@ use loom::thread::JoinHandle;
 mod block;
 mod compensate;
 mod completion;
+mod graph;
 mod nested;
 mod pool;
 mod promise;

@@ -20,6 +20,9 @@ use crate::errors::{Deadlock, WaitingTask};
 /// A task, by the address of its promise, which stays as long as it is on a stack or is waited for.
 pub type TaskId = usize;
 
+/// What cannot be waited for, or what may end whoever sees to it.
+pub const NOBODY: TaskId = 0;
+
 /// How many of the tasks that a wait is for have to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
@@ -88,7 +91,8 @@ impl<W: Waits + ?Sized> WaitGraph<W> {
     pub fn add(&mut self, wait: Wait<W>) -> WaitId {
         let id = WaitId(self.added);
         self.added += 1;
-        self.by_task.extend(wait.tasks.iter().map(|(task, _)| (*task, id)));
+        let known = wait.tasks.iter().filter(|(task, _)| *task != NOBODY);
+        self.by_task.extend(known.map(|(task, _)| (*task, id)));
         self.waits.insert(id, wait);
         id
     }

@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, now};
 
-/// What is worth fetching another worker for, and the most to take ahead of the others.
-const WORTH_A_WORKER: Duration = Duration::from_micros(20);
+/// What is worth fetching another worker for, and the most to take ahead of the others. (A model's clock stands
+/// still, so nothing can wait there until it is.)
+const WORTH_A_WORKER: Duration =
+    if cfg!(loom) { Duration::ZERO } else { Duration::from_micros(20) };
 const MOST_AT_ONCE: usize = 64;
 
 pub(super) struct Ready {
@@ -50,6 +52,11 @@ impl Ready {
         self.shared.put(left.into_iter().chain(next));
     }
 
+    /// Gives these to everybody; the last comes first.
+    pub(super) fn share_all(&self, nodes: impl IntoIterator<Item = u32>) {
+        self.shared.put(nodes);
+    }
+
     /// The worker goes, which has nothing any more.
     pub(super) fn leave(&self, local: &Arc<List>) {
         self.locals.lock().retain(|other| !Arc::ptr_eq(other, local));
@@ -60,7 +67,7 @@ impl Ready {
         local
             .take()
             .or_else(|| self.take_some(local, usual))
-            .or_else(|| self.take_from_others(local, Instant::now()))
+            .or_else(|| self.take_from_others(local, now()))
     }
 
     /// Whether there is anything.
@@ -119,7 +126,7 @@ impl List {
             count: AtomicUsize::new(nodes.len()),
             nodes: Mutex::new(nodes),
             others_from: AtomicU64::new(0),
-            made: Instant::now(),
+            made: now(),
         }
     }
 
@@ -150,7 +157,14 @@ impl List {
             return None;
         }
         let mut nodes = self.nodes.lock();
+        #[cfg(all(loom, sabotage = "graph_take_lets_go"))]
+        let (mut nodes, seen) = {
+            let seen = nodes.last().copied();
+            (nodes.let_go(), seen)
+        };
         let node = nodes.pop();
+        #[cfg(all(loom, sabotage = "graph_take_lets_go"))]
+        let node = node.map_or(seen, |_| seen);
         self.count.store(nodes.len(), Ordering::Relaxed);
         node
     }
