@@ -282,8 +282,8 @@ pub(crate) fn stop_awaiting() {
     }
 }
 
-/// Not with the cell borrowed: it may start a thread, and this thread log.
+/// The thread may run a task meanwhile, which asks in turn: that shares the cell. It is changed only by a
+/// thread that is at no task.
 fn compensate<R>(ask: impl FnOnce(&dyn Compensate) -> R) -> Option<R> {
-    let compensate = COMPENSATE.try_with(|it| it.borrow().clone()).ok()??;
-    Some(ask(&*compensate))
+    COMPENSATE.try_with(|it| it.borrow().as_deref().map(ask)).ok()?
 }

@@ -193,6 +193,11 @@ impl<J> State<J> {
     /// The job that is the one, if it is among the `last` newest.
     pub(super) fn pop_recent(&mut self, last: usize, which: impl Fn(&J) -> bool) -> Option<J> {
         let is_it = |entry: &Entry<J>| matches!(entry, Entry::One(job) if which(job));
+        if self.queue.back().is_some_and(is_it) {
+            self.waiting -= 1;
+            let Some(Entry::One(job)) = self.queue.pop_back() else { return None };
+            return Some(job);
+        }
         let from_back = self.queue.iter().rev().take(last).position(is_it)?;
         match self.queue.remove(self.queue.len() - 1 - from_back)? {
             Entry::One(job) => {
