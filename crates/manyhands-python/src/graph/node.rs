@@ -45,6 +45,7 @@ impl PyNode {
 
     /// `Node[T]` is a node whose value is a `T`.
     #[classmethod]
+    #[pyo3(signature = (item, /))]
     fn __class_getitem__(
         class: &Bound<'_, PyType>,
         item: &Bound<'_, PyAny>,
