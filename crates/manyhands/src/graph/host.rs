@@ -14,8 +14,9 @@ use crate::errors::{BrokenExecutor, Exception, GraphError};
 use crate::executor::Executor;
 use crate::job::{self, Job, Leftover};
 use crate::nested::graph::TaskId;
+use crate::nested::{self, Waiting};
 use crate::panic;
-use crate::sync::Mutex;
+use crate::sync::{Mutex, now};
 
 /// What is left after a run.
 pub(super) struct Ended {
@@ -44,7 +45,7 @@ pub(super) fn run<X: Executor + Clone + 'static>(
     let mut attendant = Attendant::new(host, edges, dependants, plan);
     attendant.start();
     loop {
-        match attendant.wait(None) {
+        match next_event(&mut attendant) {
             Some(Event::Ended(number)) => {
                 let away = attendant.run().host().away.lock().remove(&number);
                 let Some(Away { index, place, began, outcome }) = away else { continue };
@@ -63,6 +64,18 @@ pub(super) fn run<X: Executor + Clone + 'static>(
     let trouble = trouble.lock().take();
     let stopped = (!is_done).then(|| trouble.unwrap_or(GraphError::Cancelled));
     Ended { entries, planned, stopped }
+}
+
+/// What the thread is to see to next.
+fn next_event(attendant: &mut Attendant<RustHost>) -> Option<Event> {
+    if !nested::in_task() {
+        return attendant.wait(None);
+    }
+    attendant.wait(Some(now())).or_else(|| {
+        // Which pool runs the nodes is not known here: perhaps the one whose worker this is.
+        let _waiting = Waiting::begin(true);
+        attendant.wait(None)
+    })
 }
 
 struct RustHost {
