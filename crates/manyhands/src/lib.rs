@@ -84,7 +84,7 @@ pub use compose::{Futures, IntoOutcome, Retry, delay, join_all, race};
 pub use errors::{
     BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Cycle,
     DependencyFailed, Exception, Exit, FutureError, GraphError, GraphFailed, InvalidState,
-    NotCrossed, Overrun, Reason, Refused, ScopeFailed, TaskInfo,
+    NoWorkerLeft, NotCrossed, Overrun, Reason, Refused, ScopeFailed, TaskInfo,
 };
 pub use executor::Executor;
 pub use function::Function;

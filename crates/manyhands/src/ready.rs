@@ -131,6 +131,12 @@ impl Ready {
         if !enough() && patient() {
             spin::for_caller(enough);
         }
+        #[cfg(all(target_os = "linux", not(loom)))]
+        let _waits = if enough() || !patient() {
+            None
+        } else {
+            crate::process::waits(None, deadline.is_some(), enough)
+        };
         let mut numbers = self.numbers.lock();
         while numbers.queue.len() < wanted && patient() {
             numbers.wanted = Some(wanted);

@@ -63,10 +63,15 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
 
     fn wait(&self, deadline: Option<Instant>) -> bool {
         #[cfg(all(target_os = "linux", not(loom)))]
-        if !Promise::state(self).is_done()
-            && let Some(executor) = self.executor()
-        {
-            process::attend(executor, self, deadline);
+        if !Promise::state(self).is_done() {
+            let executor = self.executor();
+            if let Some(executor) = executor {
+                process::attend(executor, self, deadline);
+            }
+            let is_done = || Promise::state(self).is_done();
+            let address = (executor == Some(process::PARENTS)).then(|| address(self));
+            let _waits = process::waits(address, deadline.is_some(), is_done);
+            return Promise::wait(self, deadline);
         }
         Promise::wait(self, deadline)
     }
@@ -94,6 +99,16 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
                 Ok(Some(wake))
             }
             Cancel::Already => Ok(None),
+            #[cfg(all(target_os = "linux", not(loom)))]
+            Cancel::TooLate(State::Running)
+                if self.executor() == Some(process::PARENTS) && process::withdraw(address(self)) =>
+            {
+                match Promise::cancel_running(self).0 {
+                    Cancel::Now(_, wake) => Ok(Some(wake)),
+                    Cancel::Already => Ok(None),
+                    Cancel::TooLate(state) => Err(state),
+                }
+            }
             Cancel::TooLate(state) => Err(state),
         }
     }
@@ -102,7 +117,7 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
         let (cancelled, executor) = Promise::cancel_running(self);
         #[cfg(all(target_os = "linux", not(loom)))]
         if let Some(executor) = executor {
-            process::stop(executor, std::ptr::from_ref(self).addr());
+            process::stop(executor, address(self));
         }
         #[cfg(not(all(target_os = "linux", not(loom))))]
         debug_assert!(
@@ -130,6 +145,10 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
 
 #[cfg(all(target_os = "linux", not(loom)))]
 impl<J: Send, T: Send, E: Send + Sync> process::Awaited for Core<J, T, E> {
+    fn address(&self) -> usize {
+        address(self)
+    }
+
     fn is_done(&self) -> bool {
         Promise::state(self).is_done()
     }
@@ -142,6 +161,12 @@ impl<J: Send, T: Send, E: Send + Sync> process::Awaited for Core<J, T, E> {
         let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Waker(ATTENDS, _));
         drop(Promise::unwatch(self, is_it));
     }
+}
+
+/// By which the executor of a task knows it.
+#[cfg(all(target_os = "linux", not(loom)))]
+fn address<J, T, E>(core: &Core<J, T, E>) -> usize {
+    std::ptr::from_ref(core).addr()
 }
 
 /// The party of a thread that attends to a pool of processes: no handle has this address.

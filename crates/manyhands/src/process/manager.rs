@@ -11,6 +11,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -27,6 +28,7 @@ use super::launch::Newborn;
 use super::link::Link;
 use super::link::ring::{self, RingLink};
 use super::link::socket::SocketLink;
+use super::nested::{Channel, Ear};
 use super::pool::{Chore, LeftOver, MANAGERS, Pool, State};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
@@ -87,6 +89,9 @@ struct Charge {
     last_lines: Option<LastLines>,
     /// Its link's, where the link has one: to poll for without the pool's lock.
     socket: Option<OwnedFd>,
+    /// For what is said beside the link: until it is born, the descriptor alone.
+    beside: Option<OwnedFd>,
+    ear: Option<Ear>,
     /// Nothing will come for it: it is to leave as soon as it is born.
     leaves: bool,
     /// Why it was not born.
@@ -95,7 +100,7 @@ struct Charge {
 }
 
 /// What there is to talk to a worker that has just been born.
-type Linked = (Box<dyn Link>, Option<ArenaView>, Option<Lookout>);
+type Linked = (Box<dyn Link>, Option<ArenaView>, Option<Lookout>, OwnedFd);
 
 impl<T: Task> Manager<T> {
     pub(super) fn new(pool: Arc<Pool<T>>) -> Self {
@@ -184,6 +189,7 @@ impl<T: Task> Manager<T> {
                 Seen::Stderr(seat) => self.listen(seat as usize),
                 Seen::Died(seat) => self.bury(seat as usize),
                 Seen::Link(_) => (), // The next turn receives.
+                Seen::Nested(seat) => self.hear(seat as usize),
             }
         }
         self.seen = all;
@@ -233,8 +239,13 @@ impl<T: Task> Manager<T> {
 
     fn care_for(&mut self, seat: Seat, newborn: Newborn) -> io::Result<()> {
         let setting = self.pool.setting();
+        let mut beside = None;
         let (memory, fds) = match self.pool.arena() {
-            None => (None, Vec::new()),
+            None => {
+                let (ours, theirs) = UnixStream::pair()?;
+                beside = Some(ours.into());
+                (None, vec![theirs.into()])
+            }
             Some(arena) => {
                 let (end, mut fds) = ring::prepare(self.pool.doorbells())?;
                 fds.push(arena.memory().try_clone_to_owned()?);
@@ -267,6 +278,8 @@ impl<T: Task> Manager<T> {
             birth: Some((birth, memory)),
             last_lines,
             socket: None,
+            beside,
+            ear: None,
             leaves: false,
             failed: None,
             refused: false,
@@ -290,10 +303,13 @@ impl<T: Task> Manager<T> {
         let error = match birth.advance() {
             Ok(Progress::Waiting) => return,
             Ok(Progress::Ready { .. }) => match charge.take_link() {
-                Ok((link, arena, lookout)) => {
+                Ok((link, arena, lookout, beside)) => {
+                    let doorbells = Arc::clone(self.pool.doorbells());
+                    let channel = Arc::new(Channel::new(beside, doorbells));
+                    charge.ear = Some(Ear::new(Arc::clone(&channel)));
                     let (seat, leaves) = (charge.seat, charge.leaves);
                     self.pool.with(|state, now| {
-                        state.seat_taken(seat, link, arena, lookout, now);
+                        state.seat_taken(seat, link, arena, lookout, channel, now);
                         if leaves {
                             state.retire(seat);
                         }
@@ -322,6 +338,20 @@ impl<T: Task> Manager<T> {
         }
     }
 
+    /// The tasks of a worker have said something, or there is room again to tell them something.
+    fn hear(&mut self, at: usize) {
+        let Some(charge) = self.charges.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(ear) = &mut charge.ear else { return };
+        ear.channel.flush();
+        let (said, goes_on) = ear.listen();
+        if !said.is_empty() {
+            self.pool.heard(charge.seat, &ear.channel, said);
+        }
+        if !goes_on {
+            charge.ear = None;
+        }
+    }
+
     fn listen(&mut self, at: usize) {
         if let Some(charge) = self.charge(at)
             && let Some(lines) = &mut charge.last_lines
@@ -342,6 +372,7 @@ impl<T: Task> Manager<T> {
                 crate::errors::Exit::Unknown
             }
         };
+        self.hear(at); // What it submitted before is the pool's.
         let Some(mut charge) = self.charges[at].take() else { return };
         let lines = charge.last_lines.as_mut().map_or_else(String::new, |lines| {
             lines.drain();
@@ -374,9 +405,14 @@ impl Charge {
         let lines = lines.map(|(fd, flags)| Watched { seen: Seen::Stderr(at), fd, flags });
         let link = self.socket.as_ref().zip(flags);
         let link = link.map(|(fd, flags)| Watched { seen: Seen::Link(at), fd: fd.as_fd(), flags });
+        let nested = self.ear.as_ref().map(|ear| {
+            let unsent = ear.channel.has_unsent();
+            let flags = if unsent { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
+            Watched { seen: Seen::Nested(at), fd: ear.channel.fd(), flags }
+        });
         let died =
             Watched { seen: Seen::Died(at), fd: self.child.sentinel(), flags: PollFlags::IN };
-        [birth, lines, link, Some(died)].into_iter().flatten()
+        [birth, lines, link, nested, Some(died)].into_iter().flatten()
     }
 
     /// The link to a worker that has just been born.
@@ -385,9 +421,11 @@ impl Charge {
         let socket = birth.into_socket()?;
         if let Some((end, arena)) = memory {
             let lookout = end.lookout();
-            return Ok((Box::new(RingLink::new(end, socket)), Some(arena), Some(lookout)));
+            let beside = socket.try_clone()?;
+            return Ok((Box::new(RingLink::new(end, socket)), Some(arena), Some(lookout), beside));
         }
         self.socket = Some(socket.try_clone()?);
-        Ok((Box::new(SocketLink::new(socket, MOST_BYTES)), None, None))
+        let beside = self.beside.take().ok_or(BirthError::Closed)?;
+        Ok((Box::new(SocketLink::new(socket, MOST_BYTES)), None, None, beside))
     }
 }

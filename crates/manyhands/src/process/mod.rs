@@ -37,6 +37,7 @@
 //! | what a newborn prints while it is being born | [`last_lines`] |
 //! | what the manager sleeps on | [`watch`] |
 //! | the worker's loop | `worker.rs` |
+//! | tasks that submit to their own pool, and wait | `nested/` |
 //! | the seam for another host | [`host`] |
 //!
 //! Linux's own are the pidfd (`child.rs`), the link to the running file (`launch.rs`), dying with the
@@ -54,6 +55,7 @@ pub mod launch;
 mod lending;
 pub mod link;
 mod manager;
+mod nested;
 mod options;
 mod pool;
 mod program;
@@ -69,9 +71,11 @@ pub use buffer::Buffer;
 pub use builder::{Output, ProcessPoolBuilder, Transport};
 pub use executor::{ProcessPoolExecutor, WithOptions};
 pub use manyhands_shm::Number;
+pub use nested::{CurrentExecutor, current_executor};
 pub use options::TaskOptions;
 pub use program::{init, init_test};
 pub use supervisor::{OnCrash, Stats};
 pub use worker::stop_requested;
 
 pub(crate) use by_number::{Awaited, attend, stop};
+pub(crate) use nested::{PARENTS, waits, withdraw};

@@ -83,6 +83,7 @@ fn options() -> impl Strategy<Value = Options> {
     (1..4_u32, capacity, any::<bool>(), 0..3_u32, most, 1..4_u32, any::<bool>()).prop_map(
         |(max_workers, capacity, breaks, retries, most, births, spares_first)| Options {
             max_workers: NonZeroU32::new(max_workers).unwrap(),
+            most_extra: 0,
             capacity: NonZeroU32::new(capacity).unwrap(),
             on_crash: if breaks { OnCrash::Break } else { OnCrash::Isolate },
             retries,

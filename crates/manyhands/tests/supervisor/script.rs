@@ -18,6 +18,7 @@ pub(crate) const LEFT: Exit = Exit::Code(0);
 pub(crate) fn options(max_workers: u32) -> Options {
     Options {
         max_workers: NonZeroU32::new(max_workers).unwrap(),
+        most_extra: 0,
         capacity: NonZeroU32::new(256).unwrap(),
         on_crash: OnCrash::Isolate,
         retries: 0,

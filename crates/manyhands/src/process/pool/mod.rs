@@ -7,6 +7,7 @@
 
 mod answer;
 mod listening;
+mod nested;
 mod orders;
 mod state;
 mod turn;
@@ -24,6 +25,7 @@ use super::birth::Transport;
 use super::by_number::{self, Awaited, Known};
 use super::launch::{Launcher, Newborn};
 use super::manager::{self, Manager, Setting};
+use super::nested::Whose;
 use super::request::Request;
 use super::supervisor::{self, Event, Rules, Seat, Stats};
 use super::task::Task;
@@ -215,6 +217,9 @@ impl<T: Task> Pool<T> {
             return;
         }
         let mut state = self.state.lock();
+        if state.closing.is_none() {
+            state.say_closing();
+        }
         state.closing = Some(cancel || state.closing.unwrap_or(false));
         state.close_if_asked(Instant::now());
         self.let_go(state);
@@ -339,6 +344,7 @@ impl<T: Task> Reservation<'_, T> {
         request: Request,
         rules: Rules,
     ) -> Result<Vec<Seat>, (T, Arc<String>)> {
+        let task = Whose::Host(task);
         let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
         let now = Instant::now();
         let mut state = self.0.state.lock();
@@ -355,10 +361,14 @@ impl<T: Task> Reservation<'_, T> {
         // What dropping it would do is done.
         self.forget_it();
         std::mem::forget(self);
-        submitted.map(|_| launches).map_err(|entry| {
-            let ended = || Arc::new("its workers were ended while the task was submitted".into());
-            (entry.task, broken.unwrap_or_else(ended))
-        })
+        match submitted.map_err(|entry| entry.task) {
+            Err(Whose::Host(task)) => {
+                let ended =
+                    || Arc::new("its workers were ended while the task was submitted".into());
+                Err((task, broken.unwrap_or_else(ended)))
+            }
+            Ok(_) | Err(Whose::Worker(_)) => Ok(launches),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::crossing::Telling;
 use crate::errors::{BrokenProcessPool, Exit, Reason};
 use crate::process::launch::Newborn;
 use crate::process::link::{Link, LinkError};
+use crate::process::nested::{Channel, Whose};
 use crate::process::request::Request;
 use crate::process::supervisor::{self, Event, Order, Seat, Supervisor};
 use crate::process::task::Task;
@@ -61,7 +62,7 @@ pub(in crate::process) struct State<T: Task> {
 
 /// A task of the pool.
 pub(in crate::process) struct Entry<T> {
-    pub(super) task: T,
+    pub(super) task: Whose<T>,
     pub(super) request: Request,
     pub(super) timeout: Option<Duration>,
     pub(super) begun: bool,
@@ -191,6 +192,7 @@ impl<T: Task> State<T> {
                 };
                 self.answer = Some(answer);
                 self.on(Event::Answered(seat, took), now);
+                self.forget_waits(seat, now);
                 true
             }
             Ok(false) => {
@@ -213,12 +215,14 @@ impl<T: Task> State<T> {
         link: Box<dyn Link>,
         arena: Option<ArenaView>,
         lookout: Option<Lookout>,
+        channel: Arc<Channel>,
         now: Instant,
     ) {
         let place = self.place(seat);
         place.link = Some(link);
         place.arena = arena;
         place.lookout = lookout;
+        place.nested.channel = Some(channel);
         self.note_lookouts();
         self.on(Event::Ready(seat), now);
     }
@@ -246,6 +250,7 @@ impl<T: Task> State<T> {
         // What comes of it may concern the next worker in this place, which has no link yet.
         self.buries = None;
         self.place(seat).link = None;
+        self.cancel_nested(seat, now);
         self.on(Event::Left { seat, exit, claimed }, now);
         self.vacate(seat);
     }

@@ -57,9 +57,10 @@ impl<C> Supervisor<C> {
                 }
             }
         }
+        self.trim(now, orders);
         self.pause = self.pause.filter(|pause| *pause > now);
         let deadlines = self.workers.iter().filter_map(|worker| worker.deadline);
-        self.earliest = deadlines.chain(self.pause).min();
+        self.earliest = deadlines.chain(self.pause).chain(self.trim_at).min();
     }
 
     /// The oldest of a lane has been there for as long as it may run.
