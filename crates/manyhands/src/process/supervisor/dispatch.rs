@@ -55,7 +55,8 @@ impl<C> Supervisor<C> {
         }
         let with_room = self.seats().filter(|seat| {
             let worker = &self.workers[seat.index()];
-            worker.has_room(&self.options)
+            // An idle one is one too many, or it would have been chosen.
+            worker.has_room(&self.options) && !worker.lane.is_empty()
         });
         let seat = with_room.min_by_key(|seat| self.workers[seat.index()].lane.len());
         self.full = seat.is_none();
