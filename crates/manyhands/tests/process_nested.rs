@@ -400,8 +400,7 @@ fn a_pool_that_is_shut_down_accepts_nothing_from_its_tasks_and_loses_nothing() {
         pool.shutdown(true, false);
         let told = future.result(None).unwrap();
         assert!(
-            told == "refused 42"
-                || told.contains("cannot schedule new futures after shutdown 42"),
+            told == "refused 42" || told.contains("cannot schedule new futures after shutdown 42"),
             "{told}"
         );
     });

@@ -101,7 +101,8 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
             Cancel::Already => Ok(None),
             #[cfg(all(target_os = "linux", not(loom)))]
             Cancel::TooLate(State::Running)
-                if self.executor() == Some(process::PARENTS) && process::withdraw(address(self)) =>
+                if self.executor() == Some(process::PARENTS)
+                    && process::withdraw(address(self)) =>
             {
                 match Promise::cancel_running(self).0 {
                     Cancel::Now(_, wake) => Ok(Some(wake)),

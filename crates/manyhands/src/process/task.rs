@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crossing::{Declared, Kind, Remote};
-use crate::errors::{BrokenProcessPool, Crash, Exception, Exit, NoWorkerLeft, Overrun, Reason, TaskInfo};
+use crate::errors::{
+    BrokenProcessPool, Crash, Exception, Exit, NoWorkerLeft, Overrun, Reason, TaskInfo,
+};
 
 /// A task of the host's, which a worker process runs. Dropping one that has not ended cancels it.
 pub trait Task: Send + 'static {

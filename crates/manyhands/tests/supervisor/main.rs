@@ -14,4 +14,5 @@ mod rules;
 mod script;
 mod sending;
 mod shutdown;
+mod waits;
 mod world;

@@ -121,6 +121,16 @@ impl Script {
         self.feed(Event::Cancel(self.tickets[task]))
     }
 
+    /// The task of that worker waits for another.
+    pub(crate) fn waits(&mut self, at: usize, task: &str, timed: bool) -> Vec<String> {
+        let awaited = vec![self.tickets[task]];
+        self.on(at, |seat| Event::Waits { seat, awaited, timed })
+    }
+
+    pub(crate) fn resumes(&mut self, at: usize) -> Vec<String> {
+        self.on(at, Event::Resumes)
+    }
+
     pub(crate) fn close(&mut self) -> Vec<String> {
         self.feed(Event::Close { cancel: false })
     }
@@ -164,6 +174,7 @@ impl Script {
                     }
                     Loss::TimedOut { ran, .. } => format!("timed out after {ran:?}"),
                     Loss::Cancelled => "cancelled".to_owned(),
+                    Loss::NoWorkerLeft { workers } => format!("{workers} wait"),
                     Loss::Broken(reason) => reason.to_string(),
                 };
                 format!("lose {}: {how}", self.take(*ticket))

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) overdue: Vec<Seat>,
     /// When the last answer was fed in.
     pub(crate) heard: Option<Instant>,
+    /// When a wait was ended, and nobody has gone on since.
+    pub(crate) let_go: Option<Instant>,
     /// Nothing may be sent for the first time now before what is held up.
     pub(crate) in_order: bool,
 }
@@ -68,6 +70,8 @@ pub(crate) struct Process {
     pub(crate) claimed: bool,
     pub(crate) kept: u32,
     pub(crate) blocked: bool,
+    /// What its task waits for, by numbers, and whether for some time only.
+    pub(crate) waits: Option<(Vec<usize>, bool)>,
     /// How long its last task took, and how long its longest.
     pub(crate) took: Option<(Duration, Duration)>,
     /// Since its last answer, a task was the oldest for over a millisecond.
@@ -83,6 +87,11 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn is_healthy(&self) -> bool {
         self.ready && self.asked.is_none() && !self.is_given_up()
+    }
+
+    /// Its task waits, so it does not count.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waits.is_some() && self.ready && !self.is_given_up()
     }
 
     pub(crate) fn is_starting(&self) -> bool {
@@ -127,6 +136,7 @@ impl World {
             dead: Vec::new(),
             overdue: Vec::new(),
             heard: None,
+            let_go: None,
             in_order: false,
         }
     }
@@ -234,7 +244,50 @@ impl World {
             self.in_order = false;
             assert_eq!(self.answer, None, "an answer is somebody's or nobody's");
             self.check_fairness();
+            // Whatever its task has left behind does not wait any more.
+            if self.processes[at].as_ref().is_some_and(|it| !it.claimed && it.answered == 0) {
+                self.resume(at);
+            }
         }
+    }
+
+    /// Its task waits for this one.
+    pub(crate) fn wait(&mut self, at: usize, number: usize, timed: bool) {
+        let process = self.process(at);
+        if process.ready && !process.is_given_up() {
+            process.waits = Some((vec![number], timed));
+        }
+        let (seat, awaited) = (process.seat, vec![self.tasks[number].ticket]);
+        self.feed(Event::Waits { seat, awaited, timed });
+    }
+
+    pub(crate) fn resume(&mut self, at: usize) {
+        let process = self.process(at);
+        if process.waits.take().is_some() {
+            let seat = process.seat;
+            self.let_go = None;
+            self.feed(Event::Resumes(seat));
+        }
+    }
+
+    /// How many workers there may be, as so many wait.
+    pub(crate) fn most_live(&self) -> usize {
+        let waiting = self.processes.iter().flatten().filter(|it| it.is_waiting()).count();
+        self.options.max_workers.get() as usize + waiting.min(self.options.most_extra as usize)
+    }
+
+    /// How many run something and do not wait.
+    pub(crate) fn active(&self) -> usize {
+        let active = |it: &&Process| !it.frames.is_empty() && !it.is_waiting();
+        self.processes.iter().flatten().filter(active).count()
+    }
+
+    /// More stay than there may be when all go on that may.
+    pub(crate) fn has_surplus(&self) -> bool {
+        let stay = |it: &&Process| it.terminated.is_none() && !it.killed && !it.retired;
+        let waiting = self.processes.iter().flatten().filter(|it| it.is_waiting()).count();
+        let stay = self.processes.iter().flatten().filter(stay).count();
+        stay > self.options.max_workers.get() as usize + waiting
     }
 
     pub(crate) fn die(&mut self, at: usize, exit: Exit) {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::upward::{Call, Upward};
 use super::PARENTS;
+use super::upward::{Call, Upward};
 use crate::crossing::{Body, Registry};
 use crate::errors::{Exception, Reason, Refused};
 use crate::executor::Executor;
@@ -88,8 +88,7 @@ impl Executor for CurrentExecutor {
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(Vec::new());
         // Without shared memory: what lies in this worker's, others cannot see.
-        let (packed, _) =
-            carrying(Carrier::default(), || task.pack(PARENTS, declared, &mut body));
+        let (packed, _) = carrying(Carrier::default(), || task.pack(PARENTS, declared, &mut body));
         match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
             Some(Ok(())) => (),
@@ -100,8 +99,7 @@ impl Executor for CurrentExecutor {
         }
         let task = RustTask::new(task, declared, place);
         if task.begin() {
-            let rules =
-                Rules { timeout: self.options.timeout, retries: self.options.retries };
+            let rules = Rules { timeout: self.options.timeout, retries: self.options.retries };
             let Body { kind, bytes } = body;
             self.upward.submit(task, Call { function: declared.id(), kind, body: bytes }, rules);
         }

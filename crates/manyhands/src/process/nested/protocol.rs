@@ -45,7 +45,10 @@ pub(in crate::process) enum Up {
         running: bool,
     },
     /// The worker would run it itself, as it waits for it, if nobody has begun it.
-    Take { ask: u64, id: u64 },
+    Take {
+        ask: u64,
+        id: u64,
+    },
     Waits {
         token: u64,
         number: u64,
@@ -53,20 +56,37 @@ pub(in crate::process) enum Up {
         ids: Vec<u64>,
         timed: bool,
     },
-    Resumes { token: u64 },
-    Shutdown { cancel: bool },
+    Resumes {
+        token: u64,
+    },
+    Shutdown {
+        cancel: bool,
+    },
 }
 
 /// The parent's words.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::process) enum Down {
     /// The body of the answer follows.
-    Answered { id: u64, kind: Kind },
+    Answered {
+        id: u64,
+        kind: Kind,
+    },
     /// The arguments follow.
-    Lost { id: u64, loss: Lost, kind: Kind },
-    Refused { id: u64, why: Why },
+    Lost {
+        id: u64,
+        loss: Lost,
+        kind: Kind,
+    },
+    Refused {
+        id: u64,
+        why: Why,
+    },
     /// To `Cancel` and `Take`. If it is the worker's to run, the arguments follow.
-    Replied { ask: u64, reply: Reply },
+    Replied {
+        ask: u64,
+        reply: Reply,
+    },
     /// The pool takes no more tasks.
     Closing,
 }

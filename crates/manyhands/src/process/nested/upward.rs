@@ -325,7 +325,8 @@ impl Upward {
                 self.heard(down, body);
             }
             let ready = wait_for(&self.socket, PollFlags::IN, None);
-            if ready.is_err() || !matches!(inbox.fill(&self.socket), Ok(Filled::Some | Filled::Nothing))
+            if ready.is_err()
+                || !matches!(inbox.fill(&self.socket), Ok(Filled::Some | Filled::Nothing))
             {
                 return self.end();
             }

@@ -182,7 +182,7 @@ impl<C> Supervisor<C> {
         worker.blocked = false;
         worker.deadline = None;
         if worker.is_used_up(&self.options) {
-            worker.phase = Phase::Retired;
+            self.shift(seat, Phase::Retired);
             orders.push(Order::Retire(seat));
         } else if worker.waits.is_none() {
             self.idle.push(seat);

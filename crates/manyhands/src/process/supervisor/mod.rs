@@ -91,6 +91,8 @@ pub struct Supervisor<C> {
     waiting: u32,
     /// When workers leave that ran in the stead of others.
     trim_at: Option<Instant>,
+    /// Until when a wait that was ended may take to be over.
+    let_go: Option<Instant>,
     /// When to look next for what is held up in lanes.
     look_at: Option<Instant>,
     /// So many orders to take that back are out: nothing is sent before it is here.
@@ -135,6 +137,7 @@ impl<C> Supervisor<C> {
             starting: 0,
             waiting: 0,
             trim_at: None,
+            let_go: None,
             look_at: None,
             freeing: 0,
             earliest: None,

@@ -47,6 +47,7 @@ impl<C> Supervisor<C> {
             return;
         }
         self.waiting -= 1;
+        self.let_go = None;
         if worker.phase == Phase::Ready {
             if worker.lane.is_empty() {
                 self.rest(seat, orders);
@@ -117,10 +118,10 @@ impl<C> Supervisor<C> {
     }
 
     /// If all workers there may be wait, and none of them for some time only, loses what one of them
-    /// waits for and nobody can run.
+    /// waits for and nobody can run; and after a while, if that was not enough, what the next one does.
     pub(super) fn end_a_wait_if_stuck(&mut self, now: Instant, orders: &mut Vec<Order>) {
         let none_can_come = self.live >= self.most_live() || self.is_paused(now);
-        if self.waiting < self.live || !none_can_come {
+        if self.waiting < self.live || !none_can_come || self.let_go.is_some_and(|it| it > now) {
             return;
         }
         let waits = || self.workers.iter().filter_map(|worker| worker.waits.as_ref());
@@ -132,6 +133,10 @@ impl<C> Supervisor<C> {
             let lost: Vec<_> = awaited.iter().filter(is_queued).copied().collect();
             (!lost.is_empty()).then_some(lost)
         });
+        if lost.is_some() {
+            self.let_go = now.checked_add(self.options.grace);
+            self.note_deadline(self.let_go);
+        }
         for ticket in lost.into_iter().flatten() {
             self.lose(ticket, Loss::NoWorkerLeft { workers: self.live }, orders);
         }
