@@ -43,6 +43,7 @@ from concurrent.futures import (
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from ._current import current_executor
 from ._executor import Executor
 from ._functions import as_completed, wait
 from ._future import Future
@@ -76,6 +77,7 @@ __all__ = [
     "ThreadPoolExecutor",
     "TimeoutError",
     "as_completed",
+    "current_executor",
     "install",
     "wait",
 ]

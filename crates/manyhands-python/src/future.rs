@@ -104,6 +104,7 @@ impl PyFuture {
             return Ok(seen);
         }
         self.check_process()?;
+        let _waits = py.detach(|| process::run_in_place(&self.core, deadline));
         if park::wait(py, deadline, |until| self.wait(until))? {
             Ok(self.look(py))
         } else {
@@ -199,7 +200,17 @@ impl PyFuture {
         match task::cancel(slf.py(), &future.core.life, Some(slf)) {
             Some(told) => told.map(|()| true),
             None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
-            None => Ok(false),
+            None => {
+                let py = slf.py();
+                if !py.detach(|| process::withdraw(&future.core)) {
+                    return Ok(false);
+                }
+                match future.core.life.cancel_running().0 {
+                    Cancel::Now(_, wake) => task::tell(py, wake, Some(slf)).map(|()| true),
+                    Cancel::Already => Ok(true),
+                    Cancel::TooLate(_) => Ok(false),
+                }
+            }
         }
     }
 

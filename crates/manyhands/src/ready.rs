@@ -135,7 +135,7 @@ impl Ready {
         let _waits = if enough() || !patient() {
             None
         } else {
-            crate::process::waits(None, deadline.is_some(), enough)
+            crate::process::waits_unless(None, deadline.is_some(), enough)
         };
         let mut numbers = self.numbers.lock();
         while numbers.queue.len() < wanted && patient() {

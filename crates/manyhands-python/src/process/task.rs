@@ -131,6 +131,10 @@ fn attached(run: impl FnOnce(Python<'_>) -> PyResult<()>) {
 struct Waits<'a>(&'a Core);
 
 impl Awaited for Waits<'_> {
+    fn address(&self) -> usize {
+        address(self.0)
+    }
+
     fn is_done(&self) -> bool {
         self.0.life.state().is_done()
     }
@@ -142,6 +146,32 @@ impl Awaited for Waits<'_> {
     fn unwatch(&self) {
         drop(self.0.life.unwatch(|watcher| matches!(watcher, Watcher::Attendant(_))));
     }
+}
+
+fn address(core: &Core) -> usize {
+    std::ptr::from_ref(core).addr()
+}
+
+/// In a worker: runs this task here, if it is one of the parent's pool and nobody has begun it, for the
+/// calling thread waits for it. Otherwise tells the parent that it does, as long as what is returned is
+/// there.
+pub(crate) fn run_in_place(core: &Core, deadline: Option<Instant>) -> Option<host::Waits> {
+    if core.life.executor() != Some(host::PARENTS) {
+        return None;
+    }
+    if deadline.is_none() {
+        host::run_in_place(&Waits(core));
+    }
+    if core.life.state().is_done() {
+        None
+    } else {
+        host::waits(Some(address(core)), deadline.is_some())
+    }
+}
+
+/// In a worker: cancels the parent's task, if nobody has begun it.
+pub(crate) fn withdraw(core: &Core) -> bool {
+    core.life.executor() == Some(host::PARENTS) && host::withdraw(address(core))
 }
 
 /// Has the calling thread, which waits for this task, receive the answers of the pool it is in.

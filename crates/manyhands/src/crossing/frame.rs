@@ -66,6 +66,8 @@ impl Flags {
     pub(crate) const SHARED: Self = Self(16);
     /// The answer goes on to another process: nothing of it may lie elsewhere but its whole body.
     pub(crate) const PLAIN: Self = Self(32);
+    /// The worker's task has said something beside the link, which is to be heard first.
+    pub(crate) const SPOKE: Self = Self(64);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

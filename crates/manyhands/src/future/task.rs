@@ -70,7 +70,7 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
             }
             let is_done = || Promise::state(self).is_done();
             let address = (executor == Some(process::PARENTS)).then(|| address(self));
-            let _waits = process::waits(address, deadline.is_some(), is_done);
+            let _waits = process::waits_unless(address, deadline.is_some(), is_done);
             return Promise::wait(self, deadline);
         }
         Promise::wait(self, deadline)

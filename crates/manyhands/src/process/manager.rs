@@ -28,7 +28,7 @@ use super::launch::Newborn;
 use super::link::Link;
 use super::link::ring::{self, RingLink};
 use super::link::socket::SocketLink;
-use super::nested::{Channel, Ear};
+use super::nested::Channel;
 use super::pool::{Chore, LeftOver, MANAGERS, Pool, State};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
@@ -91,7 +91,7 @@ struct Charge {
     socket: Option<OwnedFd>,
     /// For what is said beside the link: until it is born, the descriptor alone.
     beside: Option<OwnedFd>,
-    ear: Option<Ear>,
+    channel: Option<Arc<Channel>>,
     /// Nothing will come for it: it is to leave as soon as it is born.
     leaves: bool,
     /// Why it was not born.
@@ -279,7 +279,7 @@ impl<T: Task> Manager<T> {
             last_lines,
             socket: None,
             beside,
-            ear: None,
+            channel: None,
             leaves: false,
             failed: None,
             refused: false,
@@ -306,7 +306,7 @@ impl<T: Task> Manager<T> {
                 Ok((link, arena, lookout, beside)) => {
                     let doorbells = Arc::clone(self.pool.doorbells());
                     let channel = Arc::new(Channel::new(beside, doorbells));
-                    charge.ear = Some(Ear::new(Arc::clone(&channel)));
+                    charge.channel = Some(Arc::clone(&channel));
                     let (seat, leaves) = (charge.seat, charge.leaves);
                     self.pool.with(|state, now| {
                         state.seat_taken(seat, link, arena, lookout, channel, now);
@@ -341,14 +341,10 @@ impl<T: Task> Manager<T> {
     /// The tasks of a worker have said something, or there is room again to tell them something.
     fn hear(&mut self, at: usize) {
         let Some(charge) = self.charges.get_mut(at).and_then(Option::as_mut) else { return };
-        let Some(ear) = &mut charge.ear else { return };
-        ear.channel.flush();
-        let (said, goes_on) = ear.listen();
-        if !said.is_empty() {
-            self.pool.heard(charge.seat, &ear.channel, said);
-        }
-        if !goes_on {
-            charge.ear = None;
+        let Some(channel) = &charge.channel else { return };
+        channel.flush();
+        if !self.pool.with(|state, now| state.hear(charge.seat, now)) {
+            charge.channel = None;
         }
     }
 
@@ -372,7 +368,6 @@ impl<T: Task> Manager<T> {
                 crate::errors::Exit::Unknown
             }
         };
-        self.hear(at); // What it submitted before is the pool's.
         let Some(mut charge) = self.charges[at].take() else { return };
         let lines = charge.last_lines.as_mut().map_or_else(String::new, |lines| {
             lines.drain();
@@ -405,10 +400,10 @@ impl Charge {
         let lines = lines.map(|(fd, flags)| Watched { seen: Seen::Stderr(at), fd, flags });
         let link = self.socket.as_ref().zip(flags);
         let link = link.map(|(fd, flags)| Watched { seen: Seen::Link(at), fd: fd.as_fd(), flags });
-        let nested = self.ear.as_ref().map(|ear| {
-            let unsent = ear.channel.has_unsent();
+        let nested = self.channel.as_ref().map(|channel| {
+            let unsent = channel.has_unsent();
             let flags = if unsent { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-            Watched { seen: Seen::Nested(at), fd: ear.channel.fd(), flags }
+            Watched { seen: Seen::Nested(at), fd: channel.fd(), flags }
         });
         let died =
             Watched { seen: Seen::Died(at), fd: self.child.sentinel(), flags: PollFlags::IN };

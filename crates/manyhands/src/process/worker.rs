@@ -334,6 +334,7 @@ impl Desk {
         flags.set(Flags::LENDS, !ids.is_empty());
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::SPILLED, self.place.is_some());
+        flags.set(Flags::SPOKE, nested::has_spoken());
         flags.set(Flags::SHARED, lent.iter().any(|block| Arc::strong_count(block) > 1));
         if !ids.is_empty() {
             self.lent.extend(ids.into_iter().zip(lent));

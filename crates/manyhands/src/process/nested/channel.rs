@@ -16,8 +16,8 @@ use crate::process::task::{Loss, Task};
 /// The longest thing that a worker may say.
 const MOST_BYTES: usize = 1 << 31;
 
-/// How much is taken in at once, so that one worker does not keep the manager from the others.
-const PIECES_AT_ONCE: usize = 4;
+/// How much is taken in at once: more than a socket holds, but not all that a worker may ever say.
+const PIECES_AT_ONCE: usize = 64;
 
 /// To one worker: anybody may speak, and nobody blocks.
 pub(in crate::process) struct Channel {
@@ -85,9 +85,9 @@ impl Channel {
     }
 }
 
-/// What the manager hears of one worker.
+/// What is heard of one worker, by one thread at a time.
 pub(in crate::process) struct Ear {
-    pub(in crate::process) channel: Arc<Channel>,
+    channel: Arc<Channel>,
     inbox: Inbox,
 }
 
@@ -99,7 +99,7 @@ impl Ear {
         Self { channel, inbox: Inbox::new(MOST_BYTES) }
     }
 
-    /// What has been said; `None` if nothing more will be.
+    /// What has been said, and whether more may be.
     pub(in crate::process) fn listen(&mut self) -> (Vec<Said>, bool) {
         let mut said = Vec::new();
         for _ in 0..PIECES_AT_ONCE {

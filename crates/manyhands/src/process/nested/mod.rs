@@ -28,11 +28,12 @@ use std::num::NonZeroU32;
 pub use executor::{CurrentExecutor, current_executor};
 pub use upward::{Call, RunInPlace, Upward, Waits};
 
-pub(super) use channel::{Channel, Ear, Said, SubTask, Whose};
+pub(super) use channel::{Channel, Ear, SubTask, Whose};
 pub(super) use protocol::{Down, Reply, Up, Why};
-pub(super) use upward::{begin_request, install};
+pub(super) use upward::{begin_request, has_spoken, install};
 
 use super::by_number::Awaited;
+use crate::spin;
 
 /// In a worker, the number that stands for its parent's pool: none of its own has it.
 pub const PARENTS: NonZeroU32 = NonZeroU32::new(u32::MAX - 1).unwrap();
@@ -40,13 +41,22 @@ pub const PARENTS: NonZeroU32 = NonZeroU32::new(u32::MAX - 1).unwrap();
 /// Tells the parent that the task of this worker waits, until what is returned is dropped: for the task
 /// of its pool at this address, or for any of those that it has submitted. `None` if there is nothing to
 /// tell: in a process that is no worker, or in one that has submitted nothing that has not ended.
-pub fn waits(address: Option<usize>, timed: bool, is_done: impl FnMut() -> bool) -> Option<Waits> {
-    Upward::current()?.waits(address, timed, is_done)
+pub fn waits(address: Option<usize>, timed: bool) -> Option<Waits> {
+    Upward::current()?.waits(address, timed, || false)
+}
+
+/// The same, if it is not done before it would be worth telling.
+pub(crate) fn waits_unless(
+    address: Option<usize>,
+    timed: bool,
+    is_done: impl FnMut() -> bool,
+) -> Option<Waits> {
+    Upward::current()?.waits(address, timed, || spin::for_caller(is_done))
 }
 
 /// As long as the task is waited for: runs it here, if it is one of the parent's pool and nobody has
 /// begun it.
-pub(super) fn run_in_place(task: &dyn Awaited) {
+pub fn run_in_place(task: &dyn Awaited) {
     if let Some(upward) = Upward::current() {
         upward.run_in_place(task);
     }

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
@@ -54,6 +54,8 @@ pub struct Upward {
     replied: Condvar,
     /// Tasks that have been submitted and have not ended, for those who look without the lock.
     open: AtomicUsize,
+    /// Something was said since the last answer.
+    spoke: AtomicBool,
     /// How many requests this worker had answered before the one that it runs.
     number: AtomicU64,
 }
@@ -76,7 +78,7 @@ struct Sub {
     task: Box<dyn Open>,
     function: u64,
     /// It has rules of its own, which hold in a worker of its own.
-    ruled: bool,
+    has_rules: bool,
 }
 
 /// A [`Task`] of any kind.
@@ -128,6 +130,7 @@ pub(in crate::process) fn install(socket: OwnedFd, runs: Option<Box<dyn RunInPla
         state: Mutex::default(),
         replied: Condvar::new(),
         open: AtomicUsize::new(0),
+        spoke: AtomicBool::new(false),
         number: AtomicU64::new(0),
     });
     SERVES.set(true);
@@ -145,6 +148,14 @@ pub(in crate::process) fn begin_request(number: u64) {
     if let Some(upward) = Upward::current() {
         upward.number.store(number, Ordering::Relaxed);
     }
+}
+
+/// Whether the task that is about to be answered has said something: the parent is to hear it first.
+pub(in crate::process) fn has_spoken() -> bool {
+    let has_spoken = |it: &Arc<Upward>| {
+        it.spoke.load(Ordering::Relaxed) && it.spoke.swap(false, Ordering::Relaxed)
+    };
+    Upward::current().is_some_and(has_spoken)
 }
 
 impl Upward {
@@ -199,15 +210,15 @@ impl Upward {
     /// before.
     pub fn submit<T: Task>(&self, task: T, call: Call, rules: Rules) {
         let Call { function, kind, body } = call;
-        let ruled = rules.timeout.is_some() || rules.retries.is_some();
+        let Rules { timeout, retries } = rules;
+        let has_rules = timeout.is_some() || retries.is_some();
         let mut state = self.state();
         let id = state.next;
         state.next += 1;
-        state.subs.insert(id, Sub { task: Box::new(task), function, ruled });
+        state.subs.insert(id, Sub { task: Box::new(task), function, has_rules });
         self.open.store(state.subs.len(), Ordering::Relaxed);
         drop(state);
         let number = self.number.load(Ordering::Relaxed);
-        let Rules { timeout, retries } = rules;
         self.say(&Up::Submit { id, number, function, kind, timeout, retries }, &body);
     }
 
@@ -223,6 +234,7 @@ impl Upward {
         let frame = frame(frames::Kind::Up, words, body);
         let speaks = self.speaks.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = send_all(&self.socket, &frame);
+        self.spoke.store(true, Ordering::Relaxed);
         drop(speaks);
         if sent.is_err() {
             self.end();
@@ -259,7 +271,7 @@ impl Upward {
     fn find(&self, address: usize) -> Option<(u64, bool)> {
         let state = self.state();
         let its = state.subs.iter().find(|(_, sub)| sub.task.is_at(address));
-        its.map(|(id, sub)| (*id, sub.ruled))
+        its.map(|(id, sub)| (*id, sub.has_rules))
     }
 
     /// Whether the task at this address is cancelled by this, and will never be run, or not to its end.
@@ -289,10 +301,10 @@ impl Upward {
         self: &Arc<Self>,
         address: Option<usize>,
         timed: bool,
-        is_done: impl FnMut() -> bool,
+        is_done: impl FnOnce() -> bool,
     ) -> Option<Waits> {
         let none_open = self.open.load(Ordering::Relaxed) == 0;
-        if none_open || KNOWN.get() || spin::for_caller(is_done) {
+        if none_open || KNOWN.get() || is_done() {
             return None;
         }
         let ids = address.and_then(|address| self.find(address)).map(|(id, _)| id);

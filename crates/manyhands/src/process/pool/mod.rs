@@ -93,7 +93,7 @@ impl<T: Task> Pool<T> {
             setting,
             launcher: std::sync::Mutex::new(launcher),
             managed_by,
-            state: Mutex::new(State::new(options)),
+            state: Mutex::new(State::new(options, arena.clone())),
             doorbells: Arc::new([Doorbell::create()?, Doorbell::create()?]),
             called: AtomicBool::new(false),
             attended: AtomicBool::new(false),

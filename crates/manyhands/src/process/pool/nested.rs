@@ -4,11 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Pool;
 use super::state::{Entry, State};
 use crate::crossing::Kind;
 use crate::errors::Reason;
-use crate::process::nested::{Channel, Down, Reply, Said, SubTask, Up, Whose, Why};
+use crate::process::nested::{Channel, Down, Ear, Reply, SubTask, Up, Whose, Why};
 use crate::process::request::Request;
 use crate::process::supervisor::{Event, Rules, Seat, Ticket};
 use crate::process::task::Task;
@@ -16,7 +15,8 @@ use crate::process::task::Task;
 /// What is known of one worker's tasks in this respect.
 #[derive(Default)]
 pub(super) struct Nested {
-    pub(super) channel: Option<Arc<Channel>>,
+    channel: Option<Arc<Channel>>,
+    ear: Option<Ear>,
     /// Those that were submitted there and have not ended, by the worker's numbers, each with that of the
     /// request whose task has submitted it.
     subs: HashMap<u64, (Ticket, u64)>,
@@ -30,38 +30,10 @@ struct Wait {
     number: u64,
 }
 
-impl<T: Task> Pool<T> {
-    /// A worker's tasks have said this.
-    pub(in crate::process) fn heard(&self, seat: Seat, channel: &Arc<Channel>, said: Vec<Said>) {
-        // Large arguments are copied into shared memory, which is not to be done under the lock.
-        let mut heard = Vec::with_capacity(said.len());
-        for (up, body) in said {
-            let request = match &up {
-                Up::Submit { function, kind, .. } => {
-                    let (function, kind, arena) = (*function, *kind, self.arena());
-                    Some(Request::new(function, kind, body, Vec::new(), arena).map(Request::plain))
-                }
-                _ => None,
-            };
-            heard.push((up, request));
-        }
-        self.with(|state, now| {
-            if !state.speaks(seat, channel) {
-                return;
-            }
-            let ended: HashSet<u64> = heard.iter().filter_map(|(up, _)| resumed(up)).collect();
-            for (up, request) in heard {
-                match (up, request) {
-                    (Up::Submit { id, number, kind, timeout, retries, .. }, Some(request)) => {
-                        let rules = Rules { timeout, retries };
-                        state.submit_nested(seat, (id, number), kind, request, rules, now);
-                    }
-                    // By now that is over.
-                    (Up::Waits { token, .. }, _) if ended.contains(&token) => (),
-                    (up, _) => state.heard_one(seat, channel, &up, now),
-                }
-            }
-        });
+impl Nested {
+    pub(super) fn new(channel: Arc<Channel>) -> Self {
+        let ear = Some(Ear::new(Arc::clone(&channel)));
+        Self { channel: Some(channel), ear, ..Self::default() }
     }
 }
 
@@ -71,40 +43,61 @@ fn resumed(up: &Up) -> Option<u64> {
 }
 
 impl<T: Task> State<T> {
-    /// Whether this is the channel to the worker there is now.
-    fn speaks(&self, seat: Seat, channel: &Arc<Channel>) -> bool {
-        let place = self.seats.get(seat.index());
-        let its = place.and_then(|place| place.nested.channel.as_ref());
-        its.is_some_and(|its| Arc::ptr_eq(its, channel))
+    /// Hears what this worker's tasks have said; whether there may be more some time.
+    ///
+    /// To be called before the answer of a task is made known that has said something, too: it comes
+    /// another way. So this is done with the lock held, though it may copy large arguments.
+    pub(in crate::process) fn hear(&mut self, seat: Seat, now: Instant) -> bool {
+        let Some(place) = self.seats.get_mut(seat.index()) else { return false };
+        let Nested { channel: Some(channel), ear: Some(ear), .. } = &mut place.nested else {
+            return false;
+        };
+        let channel = Arc::clone(channel);
+        let (said, goes_on) = ear.listen();
+        let ended: HashSet<u64> = said.iter().filter_map(|(up, _)| resumed(up)).collect();
+        for (up, body) in said {
+            match up {
+                Up::Submit { id, number, function, kind, timeout, retries } => {
+                    let request =
+                        Request::new(function, kind, body, Vec::new(), self.arena.as_ref());
+                    let rules = Rules { timeout, retries };
+                    self.submit_nested(&channel, seat, (id, number), request, rules, now);
+                }
+                // By now that is over.
+                Up::Waits { token, .. } if ended.contains(&token) => (),
+                up => self.heard_one(seat, &channel, &up, now),
+            }
+        }
+        goes_on
     }
 
     fn submit_nested(
         &mut self,
+        channel: &Arc<Channel>,
         seat: Seat,
         (id, number): (u64, u64),
-        kind: Kind,
         request: Result<Request, String>,
         rules: Rules,
         now: Instant,
     ) {
-        let Some(channel) = self.seats[seat.index()].nested.channel.clone() else { return };
         let refusal = match self.refusal() {
             Some(Reason::Broken(why)) => Some(Why::Broken(why.to_string())),
             Some(_) => Some(Why::Shutdown),
             None => None,
         };
-        let calls = matches!(kind, Kind::One | Kind::Chunk | Kind::TryChunk);
+        let calls = |it: &Request| matches!(it.kind(), Kind::One | Kind::Chunk | Kind::TryChunk);
         let request = match (refusal, request) {
             (Some(why), _) => return channel.say(&Down::Refused { id, why }, &[]),
             (None, Err(why)) => {
                 return channel.say(&Down::Refused { id, why: Why::Broken(why) }, &[]);
             }
-            (None, Ok(_)) if !calls => {
+            (None, Ok(request)) if !calls(&request) => {
                 let why = Why::Broken("what is to be called is no call".to_owned());
                 return channel.say(&Down::Refused { id, why }, &[]);
             }
-            (None, Ok(request)) => request,
+            (None, Ok(request)) => request.plain(),
         };
+        let channel = Arc::clone(channel);
         let task = SubTask { channel, id, taken: None, told: false };
         let timeout = rules.timeout;
         let entry = Entry { task: Whose::Worker(task), request, timeout, begun: false, sent: None };

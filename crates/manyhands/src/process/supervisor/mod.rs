@@ -313,6 +313,7 @@ impl<C> Supervisor<C> {
         worker.deadline = None;
         if !matches!(phase, Phase::Ready | Phase::Asked) && worker.waits.take().is_some() {
             self.waiting -= 1;
+            self.let_go = None;
         }
         let worker = &self.workers[seat.index()];
         match before {
