@@ -9,7 +9,6 @@ from ._executor import Executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
 
 T = TypeVar("T")
 
@@ -17,18 +16,9 @@ T = TypeVar("T")
 class CurrentProcessPool(_core._CurrentPool, Executor):
     """A handle on the ProcessPoolExecutor that the calling task runs in."""
 
-    def __new__(
-        cls, pickler: Any, timeout: float | None, retries: int | None = None
-    ) -> CurrentProcessPool:
-        return super().__new__(cls, pickler)
-
     def __init__(self, pickler: Any, timeout: float | None, retries: int | None = None) -> None:
         self._pickler = pickler
-        self._rules = (timeout, retries)
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Schedule `fn(*args, **kwargs)` in the pool and return its Future."""
-        return self._submit(*self._rules, fn, args, kwargs or None)
+        self._timeout = timeout
 
     def map(
         self,
@@ -62,19 +52,12 @@ class CurrentProcessPool(_core._CurrentPool, Executor):
         if retries is not None and retries < 0:
             raise ValueError("retries must be None or >= 0")
         if timeout is None:
-            timeout = self._rules[0]
+            timeout = self._timeout
         return CurrentProcessPool(self._pickler, timeout, retries)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Have the pool accept nothing any more. This cannot wait: a task of the pool calls it."""
         self._close(cancel_futures)
-
-    def __enter__(self) -> CurrentProcessPool:
-        return self
-
-    def __exit__(self, *_: object) -> Literal[False]:
-        self.shutdown()
-        return False
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self._is_being_sent():

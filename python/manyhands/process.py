@@ -159,9 +159,7 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         self._call_queue = _NoQueue()
         self._unsubmitted: set[AutoMap] = set()
         chosen = _pickling.choose(pickler)
-        self._spawner = Spawner(
-            mp_context, initializer, initargs, chosen, timeout, self._processes
-        )
+        self._spawner = Spawner(mp_context, initializer, initargs, chosen, timeout, self._processes)
         self._open(
             max_workers,
             max_tasks_per_child,

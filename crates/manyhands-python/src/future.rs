@@ -202,9 +202,9 @@ impl PyFuture {
             None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
             None => {
                 let py = slf.py();
-                if !py.detach(|| process::withdraw(&future.core)) {
+                let Some(_withdrawn) = py.detach(|| process::withdraw(&future.core)) else {
                     return Ok(false);
-                }
+                };
                 match future.core.life.cancel_running().0 {
                     Cancel::Now(_, wake) => task::tell(py, wake, Some(slf)).map(|()| true),
                     Cancel::Already => Ok(true),

@@ -18,20 +18,21 @@ use crate::{fork, future, park};
 #[pyclass(subclass, frozen, module = "manyhands._core", name = "_CurrentPool")]
 pub(crate) struct PyCurrentPool {
     pickler: Py<PyAny>,
+    rules: Rules,
 }
 
 #[pymethods]
 impl PyCurrentPool {
     #[new]
-    fn new(pickler: Py<PyAny>) -> Self {
-        Self { pickler }
+    #[pyo3(signature = (pickler, timeout, retries=None))]
+    fn new(pickler: Py<PyAny>, timeout: Option<f64>, retries: Option<u32>) -> Self {
+        Self { pickler, rules: Rules { timeout: park::limit(timeout), retries } }
     }
 
-    #[pyo3(signature = (timeout, retries, r#fn, args, kwargs))]
-    fn _submit<'py>(
+    /// Schedule `fn(*args, **kwargs)` in the pool and return its Future.
+    #[pyo3(signature = (r#fn, /, *args, **kwargs))]
+    fn submit<'py>(
         slf: &Bound<'py, Self>,
-        timeout: Option<f64>,
-        retries: Option<u32>,
         r#fn: Py<PyAny>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
@@ -63,7 +64,7 @@ impl PyCurrentPool {
         packed.write("", &mut body);
         if core.life.begin() {
             let task = ProcessTask::new(core, call);
-            let rules = Rules { timeout: park::limit(timeout), retries };
+            let rules = slf.get().rules;
             let call = Sent { function: 0, kind: Kind::One, body };
             py.detach(|| upward.submit(task, call, rules));
         }

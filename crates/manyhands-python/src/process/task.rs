@@ -169,9 +169,9 @@ pub(crate) fn run_in_place(core: &Core, deadline: Option<Instant>) -> Option<hos
     }
 }
 
-/// In a worker: cancels the parent's task, if nobody has begun it.
-pub(crate) fn withdraw(core: &Core) -> bool {
-    core.life.executor() == Some(host::PARENTS) && host::withdraw(address(core))
+/// In a worker: has the parent cancel its task, if nobody has begun it.
+pub(crate) fn withdraw(core: &Core) -> Option<host::Withdrawn> {
+    if core.life.executor() == Some(host::PARENTS) { host::withdraw(address(core)) } else { None }
 }
 
 /// Has the calling thread, which waits for this task, receive the answers of the pool it is in.

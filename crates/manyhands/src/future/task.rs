@@ -100,10 +100,10 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
             }
             Cancel::Already => Ok(None),
             #[cfg(all(target_os = "linux", not(loom)))]
-            Cancel::TooLate(State::Running)
-                if self.executor() == Some(process::PARENTS)
-                    && process::withdraw(address(self)) =>
-            {
+            Cancel::TooLate(State::Running) if self.executor() == Some(process::PARENTS) => {
+                let Some(_withdrawn) = process::withdraw(address(self)) else {
+                    return Err(State::Running);
+                };
                 match Promise::cancel_running(self).0 {
                     Cancel::Now(_, wake) => Ok(Some(wake)),
                     Cancel::Already => Ok(None),

@@ -136,8 +136,10 @@ pub(in crate::process) struct SubTask {
 
 impl SubTask {
     fn tell(&mut self, words: &Down, body: &[u8]) {
-        self.told = true;
-        self.channel.say(words, body);
+        if !self.told {
+            self.told = true;
+            self.channel.say(words, body);
+        }
     }
 }
 
@@ -170,10 +172,8 @@ impl Task for SubTask {
 
 impl Drop for SubTask {
     fn drop(&mut self) {
-        if !self.told {
-            let (id, kind) = (self.id, Kind::One);
-            self.tell(&Down::Lost { id, loss: Lost::Cancelled, kind }, &[]);
-        }
+        let (id, kind) = (self.id, Kind::One);
+        self.tell(&Down::Lost { id, loss: Lost::Cancelled, kind }, &[]);
     }
 }
 

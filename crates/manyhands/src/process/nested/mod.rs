@@ -26,7 +26,7 @@ mod upward;
 use std::num::NonZeroU32;
 
 pub use executor::{CurrentExecutor, current_executor};
-pub use upward::{Call, RunInPlace, Upward, Waits};
+pub use upward::{Call, RunInPlace, Upward, Waits, Withdrawn};
 
 pub(super) use channel::{Channel, Ear, SubTask, Whose};
 pub(super) use protocol::{Down, Reply, Up, Why};
@@ -62,14 +62,15 @@ pub fn run_in_place(task: &dyn Awaited) {
     }
 }
 
-/// Cancels the parent's task at this address, if nobody has begun it.
-pub fn withdraw(address: usize) -> bool {
-    Upward::current().is_some_and(|upward| upward.cancel(address, false))
+/// Has the parent cancel its task at this address, if nobody has begun it: its future is the caller's to
+/// cancel, while it has what is returned.
+pub fn withdraw(address: usize) -> Option<Withdrawn> {
+    Upward::current()?.cancel(address, false)
 }
 
 /// Cancels the parent's task at this address.
 pub(super) fn stop(address: usize) {
     if let Some(upward) = Upward::current() {
-        upward.cancel(address, true);
+        drop(upward.cancel(address, true));
     }
 }

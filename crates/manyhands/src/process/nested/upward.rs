@@ -102,6 +102,18 @@ impl<T: Task> Open for T {
     }
 }
 
+/// A task that the pool will not run. Its future is still to be cancelled, which dropping this does.
+#[must_use = "dropping it cancels the task's future"]
+pub struct Withdrawn {
+    _task: Box<dyn Open>,
+}
+
+impl fmt::Debug for Withdrawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Withdrawn").finish_non_exhaustive()
+    }
+}
+
 /// The newest comes last: a worker may be forked off a process that is one itself. No lock, which a child
 /// might find locked.
 static FIRST: Generation = Generation { upward: OnceLock::new(), next: OnceLock::new() };
@@ -274,11 +286,15 @@ impl Upward {
         its.map(|(id, sub)| (*id, sub.has_rules))
     }
 
-    /// Whether the task at this address is cancelled by this, and will never be run, or not to its end.
-    pub(super) fn cancel(&self, address: usize, running: bool) -> bool {
-        let Some((id, _)) = self.find(address) else { return false };
+    /// Has the pool cancel the task at this address: it will never be run, or not to its end. `None`: it
+    /// is too late.
+    pub(super) fn cancel(&self, address: usize, running: bool) -> Option<Withdrawn> {
+        let (id, _) = self.find(address)?;
         let (reply, _) = self.ask(|ask| Up::Cancel { ask, id, running });
-        reply == Reply::Cancelled
+        if reply != Reply::Cancelled {
+            return None;
+        }
+        self.take(id).map(|sub| Withdrawn { _task: sub.task })
     }
 
     /// Runs the task if no worker has begun it, as a plain call would: the calling task waits for it.

@@ -218,6 +218,8 @@ impl<T: Task> Pool<T> {
         }
         let mut state = self.state.lock();
         if state.closing.is_none() {
+            // What a task has submitted before this is accepted.
+            state.hear_all(Instant::now());
             state.say_closing();
         }
         state.closing = Some(cancel || state.closing.unwrap_or(false));

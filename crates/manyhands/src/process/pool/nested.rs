@@ -71,6 +71,13 @@ impl<T: Task> State<T> {
         goes_on
     }
 
+    /// Hears what all workers' tasks have said.
+    pub(super) fn hear_all(&mut self, now: Instant) {
+        for seat in 0..self.seats.len() {
+            self.hear(self.supervisor.seat(seat), now);
+        }
+    }
+
     fn submit_nested(
         &mut self,
         channel: &Arc<Channel>,
@@ -114,6 +121,9 @@ impl<T: Task> State<T> {
             Up::Cancel { ask, id, running } => {
                 let cancelled = self.may_end(seat, *id, *running);
                 if let Some(ticket) = cancelled {
+                    if let Some(task) = self.sub_task(ticket) {
+                        task.told = true; // The reply tells.
+                    }
                     self.on(Event::Cancel(ticket), now);
                 }
                 let reply = cancelled.map_or(Reply::TooLate, |_| Reply::Cancelled);
@@ -124,9 +134,7 @@ impl<T: Task> State<T> {
                     let words = Down::Replied { ask: *ask, reply: Reply::TooLate };
                     return channel.say(&words, &[]);
                 };
-                if let Some(entry) = self.supervisor.payload_mut(ticket)
-                    && let Whose::Worker(task) = &mut entry.task
-                {
+                if let Some(task) = self.sub_task(ticket) {
                     task.taken = Some(*ask);
                 }
                 self.on(Event::Cancel(ticket), now);
@@ -145,6 +153,13 @@ impl<T: Task> State<T> {
                 self.closing = Some(*cancel || self.closing.unwrap_or(false));
                 self.close_if_asked(now);
             }
+        }
+    }
+
+    fn sub_task(&mut self, ticket: Ticket) -> Option<&mut SubTask> {
+        match &mut self.supervisor.payload_mut(ticket)?.task {
+            Whose::Worker(task) => Some(task),
+            Whose::Host(_) => None,
         }
     }
 
