@@ -72,11 +72,13 @@ impl PyCurrentPool {
     }
 
     /// Whether it is being pickled as part of a task of its own pool.
+    #[allow(clippy::unused_self, reason = "a method, as that of the pool itself")]
     fn _is_being_sent(&self) -> bool {
         super::shared::is_packed_for(PARENTS)
     }
 
     #[pyo3(name = "_close")]
+    #[allow(clippy::unused_self, reason = "a method, as that of the pool itself")]
     fn close(&self, py: Python<'_>, cancel_futures: bool) -> PyResult<()> {
         let upward = upward()?;
         py.detach(|| upward.shutdown(cancel_futures));

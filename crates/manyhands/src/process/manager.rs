@@ -10,24 +10,22 @@
 //! this one outlives them.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use manyhands_shm::{Access, Arena, ArenaView, Lookout, ParentEnd};
+use manyhands_shm::{Access, Arena, ArenaView, Lookout};
 use rustix::event::PollFlags;
 use rustix::process::Signal;
 
 use super::birth::{Birth, BirthError, Hello, Progress, Transport};
-use super::child::Child;
+use super::charge::Charge;
 use super::last_lines::LastLines;
 use super::launch::Newborn;
-use super::link::Link;
-use super::link::ring::{self, RingLink};
-use super::link::socket::SocketLink;
+use super::link::ring;
 use super::nested::Channel;
 use super::pool::{Chore, LeftOver, MANAGERS, Pool, State};
 use super::supervisor::{Event, Seat};
@@ -45,9 +43,6 @@ pub struct Setting {
     /// How the parent and its workers talk.
     pub transport: Transport,
 }
-
-/// The longest answer over a socket.
-const MOST_BYTES: usize = 1 << 31;
 
 /// For so many looks it lets answers gather, about a microsecond.
 const GATHERS: u32 = 128;
@@ -79,28 +74,6 @@ pub(super) struct Manager<T: Task> {
     /// Of the workers there are: they show whether there are answers without the pool's lock.
     lookouts: Arc<[Lookout]>,
 }
-
-/// One worker, as its manager has it.
-struct Charge {
-    seat: Seat,
-    child: Box<dyn Child>,
-    /// Until it is born.
-    birth: Option<(Birth, Option<(ParentEnd, ArenaView)>)>,
-    last_lines: Option<LastLines>,
-    /// Its link's, where the link has one: to poll for without the pool's lock.
-    socket: Option<OwnedFd>,
-    /// For what is said beside the link: until it is born, the descriptor alone.
-    beside: Option<OwnedFd>,
-    channel: Option<Arc<Channel>>,
-    /// Nothing will come for it: it is to leave as soon as it is born.
-    leaves: bool,
-    /// Why it was not born.
-    failed: Option<String>,
-    refused: bool,
-}
-
-/// What there is to talk to a worker that has just been born.
-type Linked = (Box<dyn Link>, Option<ArenaView>, Option<Lookout>, OwnedFd);
 
 impl<T: Task> Manager<T> {
     pub(super) fn new(pool: Arc<Pool<T>>) -> Self {
@@ -386,41 +359,5 @@ impl<T: Task> Manager<T> {
             }
             state.not_born(seat, exit, how, now);
         });
-    }
-}
-
-impl Charge {
-    /// What there is to look at. A death comes last: what was said before is heard before.
-    fn watched(&self, at: u32, flags: Option<PollFlags>) -> impl Iterator<Item = Watched<'_>> {
-        let birth = self.birth.as_ref().map(|(birth, _)| {
-            let (fd, flags) = birth.interest();
-            Watched { seen: Seen::Birth(at), fd, flags }
-        });
-        let lines = self.last_lines.as_ref().and_then(LastLines::interest);
-        let lines = lines.map(|(fd, flags)| Watched { seen: Seen::Stderr(at), fd, flags });
-        let link = self.socket.as_ref().zip(flags);
-        let link = link.map(|(fd, flags)| Watched { seen: Seen::Link(at), fd: fd.as_fd(), flags });
-        let nested = self.channel.as_ref().map(|channel| {
-            let unsent = channel.has_unsent();
-            let flags = if unsent { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
-            Watched { seen: Seen::Nested(at), fd: channel.fd(), flags }
-        });
-        let died =
-            Watched { seen: Seen::Died(at), fd: self.child.sentinel(), flags: PollFlags::IN };
-        [birth, lines, link, nested, Some(died)].into_iter().flatten()
-    }
-
-    /// The link to a worker that has just been born.
-    fn take_link(&mut self) -> Result<Linked, BirthError> {
-        let Some((birth, memory)) = self.birth.take() else { return Err(BirthError::Closed) };
-        let socket = birth.into_socket()?;
-        if let Some((end, arena)) = memory {
-            let lookout = end.lookout();
-            let beside = socket.try_clone()?;
-            return Ok((Box::new(RingLink::new(end, socket)), Some(arena), Some(lookout), beside));
-        }
-        self.socket = Some(socket.try_clone()?);
-        let beside = self.beside.take().ok_or(BirthError::Closed)?;
-        Ok((Box::new(SocketLink::new(socket, MOST_BYTES)), None, None, beside))
     }
 }

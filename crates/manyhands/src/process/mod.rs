@@ -47,6 +47,7 @@ pub mod birth;
 mod buffer;
 mod builder;
 mod by_number;
+mod charge;
 pub mod child;
 mod executor;
 pub mod host;

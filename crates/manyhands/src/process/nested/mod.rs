@@ -13,7 +13,7 @@
 //! | for | see |
 //! |---|---|
 //! | what is said | `protocol.rs` |
-//! | the worker's end | `upward.rs` |
+//! | the worker's end | `upward.rs`, `sub.rs`, `this_worker.rs` |
 //! | the executor that tasks have | `executor.rs` |
 //! | the parent's end | `channel.rs`, and `nested.rs` of the pool |
 //! | who runs in whose stead | `waits.rs` of the supervisor |
@@ -21,16 +21,19 @@
 mod channel;
 mod executor;
 mod protocol;
+mod sub;
+mod this_worker;
 mod upward;
 
 use std::num::NonZeroU32;
 
 pub use executor::{CurrentExecutor, current_executor};
-pub use upward::{Call, RunInPlace, Upward, Waits, Withdrawn};
+pub use sub::Withdrawn;
+pub use upward::{Call, RunInPlace, Upward, Waits};
 
 pub(super) use channel::{Channel, Ear, SubTask, Whose};
 pub(super) use protocol::{Down, Reply, Up, Why};
-pub(super) use upward::{begin_request, has_spoken, install};
+pub(super) use this_worker::{begin_request, has_spoken, install};
 
 use super::by_number::Awaited;
 use crate::spin;

@@ -8,13 +8,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 
 use manyhands_shm::ForkMark;
 use rustix::event::PollFlags;
 
 use super::protocol::{Down, Reply, Up, Why, frame, parse};
+use super::sub::{Sub, Withdrawn};
+use super::this_worker;
 use crate::crossing::{Kind, Telling, tell_all, tellings_of};
 use crate::errors::{BrokenProcessPool, Reason};
 use crate::process::by_number::Awaited;
@@ -55,9 +57,9 @@ pub struct Upward {
     /// Tasks that have been submitted and have not ended, for those who look without the lock.
     open: AtomicUsize,
     /// Something was said since the last answer.
-    spoke: AtomicBool,
+    pub(super) spoke: AtomicBool,
     /// How many requests this worker had answered before the one that it runs.
-    number: AtomicU64,
+    pub(super) number: AtomicU64,
 }
 
 #[derive(Default)]
@@ -74,112 +76,30 @@ struct State {
     teller: Option<mpsc::Sender<Vec<Telling>>>,
 }
 
-struct Sub {
-    task: Box<dyn Open>,
-    function: u64,
-    /// It has rules of its own, which hold in a worker of its own.
-    has_rules: bool,
-}
-
-/// A [`Task`] of any kind.
-trait Open: Send {
-    fn answer(self: Box<Self>, kind: Kind, body: &[u8]);
-    fn lose(self: Box<Self>, loss: Loss, kind: Kind, request: &[u8]);
-    fn is_at(&self, address: usize) -> bool;
-}
-
-impl<T: Task> Open for T {
-    fn answer(self: Box<Self>, kind: Kind, body: &[u8]) {
-        Task::answer(*self, kind, body);
-    }
-
-    fn lose(self: Box<Self>, loss: Loss, kind: Kind, request: &[u8]) {
-        Task::lose(*self, loss, kind, request);
-    }
-
-    fn is_at(&self, address: usize) -> bool {
-        Task::is_at(self, address)
-    }
-}
-
-/// A task that the pool will not run. Its future is still to be cancelled, which dropping this does.
-#[must_use = "dropping it cancels the task's future"]
-pub struct Withdrawn {
-    _task: Box<dyn Open>,
-}
-
-impl fmt::Debug for Withdrawn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Withdrawn").finish_non_exhaustive()
-    }
-}
-
-/// The newest comes last: a worker may be forked off a process that is one itself. No lock, which a child
-/// might find locked.
-static FIRST: Generation = Generation { upward: OnceLock::new(), next: OnceLock::new() };
-
-struct Generation {
-    upward: OnceLock<Arc<Upward>>,
-    next: OnceLock<Box<Generation>>,
-}
-
 thread_local! {
-    /// Whether this is the thread that runs a worker's tasks.
-    static SERVES: Cell<bool> = const { Cell::new(false) };
     /// Whether the parent knows that this thread waits, or is not to be told.
     static KNOWN: Cell<bool> = const { Cell::new(false) };
     /// Whether this is the thread that hears.
     static HEARS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Makes it known that this process is a worker, whose tasks this thread runs.
-pub(in crate::process) fn install(socket: OwnedFd, runs: Option<Box<dyn RunInPlace>>) {
-    let upward = Arc::new(Upward {
-        socket,
-        mark: ForkMark::of_this_process(),
-        runs,
-        speaks: Mutex::new(()),
-        state: Mutex::default(),
-        replied: Condvar::new(),
-        open: AtomicUsize::new(0),
-        spoke: AtomicBool::new(false),
-        number: AtomicU64::new(0),
-    });
-    SERVES.set(true);
-    let mut at = &FIRST;
-    while at.upward.get().is_some() {
-        at = at.next.get_or_init(|| {
-            Box::new(Generation { upward: OnceLock::new(), next: OnceLock::new() })
-        });
-    }
-    let _ = at.upward.set(upward); // This thread alone works for a parent.
-}
-
-/// The worker begins a request, and had answered so many before.
-pub(in crate::process) fn begin_request(number: u64) {
-    if let Some(upward) = Upward::current() {
-        upward.number.store(number, Ordering::Relaxed);
-    }
-}
-
-/// Whether the task that is about to be answered has said something: the parent is to hear it first.
-pub(in crate::process) fn has_spoken() -> bool {
-    let has_spoken = |it: &Arc<Upward>| {
-        it.spoke.load(Ordering::Relaxed) && it.spoke.swap(false, Ordering::Relaxed)
-    };
-    Upward::current().is_some_and(has_spoken)
-}
-
 impl Upward {
-    /// That of this process, if it is a worker.
-    pub fn current() -> Option<&'static Arc<Self>> {
-        let mut newest = FIRST.upward.get()?;
-        let mut at = &FIRST;
-        while let Some(next) = at.next.get() {
-            at = next;
-            newest = at.upward.get().unwrap_or(newest);
+    pub(super) fn new(socket: OwnedFd, runs: Option<Box<dyn RunInPlace>>) -> Self {
+        Self {
+            socket,
+            mark: ForkMark::of_this_process(),
+            runs,
+            speaks: Mutex::new(()),
+            state: Mutex::default(),
+            replied: Condvar::new(),
+            open: AtomicUsize::new(0),
+            spoke: AtomicBool::new(false),
+            number: AtomicU64::new(0),
         }
-        (!newest.mark.is_in_a_fork()).then_some(newest)
+    }
+
+    pub(super) fn is_in_a_fork(&self) -> bool {
+        self.mark.is_in_a_fork()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -300,7 +220,7 @@ impl Upward {
     /// Runs the task if no worker has begun it, as a plain call would: the calling task waits for it.
     pub(super) fn run_in_place(&self, task: &dyn Awaited) {
         let Some(runs) = &self.runs else { return };
-        if !SERVES.get() || KNOWN.get() || spin::for_caller(|| task.is_done()) {
+        if !this_worker::serves() || KNOWN.get() || spin::for_caller(|| task.is_done()) {
             return;
         }
         let Some((id, false)) = self.find(task.address()) else { return };
