@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from . import _core, _current
+from ._chunks import map_in_chunks
 from ._executor import Executor
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ class CurrentProcessPool(_core._CurrentPool, Executor):
         ordered: bool = True,
     ) -> Iterator[T]:
         """As `ProcessPoolExecutor.map`; "auto" is 1."""
-        from .process import map_in_chunks
-
         chunksize = 1 if chunksize == "auto" else chunksize
         return map_in_chunks(
             super().map,

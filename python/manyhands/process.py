@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import multiprocessing
 import os
 import threading
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from . import _core, _current, _exit, _pickling
 from ._auto_map import AutoMap
+from ._chunks import map_in_chunks
 from ._core import stop_requested
 from ._executor import Executor, check_buffersize, cpus
 from ._process_errors import (
@@ -365,39 +364,6 @@ class _NoQueue:
 
     def join_thread(self) -> None:
         """Do nothing: no thread feeds it."""
-
-
-def map_in_chunks(
-    map: Callable[..., Iterator[Any]],
-    fn: Callable[..., T],
-    iterables: tuple[Iterable[Any], ...],
-    chunksize: int,
-    **options: Any,
-) -> Iterator[T]:
-    """Call `map` with so many items a task."""
-    if chunksize < 1:
-        raise ValueError("chunksize must be >= 1.")
-    if chunksize == 1:
-        return map(fn, *iterables, **options)
-    chunk = functools.partial(_process_chunk, fn)
-    return _chain(map(chunk, _batched(zip(*iterables), chunksize), **options))
-
-
-def _process_chunk(fn: Callable[..., T], chunk: tuple[tuple[Any, ...], ...]) -> list[T]:
-    return [fn(*args) for args in chunk]
-
-
-def _batched(items: Iterator[T], size: int) -> Iterator[tuple[T, ...]]:
-    while chunk := tuple(itertools.islice(items, size)):
-        yield chunk
-
-
-def _chain(chunks: Iterator[list[T]]) -> Iterator[T]:
-    """Item by item, without keeping what was yielded."""
-    for chunk in chunks:
-        chunk.reverse()
-        while chunk:
-            yield chunk.pop()
 
 
 def _python_exit() -> None:

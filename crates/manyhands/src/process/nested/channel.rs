@@ -100,7 +100,10 @@ impl Ear {
     }
 
     /// What has been said, and whether more may be.
-    pub(in crate::process) fn listen(&mut self) -> (Vec<Said>, bool) {
+    ///
+    /// # Errors
+    /// Why what came last makes no sense.
+    pub(in crate::process) fn listen(&mut self) -> (Vec<Said>, Result<bool, String>) {
         let mut said = Vec::new();
         for _ in 0..PIECES_AT_ONCE {
             let filled = self.inbox.fill(&self.channel.socket);
@@ -108,19 +111,19 @@ impl Ear {
                 match self.inbox.next_frame() {
                     Ok(Some(frame)) => match parse::<Up>(frames::Kind::Up, &frame) {
                         Some((up, body)) => said.push((up, body.to_vec())),
-                        None => return (said, false),
+                        None => return (said, Err("its words are none".to_owned())),
                     },
                     Ok(None) => break,
-                    Err(_) => return (said, false),
+                    Err(error) => return (said, Err(error.to_string())),
                 }
             }
             match filled {
                 Ok(Filled::Some) => (),
                 Ok(Filled::Nothing) => break,
-                Ok(Filled::End) | Err(_) => return (said, false),
+                Ok(Filled::End) | Err(_) => return (said, Ok(false)),
             }
         }
-        (said, true)
+        (said, Ok(true))
     }
 }
 
@@ -209,6 +212,57 @@ impl<T: Task> Task for Whose<T> {
         match self {
             Self::Host(task) => task.is_at(address),
             Self::Worker(task) => task.is_at(address),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use rustix::io::write;
+
+    use super::*;
+
+    fn ear() -> (Ear, OwnedFd) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let doorbells = Arc::new([Doorbell::create().unwrap(), Doorbell::create().unwrap()]);
+        (Ear::new(Arc::new(Channel::new(ours.into(), doorbells))), theirs.into())
+    }
+
+    #[test]
+    fn what_is_said_is_heard_and_nonsense_after_it_is_told_apart() {
+        let (mut ear, theirs) = ear();
+        assert!(matches!(ear.listen(), (said, Ok(true)) if said.is_empty()));
+        let timeout = Some(Duration::from_millis(7));
+        let (id, number, function, kind) = (3, 4, 5, Kind::Chunk);
+        let up = Up::Submit { id, number, function, kind, timeout, retries: Some(2) };
+        write(&theirs, &frame(frames::Kind::Up, &up, b"body")).unwrap();
+        write(&theirs, &frame(frames::Kind::Up, &Up::Resumes { token: 9 }, b"")).unwrap();
+        write(&theirs, &frames::frame(frames::Kind::Up, &[&[200]])).unwrap();
+        let (said, more) = ear.listen();
+        assert!(more.is_err() && said.len() == 2, "{said:?}");
+        assert!(matches!(&said[0], (Up::Submit { id: 3, .. }, body) if body == b"body"));
+        assert!(matches!(said[1], (Up::Resumes { token: 9 }, _)));
+    }
+
+    #[test]
+    fn the_end_is_no_nonsense() {
+        let (mut ear, theirs) = ear();
+        drop(theirs);
+        assert!(matches!(ear.listen(), (said, Ok(false)) if said.is_empty()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_hostile_worker_is_understood_or_not(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let (mut ear, theirs) = ear();
+            write(&theirs, &frames::frame(frames::Kind::Up, &[&bytes])).unwrap();
+            write(&theirs, &bytes).unwrap();
+            let (said, _) = ear.listen();
+            prop_assert!(said.len() <= bytes.len() + 1);
         }
     }
 }

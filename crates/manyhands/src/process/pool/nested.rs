@@ -53,7 +53,7 @@ impl<T: Task> State<T> {
             return false;
         };
         let channel = Arc::clone(channel);
-        let (said, goes_on) = ear.listen();
+        let (said, more) = ear.listen();
         let ended: HashSet<u64> = said.iter().filter_map(|(up, _)| resumed(up)).collect();
         for (up, body) in said {
             match up {
@@ -68,7 +68,15 @@ impl<T: Task> State<T> {
                 up => self.heard_one(seat, &channel, &up, now),
             }
         }
-        goes_on
+        match more {
+            Ok(more) => more,
+            Err(why) => {
+                self.seats[seat.index()].nested.ear = None;
+                let why = format!("what its task has said cannot be understood: {why}");
+                self.on(Event::LinkBroken(seat, why), now);
+                false
+            }
+        }
     }
 
     /// Hears what all workers' tasks have said.
