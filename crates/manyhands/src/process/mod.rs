@@ -23,6 +23,11 @@
 //! between are postcard's, which describe no types: a type that asks a format what comes next
 //! (`serde_json::Value`, an untagged enum) arrives as an error of its task.
 //!
+//! # Tasks that submit tasks
+//!
+//! A task can submit to the pool whose worker it runs in, through [`current_executor`], and wait: while it
+//! does, another worker runs in its stead, and what nobody has begun it runs itself.
+//!
 //! # How it is built
 //!
 //! | for | see |
