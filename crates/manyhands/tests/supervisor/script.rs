@@ -127,6 +127,11 @@ impl Script {
         self.on(at, |seat| Event::Waits { seat, awaited, timed })
     }
 
+    /// The task of that worker submits others.
+    pub(crate) fn holds_back(&mut self, at: usize) {
+        self.supervisor.holds_back(self.seats[&at]);
+    }
+
     pub(crate) fn resumes(&mut self, at: usize) -> Vec<String> {
         self.on(at, Event::Resumes)
     }

@@ -93,3 +93,13 @@ fn a_death_makes_room_for_another() {
     assert_eq!(pool.waits(1, "c", false), ["launch 0"]);
     assert_eq!(pool.on(0, Event::Ready), ["send c to 0"]);
 }
+
+#[test]
+fn nothing_is_sent_ahead_of_one_whose_task_submits() {
+    let mut pool = Script::ready(with_extra(1, 1));
+    assert_eq!(pool.submit("a"), ["send a to 0"]);
+    pool.holds_back(0);
+    assert_eq!(pool.submit("b"), NOTHING);
+    assert_eq!(pool.answer(0), ["settle a", "send b to 0"]);
+    assert_eq!(pool.submit("c"), ["send c to 0"], "as before");
+}

@@ -116,6 +116,7 @@ impl<T: Task> State<T> {
         let task = SubTask { channel, id, taken: None, told: false };
         let timeout = rules.timeout;
         let entry = Entry { task: Whose::Worker(task), request, timeout, begun: false, sent: None };
+        self.supervisor.holds_back(seat);
         // If it is refused after all, dropping it says so.
         if let Ok(ticket) = self.supervisor.submit(entry, rules, now, &mut self.orders) {
             self.seats[seat.index()].nested.subs.insert(id, (ticket, number));
@@ -171,12 +172,11 @@ impl<T: Task> State<T> {
         }
     }
 
-    /// The task that this worker knows by this number, if it has not ended nor, unless it may be
-    /// `running`, begun.
+    /// The task that this worker knows by this number; unless it may be `running`, if it waits for a
+    /// worker.
     fn may_end(&self, seat: Seat, id: u64, running: bool) -> Option<Ticket> {
         let (ticket, _) = *self.seats[seat.index()].nested.subs.get(&id)?;
-        let entry = self.supervisor.payload(ticket)?;
-        (running || !entry.begun).then_some(ticket)
+        (running || self.supervisor.is_queued(ticket)).then_some(ticket)
     }
 
     /// THE MOMENT at which the parent learns that the task of this worker's request of this `number`
@@ -242,8 +242,7 @@ impl<T: Task> State<T> {
         let answered = place.answered;
         let subs = std::mem::take(&mut place.nested.subs);
         for (ticket, number) in subs.into_values() {
-            let begun = self.supervisor.payload(ticket).is_none_or(|entry| entry.begun);
-            if number >= answered && !begun {
+            if number >= answered && self.supervisor.is_queued(ticket) {
                 self.on(Event::Cancel(ticket), now);
             }
         }

@@ -16,6 +16,19 @@ use super::worker::{Phase, Why, Worker};
 const STAYS: Duration = Duration::from_secs(1);
 
 impl<C> Supervisor<C> {
+    /// The task that this worker runs submits others: it may be going to wait, so nothing is sent ahead of
+    /// it until it has ended.
+    pub fn holds_back(&mut self, seat: Seat) {
+        if let Some(worker) = self.workers.get_mut(seat.index()) {
+            worker.hold_back();
+        }
+    }
+
+    /// Whether the task waits for a worker, and lies in no lane.
+    pub fn is_queued(&self, ticket: Ticket) -> bool {
+        self.tasks.place(ticket) == Place::Queued
+    }
+
     pub(super) fn waits(
         &mut self,
         seat: Seat,

@@ -171,6 +171,11 @@ impl Worker {
         self.lane.split_off(left as usize)
     }
 
+    /// Sends nothing ahead until the next answer.
+    pub(super) fn hold_back(&mut self) {
+        self.credit = 1;
+    }
+
     /// How many frames behind its oldest it may not have begun.
     pub(super) fn ahead(&self) -> u32 {
         if self.phase == Phase::Ready && self.taking.is_none() {
