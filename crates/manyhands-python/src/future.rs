@@ -104,7 +104,12 @@ impl PyFuture {
             return Ok(seen);
         }
         self.check_process()?;
-        let _waits = py.detach(|| process::run_in_place(&self.core, deadline));
+        let _waits = py.detach(|| {
+            if deadline.is_none() {
+                process::run_in_place(&self.core);
+            }
+            process::waits(&self.core, deadline)
+        });
         if park::wait(py, deadline, |until| self.wait(until))? {
             Ok(self.look(py))
         } else {

@@ -12,7 +12,7 @@ use pyo3::types::PySet;
 use crate::bell::Bell;
 use crate::future::PyFuture;
 use crate::task::Watcher;
-use crate::{park, stdlib, waiter};
+use crate::{park, process, stdlib, waiter};
 
 /// A future to wait for.
 pub(crate) enum Awaited<'py> {
@@ -235,6 +235,14 @@ fn wait_for_all(
     let waited = watch(futures, notified, &ready).and_then(|pending| {
         if until_failed {
             return wait_for_failure(py, futures, &ready, pending, deadline);
+        }
+        if deadline.is_none() {
+            for future in futures {
+                if let Awaited::Lean(future) = future {
+                    let core = &future.get().core;
+                    py.detach(|| process::run_in_place(core));
+                }
+            }
         }
         park::wait(py, deadline, |until| ready.wait_for_all(pending, until)).map(drop)
     });

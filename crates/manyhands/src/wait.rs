@@ -101,6 +101,9 @@ pub fn wait<T: Send, E: Send + Sync>(
                 ready.wait_for_all(all.min(1), deadline);
             }
             ReturnWhen::AllCompleted => {
+                if deadline.is_none() {
+                    futures.iter().for_each(Future::run_in_place);
+                }
                 ready.wait_for_all(all, deadline);
             }
             ReturnWhen::FirstException => {

@@ -80,7 +80,7 @@ fn sum_by(way: u32, to: u64) -> u64 {
 /// Waits in such a way that nobody can run what it waits for in place.
 fn held_by_other(gate: Gate) -> (u32, u32) {
     let inner = executor().submit(hold, (gate,)).unwrap();
-    let done = wait([inner.clone()], None, ReturnWhen::AllCompleted).done;
+    let done = wait([inner.clone()], None, ReturnWhen::FirstCompleted).done;
     assert_eq!(done.len(), 1);
     (std::process::id(), inner.result(None).unwrap())
 }
@@ -113,7 +113,7 @@ fn failures() -> Vec<String> {
     let panic = pool.submit(give_up, ("no luck".to_owned(),)).unwrap().exception(None).unwrap();
     // In place it would end this very worker.
     let dead = pool.submit(die, ()).unwrap();
-    wait([dead.clone()], None, ReturnWhen::AllCompleted);
+    wait([dead.clone()], None, ReturnWhen::FirstCompleted);
     let crash = dead.exception(None).unwrap();
     let hasty = pool.with(TaskOptions::new().timeout(Duration::from_millis(50)));
     let late = hasty.submit(sleep, (60_000,)).unwrap().exception(None).unwrap();
@@ -139,9 +139,9 @@ fn doubled(numbers: Buffer<f64>) -> Buffer<f64> {
 fn passes_on(numbers: Buffer<f64>) -> f64 {
     let pool = executor();
     let doubled = pool.submit(doubled, (numbers,)).unwrap();
-    wait([doubled.clone()], None, ReturnWhen::AllCompleted);
+    wait([doubled.clone()], None, ReturnWhen::FirstCompleted);
     let total = pool.submit(total, (doubled.into_result(None).unwrap(),)).unwrap();
-    wait([total.clone()], None, ReturnWhen::AllCompleted);
+    wait([total.clone()], None, ReturnWhen::FirstCompleted);
     total.result(None).unwrap()
 }
 

@@ -23,7 +23,7 @@ fn executor() -> CurrentExecutor {
 /// Waits in such a way that nobody can run what it waits for in place.
 fn held_by_other(gate: Gate) -> (u32, u32) {
     let inner = executor().submit(hold, (gate,)).unwrap();
-    let done = wait([inner.clone()], None, ReturnWhen::AllCompleted).done;
+    let done = wait([inner.clone()], None, ReturnWhen::FirstCompleted).done;
     assert_eq!(done.len(), 1);
     (std::process::id(), inner.result(None).unwrap())
 }
@@ -46,7 +46,7 @@ fn chain(depth: u32) -> Result<u32, String> {
         return Ok(0);
     }
     let next = executor().try_submit(chain, (depth - 1,)).unwrap();
-    wait([next.clone()], None, ReturnWhen::AllCompleted);
+    wait([next.clone()], None, ReturnWhen::FirstCompleted);
     match next.result(None) {
         Ok(depth) => Ok(depth + 1),
         Err(FutureError::Exception(Exception::Error(error))) => Err((*error).clone()),

@@ -13,7 +13,15 @@ from typing import Any
 
 import tasks
 
-from manyhands import CancelledError, ThreadPoolExecutor, as_completed, current_executor, wait
+from manyhands import (
+    FIRST_COMPLETED,
+    FIRST_EXCEPTION,
+    CancelledError,
+    ThreadPoolExecutor,
+    as_completed,
+    current_executor,
+    wait,
+)
 from manyhands.process import NoWorkerLeftError
 
 
@@ -35,7 +43,7 @@ def deadly_fib(number: int, waiter: int, seed: int) -> int:
         return number
     pool = current_executor()
     both = [pool.submit(deadly_fib, number - less, os.getpid(), 3 * seed + less) for less in (1, 2)]
-    wait(both)
+    wait(both, return_when=FIRST_EXCEPTION)
     return sum(future.result() for future in both)
 
 
@@ -121,7 +129,7 @@ def in_place() -> tuple[int, int]:
 def elsewhere(started: Path, go: Path) -> tuple[int, int]:
     """Nobody can run in place what `wait` waits for."""
     inner = current_executor().submit(_hold, started, go)
-    wait([inner])
+    wait([inner], return_when=FIRST_COMPLETED)
     return os.getpid(), inner.result()
 
 
@@ -133,7 +141,7 @@ def _hold(started: Path, go: Path) -> int:
 def told_of(task: Callable[..., Any], *args: Any) -> tuple[str, str]:
     """How a task fails that cannot be run in place."""
     future = current_executor().submit(task, *args)
-    wait([future])
+    wait([future], return_when=FIRST_COMPLETED)
     error = future.exception()
     return type(error).__name__, str(error)
 
@@ -173,9 +181,9 @@ def large(array: Any) -> float:
     """A large array goes on to others, and comes back from them."""
     pool = current_executor()
     doubled = pool.submit(_double_array, array)
-    wait([doubled])
+    wait([doubled], return_when=FIRST_COMPLETED)
     total = pool.submit(_total, doubled.result())
-    wait([total])
+    wait([total], return_when=FIRST_COMPLETED)
     return total.result()
 
 
@@ -192,7 +200,7 @@ def chain(depth: int) -> int | str:
     if depth == 0:
         return 0
     inner = current_executor().submit(chain, depth - 1)
-    wait([inner])
+    wait([inner], return_when=FIRST_COMPLETED)
     try:
         below = inner.result()
     except NoWorkerLeftError as error:

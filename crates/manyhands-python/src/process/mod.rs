@@ -35,5 +35,5 @@ pub(crate) use pickle::Lender;
 pub(crate) use pool::{PyManager, PyProcessPoolExecutor};
 pub(crate) use sent::Sent;
 pub(crate) use shared::{Shared, open_shared};
-pub(crate) use task::{attend, run_in_place, withdraw};
+pub(crate) use task::{attend, run_in_place, waits, withdraw};
 pub(crate) use worker::{stop_requested, work};

@@ -153,20 +153,20 @@ fn address(core: &Core) -> usize {
 }
 
 /// In a worker: runs this task here, if it is one of the parent's pool and nobody has begun it, for the
-/// calling thread waits for it. Otherwise tells the parent that it does, as long as what is returned is
-/// there.
-pub(crate) fn run_in_place(core: &Core, deadline: Option<Instant>) -> Option<host::Waits> {
+/// calling thread waits for it.
+pub(crate) fn run_in_place(core: &Core) {
+    if core.life.executor() == Some(host::PARENTS) {
+        host::run_in_place(&Waits(core));
+    }
+}
+
+/// In a worker: tells the parent that the calling thread waits for this task, as long as what is returned
+/// is there.
+pub(crate) fn waits(core: &Core, deadline: Option<Instant>) -> Option<host::Waits> {
     if core.life.executor() != Some(host::PARENTS) {
         return None;
     }
-    if deadline.is_none() {
-        host::run_in_place(&Waits(core));
-    }
-    if core.life.state().is_done() {
-        None
-    } else {
-        host::waits(Some(address(core)), deadline.is_some())
-    }
+    host::waits(Some(address(core)), deadline.is_some())
 }
 
 /// In a worker: has the parent cancel its task, if nobody has begun it.

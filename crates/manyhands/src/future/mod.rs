@@ -382,6 +382,11 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
         if self.wait_before(deadline(timeout)) { Ok(()) } else { Err(FutureError::TimedOut) }
     }
 
+    /// As long as the caller waits for it, for as long as it takes: may run it.
+    pub(crate) fn run_in_place(&self) {
+        self.handle().run_in_place();
+    }
+
     /// Whether the task is done, or was before `deadline`.
     pub(crate) fn wait_before(&self, deadline: Option<Instant>) -> bool {
         self.handle().wait(deadline)

@@ -57,6 +57,11 @@ pub(crate) fn waits_unless(
     Upward::current()?.waits(address, timed, || spin::for_caller(is_done))
 }
 
+/// Whether this process is a worker.
+pub(crate) fn is_worker() -> bool {
+    Upward::current().is_some()
+}
+
 /// As long as the task is waited for: runs it here, if it is one of the parent's pool and nobody has
 /// begun it.
 pub fn run_in_place(task: &dyn Awaited) {
