@@ -16,6 +16,7 @@ __all__ = [
     "ResultIterator",
     "SharedBuffer",
     "ThreadPoolExecutor",
+    "_CurrentPool",
     "_Lender",
     "_ProcessPoolManager",
     "_Shared",
@@ -125,6 +126,7 @@ class ProcessPoolExecutor:
     @property
     def _is_from_before_fork(self) -> bool: ...
 
+@disjoint_base
 class _CurrentPool:
     def __new__(cls, pickler: Any, timeout: float | None, retries: int | None = None) -> Self: ...
     def submit(

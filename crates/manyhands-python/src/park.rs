@@ -36,7 +36,14 @@ pub(crate) fn wait(
 ) -> PyResult<bool> {
     let main = on_main_thread(py)?;
     // In a worker process: the parent may have another run in its stead.
-    let _waits = host::waits(None, deadline.is_some());
+    let mut is_done = false;
+    let _waits = host::waits(None, deadline.is_some(), || {
+        is_done = wait(Some(Instant::now()));
+        is_done
+    });
+    if is_done {
+        return Ok(true);
+    }
     loop {
         let until = if main {
             let slice = Instant::now() + SLICE;

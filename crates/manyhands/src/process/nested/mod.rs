@@ -43,9 +43,10 @@ pub const PARENTS: NonZeroU32 = NonZeroU32::new(u32::MAX - 1).unwrap();
 
 /// Tells the parent that the task of this worker waits, until what is returned is dropped: for the task
 /// of its pool at this address, or for any of those that it has submitted. `None` if there is nothing to
-/// tell: in a process that is no worker, or in one that has submitted nothing that has not ended.
-pub fn waits(address: Option<usize>, timed: bool) -> Option<Waits> {
-    Upward::current()?.waits(address, timed, || false)
+/// tell: in a process that is no worker, or in one that has submitted nothing that has not ended, or if
+/// it is done, which is asked last.
+pub fn waits(address: Option<usize>, timed: bool, is_done: impl FnOnce() -> bool) -> Option<Waits> {
+    Upward::current()?.waits(address, timed, is_done)
 }
 
 /// The same, if it is not done before it would be worth telling.
