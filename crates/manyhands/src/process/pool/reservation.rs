@@ -23,7 +23,7 @@ pub struct Reservation<'a, T: Task>(pub(super) &'a Arc<Pool<T>>);
 
 impl<T: Task> Reservation<'_, T> {
     /// Puts the task in. The seats of workers that the caller is to start for it, and to have
-    /// [taken on](Pool::take_on): none in a pool that is [`ManagedBy::Pool`].
+    /// [taken on](Pool::take_on): none in a pool that is [`ManagedBy::Pool`](super::ManagedBy::Pool).
     ///
     /// # Errors
     /// The task, if the pool has broken, or was ended by force, since it was reserved; and why.
