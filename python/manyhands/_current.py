@@ -21,6 +21,9 @@ def current_executor() -> Executor:
     as running: another worker runs in its stead; and a task that no worker has begun is run at once,
     in place, by the one that waits for it.
 
+    To look at futures again and again, or to have asyncio wait for them, is not to wait in this sense:
+    give the pool more than one worker then.
+
     Raises RuntimeError where no task is running.
 
     >>> from manyhands import ProcessPoolExecutor, current_executor

@@ -11,6 +11,10 @@ impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
 
     /// Moves the value out, as [`Future::into_result`] does.
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.done() {
+            // Whether the thread that polls is going to sleep, nobody is told.
+            self.run_in_place();
+        }
         if self.done() {
             return Poll::Ready(self.take());
         }

@@ -24,6 +24,9 @@ use crate::process::worker;
 /// A task that is accepted is run also if the one that has submitted it does not wait for it. But if that
 /// one's worker dies, what was pending of it is cancelled.
 ///
+/// To look whether a future is done, without waiting for it, is not to wait: then nobody runs in the task's
+/// stead. Callbacks are called as long as the worker lives.
+///
 /// What is submitted after the pool was shut down is refused; if it was on its way at that moment, its
 /// exception is [`Exception::Refused`](crate::Exception::Refused).
 #[derive(Clone)]

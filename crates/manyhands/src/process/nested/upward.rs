@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -117,7 +118,12 @@ impl Upward {
             let mut inbox = Inbox::new(usize::MAX);
             self.hear_what_was_said(&mut inbox, &mut state);
             let upward = Arc::clone(self);
-            let hear = move || upward.hear(inbox);
+            let hear = move || {
+                if catch_unwind(AssertUnwindSafe(|| upward.hear(inbox))).is_err() {
+                    // A fault of ours, or a value's as it is dropped; nobody may wait in vain.
+                    upward.end();
+                }
+            };
             let name = "manyhands-hears".to_owned();
             if let Err(error) = thread::Builder::new().name(name).spawn(hear) {
                 let reason = Arc::new(format!("no thread could be started to hear it: {error}"));
