@@ -37,8 +37,8 @@ pub(crate) fn wait(
     let main = on_main_thread(py)?;
     // In a worker process: the parent may have another run in its stead.
     let mut is_done = false;
-    let _waits = host::waits(None, deadline.is_some(), || {
-        is_done = wait(Some(Instant::now()));
+    let _waits = host::waits(None, deadline, |soon| {
+        is_done = py.detach(|| wait(soon));
         is_done
     });
     if is_done {

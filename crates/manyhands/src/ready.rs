@@ -135,8 +135,14 @@ impl Ready {
         let _waits = if enough() || !patient() {
             None
         } else {
-            crate::process::waits_unless(None, deadline.is_some(), enough)
+            let is_done = |soon| self.sleep_for(wanted, soon).queue.len() >= wanted;
+            crate::process::waits(None, deadline, is_done)
         };
+        self.sleep_for(wanted, deadline)
+    }
+
+    fn sleep_for(&self, wanted: usize, deadline: Option<Instant>) -> MutexGuard<'_, Numbers> {
+        let patient = || deadline.is_none_or(|deadline| Instant::now() < deadline);
         let mut numbers = self.numbers.lock();
         while numbers.queue.len() < wanted && patient() {
             numbers.wanted = Some(wanted);

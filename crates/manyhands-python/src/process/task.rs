@@ -166,8 +166,7 @@ pub(crate) fn waits(core: &Core, deadline: Option<Instant>) -> Option<host::Wait
     if core.life.executor() != Some(host::PARENTS) {
         return None;
     }
-    let is_done = || core.life.state().is_done();
-    host::waits(Some(address(core)), deadline.is_some(), is_done)
+    host::waits(Some(address(core)), deadline, |soon| core.life.wait(soon))
 }
 
 /// In a worker: has the parent cancel its task, if nobody has begun it.

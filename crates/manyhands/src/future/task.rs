@@ -70,9 +70,8 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
             if let Some(executor) = executor {
                 process::attend(executor, self, deadline);
             }
-            let is_done = || Promise::state(self).is_done();
             let address = (executor == Some(process::PARENTS)).then(|| address(self));
-            let _waits = process::waits_unless(address, deadline.is_some(), is_done);
+            let _waits = process::waits(address, deadline, |soon| Promise::wait(self, soon));
             return Promise::wait(self, deadline);
         }
         Promise::wait(self, deadline)

@@ -71,6 +71,9 @@ impl Channel {
         if !left {
             unsent.bytes = Vec::new();
             unsent.sent = 0;
+        } else if unsent.sent > unsent.bytes.len() / 2 {
+            unsent.bytes.drain(..unsent.sent);
+            unsent.sent = 0;
         }
         self.any.store(left, Ordering::Relaxed);
         left

@@ -26,6 +26,7 @@ mod this_worker;
 mod upward;
 
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 pub use executor::{CurrentExecutor, current_executor};
 pub use sub::Withdrawn;
@@ -36,26 +37,26 @@ pub(super) use protocol::{Down, Reply, Up, Why};
 pub(super) use this_worker::{begin_request, has_spoken, install};
 
 use super::by_number::Awaited;
-use crate::spin;
 
 /// In a worker, the number that stands for its parent's pool: none of its own has it.
 pub const PARENTS: NonZeroU32 = NonZeroU32::new(u32::MAX - 1).unwrap();
 
+/// A wait that is over sooner is not told of: nobody would be started in its stead in time.
+const WORTH_TELLING: Duration = Duration::from_millis(1);
+
 /// Tells the parent that the task of this worker waits, until what is returned is dropped: for the task
 /// of its pool at this address, or for any of those that it has submitted. `None` if there is nothing to
 /// tell: in a process that is no worker, or in one that has submitted nothing that has not ended, or if
-/// it is done, which is asked last.
-pub fn waits(address: Option<usize>, timed: bool, is_done: impl FnOnce() -> bool) -> Option<Waits> {
-    Upward::current()?.waits(address, timed, is_done)
-}
-
-/// The same, if it is not done before it would be worth telling.
-pub(crate) fn waits_unless(
+/// `is_done` says that the wait is over, which has waited until the moment that it is given.
+pub fn waits(
     address: Option<usize>,
-    timed: bool,
-    is_done: impl FnMut() -> bool,
+    deadline: Option<Instant>,
+    is_done: impl FnOnce(Option<Instant>) -> bool,
 ) -> Option<Waits> {
-    Upward::current()?.waits(address, timed, || spin::for_caller(is_done))
+    Upward::current()?.waits(address, deadline.is_some(), || {
+        let soon = Instant::now().checked_add(WORTH_TELLING);
+        is_done(deadline.into_iter().chain(soon).min())
+    })
 }
 
 /// Whether this process is a worker.
