@@ -22,6 +22,7 @@ from manyhands import (
     ThreadPoolExecutor,
     TimeoutError,
     as_completed,
+    current_executor,
     install,
     wait,
 )
@@ -52,6 +53,11 @@ def submitting(executor: ThreadPoolExecutor) -> None:
     assert_type(executor.submit(lambda: 1).result(), int)
     assert_type(future.cancel(), bool)
     assert_type(repr(future), str)
+
+
+def nesting() -> None:
+    assert_type(current_executor(), Executor)
+    assert_type(current_executor().submit(length, "a").result(), int)
 
 
 def making() -> list[ThreadPoolExecutor]:
