@@ -102,7 +102,7 @@ pub fn wait<T: Send, E: Send + Sync>(
             }
             ReturnWhen::AllCompleted => {
                 if deadline.is_none() {
-                    futures.iter().for_each(Future::run_in_place);
+                    futures.iter().for_each(Future::run_if_parents);
                 }
                 ready.wait_for_all(all, deadline);
             }

@@ -383,8 +383,8 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
     }
 
     /// As long as the caller waits for it, for as long as it takes: may run it.
-    pub(crate) fn run_in_place(&self) {
-        self.handle().run_in_place();
+    pub(crate) fn run_if_parents(&self) {
+        self.handle().run_if_parents();
     }
 
     /// Whether the task is done, or was before `deadline`.

@@ -13,7 +13,7 @@ impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.done() {
             // Whether the thread that polls is going to sleep, nobody is told.
-            self.run_in_place();
+            self.run_if_parents();
         }
         if self.done() {
             return Poll::Ready(self.take());

@@ -45,7 +45,7 @@ pub(crate) trait Handle<T, E>: Send + Sync {
     fn state(&self) -> State;
     fn wait(&self, deadline: Option<Instant>) -> bool;
     /// As long as somebody waits for it: runs it here, where its executor lets a task that waits do so.
-    fn run_in_place(&self);
+    fn run_if_parents(&self);
     fn look(&self, look: &mut Look<'_, T, E>);
     fn take(&self) -> Option<T>;
     fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>>;
@@ -77,7 +77,7 @@ impl<J: Send, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
         Promise::wait(self, deadline)
     }
 
-    fn run_in_place(&self) {
+    fn run_if_parents(&self) {
         #[cfg(all(target_os = "linux", not(loom)))]
         if process::is_worker() && self.executor() == Some(process::PARENTS) {
             process::attend(process::PARENTS, self, None);
