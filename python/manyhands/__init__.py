@@ -52,6 +52,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ._compose import delay, gather, race
+from ._current import current_executor
 from ._deadlock import DeadlockError
 from ._executor import Executor
 from ._functions import as_completed, wait
@@ -99,6 +100,7 @@ __all__ = [
     "ThreadPoolExecutor",
     "TimeoutError",
     "as_completed",
+    "current_executor",
     "delay",
     "gather",
     "install",

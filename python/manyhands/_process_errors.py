@@ -58,6 +58,21 @@ class TaskTimeoutError(_TimedOut):
         self.submitted: str | None = None
 
 
+class NoWorkerLeftError(RuntimeError):
+    """Each worker that the pool may have runs a task that waits for another, and none was left for
+    this one.
+
+    workers: how many they are.
+    """
+
+    def __init__(self, message: str, workers: int = 0) -> None:
+        super().__init__(message, workers)
+        self.workers = workers
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class ArgumentsError(BrokenProcessPool):
     """The worker could not unpickle the task's function or arguments. The pool goes on."""
 
@@ -136,6 +151,15 @@ def crashed(
     error.pid, error.exitcode, error.attempts = pid, exitcode, attempts
     error.function, error.arguments, error.submitted = function, arguments, submitted
     return error
+
+
+def no_worker_left(workers: int) -> BaseException:
+    return NoWorkerLeftError(
+        f"no worker process is left to run the task: all {workers} that the pool may have run tasks "
+        "that wait for other tasks of it; have fewer tasks wait at a time, or give the pool more "
+        "workers",
+        workers,
+    )
 
 
 def timed_out(timeout: float, ran: float, call: Call | None) -> BaseException:

@@ -13,7 +13,7 @@ from collections import deque
 from multiprocessing import reduction, util
 from typing import TYPE_CHECKING, Any
 
-from . import _core, _process_errors  # noqa: F401  # what a first failure needs is there then
+from . import _core, _current, _process_errors  # noqa: F401  # what a first failure needs is there then
 from ._pickling import Chosen
 from ._stdlib import LOGGER
 
@@ -56,12 +56,14 @@ class Spawner:
         initializer: Callable[..., object] | None,
         initargs: tuple[Any, ...],
         pickler: Pickler | None,
+        timeout: float | None,
         processes: dict[int, BaseProcess],
     ) -> None:
         self._context = context
         self._initializer = initializer
         self._initargs = initargs
         self._pickler = pickler
+        self._timeout = timeout
         self._processes = processes
         self._ended: deque[BaseProcess] = deque()
 
@@ -69,7 +71,7 @@ class Spawner:
         """Start one; its process, and our end of its lifeline."""
         self._forget_ended()
         ours, theirs = socket.socketpair()
-        given = (self._initializer, self._initargs, self._pickler)
+        given = (self._initializer, self._initargs, self._pickler, self._timeout)
         process: BaseProcess = self._context.Process(  # type: ignore[attr-defined]
             target=work, args=(Lifeline(theirs), os.getpid(), *given)
         )
@@ -131,11 +133,13 @@ def work(
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
     pickler: Pickler | None,
+    timeout: float | None,
 ) -> None:
     """What a worker process does."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
     begin = functools.partial(_begin, initializer, initargs)
     del initializer, initargs
+    _current.is_worker(pickler, timeout)
     loads = pickler.loads if isinstance(pickler, Chosen) else pickle.loads
     try:
         _core._work(lifeline.end, parent, begin, pickler, loads)

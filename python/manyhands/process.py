@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
 import multiprocessing
 import os
 import threading
@@ -12,11 +10,18 @@ from concurrent.futures.process import BrokenProcessPool
 from concurrent.futures.process import ProcessPoolExecutor as _StdlibExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from . import _core, _exit, _late, _pickling
+from . import _core, _current, _exit, _late, _pickling
 from ._auto_map import AutoMap
+from ._chunks import map_in_chunks
 from ._core import stop_requested
 from ._executor import Executor, check_buffersize, cpus
-from ._process_errors import ArgumentsError, ResultError, TaskTimeoutError, WorkerCrashError
+from ._process_errors import (
+    ArgumentsError,
+    NoWorkerLeftError,
+    ResultError,
+    TaskTimeoutError,
+    WorkerCrashError,
+)
 from ._process_worker import Spawner
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ T = TypeVar("T")
 __all__ = [
     "ArgumentsError",
     "BrokenProcessPool",
+    "NoWorkerLeftError",
     "ProcessPoolExecutor",
     "ResultError",
     "Stats",
@@ -79,6 +85,10 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
     pickler: None for pickle, and `cloudpickle`, if it is installed, for what pickle cannot do; or
         "pickle", "cloudpickle", or an object with `dumps` and `loads`.
     max_processes: the name that max_workers had in the proposal of 2009.
+
+    A task can submit to the pool that it runs in, by `current_executor()` or by the pool itself as an
+    argument, and wait. In the stead of a worker whose task waits another one may be started, up to 61
+    more than `max_workers`; a task for which none is left then fails with NoWorkerLeftError.
 
     Nothing that cannot be pickled or unpickled breaks the pool: it fails its own task.
 
@@ -149,7 +159,7 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         self._unsubmitted: set[AutoMap] = set()
         self._late: set[Future[Any]] = set()
         chosen = _pickling.choose(pickler)
-        self._spawner = Spawner(mp_context, initializer, initargs, chosen, self._processes)
+        self._spawner = Spawner(mp_context, initializer, initargs, chosen, timeout, self._processes)
         self._open(
             max_workers,
             max_tasks_per_child,
@@ -188,20 +198,15 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
             if buffersize is None:
                 return AutoMap.start(self, fn, zip(*iterables), timeout, ordered)
             chunksize = 1
-        if chunksize < 1:
-            raise ValueError("chunksize must be >= 1.")
-        if chunksize == 1:
-            return super().map(
-                fn, *iterables, timeout=timeout, buffersize=buffersize, ordered=ordered
-            )
-        chunks = super().map(
-            functools.partial(_process_chunk, fn),
-            _batched(zip(*iterables), chunksize),
+        return map_in_chunks(
+            super().map,
+            fn,
+            iterables,
+            chunksize,
             timeout=timeout,
             buffersize=buffersize,
             ordered=ordered,
         )
-        return _chain(chunks)
 
     def options(self, *, timeout: float | None = None, retries: int | None = None) -> Options:
         """The same pool, for tasks with options of their own: an executor to submit to.
@@ -272,6 +277,14 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
             self._end_workers(True)
         self.shutdown(wait=True, cancel_futures=interrupted)
         return False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self._is_being_sent():
+            raise TypeError(
+                "a ProcessPoolExecutor can only be sent to tasks of its own, as an argument: there it "
+                "is what current_executor() returns"
+            )
+        return _current.of_this_worker, ()
 
     @property
     def _pending_work_items(self) -> _Unfinished:  # type: ignore[override]
@@ -355,23 +368,6 @@ class _NoQueue:
 
     def join_thread(self) -> None:
         """Do nothing: no thread feeds it."""
-
-
-def _process_chunk(fn: Callable[..., T], chunk: tuple[tuple[Any, ...], ...]) -> list[T]:
-    return [fn(*args) for args in chunk]
-
-
-def _batched(items: Iterator[T], size: int) -> Iterator[tuple[T, ...]]:
-    while chunk := tuple(itertools.islice(items, size)):
-        yield chunk
-
-
-def _chain(chunks: Iterator[list[T]]) -> Iterator[T]:
-    """Item by item, without keeping what was yielded."""
-    for chunk in chunks:
-        chunk.reverse()
-        while chunk:
-            yield chunk.pop()
 
 
 def _python_exit() -> None:

@@ -115,6 +115,7 @@ impl PyFuture {
         let ended = if nested::in_task() {
             nested::wait_in_task(py, &self.core, deadline)?
         } else {
+            let _waits = process::begin_wait(py, &self.core, deadline);
             park::wait(py, deadline, |until| self.wait(until))?
         };
         if ended { Ok(self.look(py)) } else { Err(stdlib::TIMEOUT_ERROR.bare_error(py)) }
@@ -209,7 +210,17 @@ impl PyFuture {
         match task::cancel(slf.py(), &future.core.life, Some(slf)) {
             Some(told) => told.map(|()| true),
             None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
-            None => Ok(false),
+            None => {
+                let py = slf.py();
+                let Some(_withdrawn) = py.detach(|| process::withdraw(&future.core)) else {
+                    return Ok(false);
+                };
+                match future.core.life.cancel_running().0 {
+                    Cancel::Now(_, wake) => task::tell(py, wake, Some(slf)).map(|()| true),
+                    Cancel::Already => Ok(true),
+                    Cancel::TooLate(_) => Ok(false),
+                }
+            }
         }
     }
 

@@ -55,7 +55,8 @@ mod _core {
     use crate::pool::PyThreadPoolExecutor;
     #[pymodule_export]
     use crate::process::{
-        Lender, PyManager, PyProcessPoolExecutor, Shared, open_shared, stop_requested, work,
+        Lender, PyCurrentPool, PyManager, PyProcessPoolExecutor, Shared, open_shared,
+        stop_requested, work,
     };
     #[pymodule_export]
     use crate::wait::wait;

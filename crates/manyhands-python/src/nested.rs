@@ -128,6 +128,7 @@ pub(crate) fn wait_in_task(
         return Ok(true);
     }
     if core.life.executor().is_some() {
+        let _waits = process::begin_wait(py, core, deadline);
         return Waiting::begin(false).wait_by(deadline, |until| {
             park::wait(py, until, |until| {
                 process::attend(core, until);

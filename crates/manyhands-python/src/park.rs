@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyAnyMethods;
 
 use crate::fork;
+use manyhands::process::host;
 
 /// How long Ctrl-C may go unheard.
 const SLICE: Duration = Duration::from_millis(50);
@@ -34,6 +35,15 @@ pub(crate) fn wait(
     wait: impl Fn(Option<Instant>) -> bool + Send + Sync,
 ) -> PyResult<bool> {
     let main = on_main_thread(py)?;
+    // In a worker process: the parent may have another run in its stead.
+    let mut is_done = false;
+    let _waits = host::waits(None, deadline, |soon| {
+        is_done = py.detach(|| wait(soon));
+        is_done
+    });
+    if is_done {
+        return Ok(true);
+    }
     loop {
         let until = if main {
             let slice = Instant::now() + SLICE;

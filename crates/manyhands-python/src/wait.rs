@@ -13,7 +13,7 @@ use pyo3::types::PySet;
 use crate::bell::Bell;
 use crate::future::PyFuture;
 use crate::task::{Core, Watcher};
-use crate::{nested, park, stdlib, waiter};
+use crate::{nested, park, process, stdlib, waiter};
 
 /// A future to wait for.
 pub(crate) enum Awaited<'py> {
@@ -244,6 +244,11 @@ fn wait_for_all(
     let waited = watch(futures, notified, &ready).and_then(|pending| {
         if until_failed {
             return wait_for_failure(py, futures, &ready, pending, deadline);
+        }
+        if deadline.is_none() {
+            for core in futures.iter().filter_map(Awaited::core) {
+                py.detach(|| process::run_in_place(core));
+            }
         }
         wait_until(py, futures, &ready, (pending, How::All), deadline).map(drop)
     });

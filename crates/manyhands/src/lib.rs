@@ -86,7 +86,7 @@ pub use compose::{Futures, IntoOutcome, Retry, delay, join_all, race};
 pub use errors::{
     BrokenExecutor, BrokenProcessPool, BrokenThreadPool, ConfigError, Crash, Cycle, Deadlock,
     DependencyFailed, Exception, Exit, FutureError, GraphError, GraphFailed, InvalidState,
-    NotCrossed, Overrun, Reason, Refused, ScopeFailed, TaskInfo, WaitingTask,
+    NoWorkerLeft, NotCrossed, Overrun, Reason, Refused, ScopeFailed, TaskInfo, WaitingTask,
 };
 pub use executor::Executor;
 pub use function::Function;

@@ -168,6 +168,18 @@ impl Ready {
         if !enough() && patient() {
             spin::for_caller(enough);
         }
+        #[cfg(all(target_os = "linux", not(loom)))]
+        let _waits = if enough() || !patient() {
+            None
+        } else {
+            let is_done = |soon| self.sleep_for(wanted, soon).queue.len() >= wanted;
+            crate::process::waits(None, deadline, is_done)
+        };
+        self.sleep_for(wanted, deadline)
+    }
+
+    fn sleep_for(&self, wanted: usize, deadline: Option<Instant>) -> MutexGuard<'_, Numbers> {
+        let patient = || deadline.is_none_or(|deadline| Instant::now() < deadline);
         let mut numbers = self.numbers.lock();
         while numbers.queue.len() < wanted && !numbers.interrupted && patient() {
             numbers.wanted = Some(wanted);

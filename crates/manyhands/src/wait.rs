@@ -105,6 +105,9 @@ pub fn wait<T: Send, E: Send + Sync>(
                 wait(all.min(1), How::Any);
             }
             ReturnWhen::AllCompleted => {
+                if deadline.is_none() {
+                    futures.iter().for_each(Future::run_if_parents);
+                }
                 wait(all, How::All);
             }
             ReturnWhen::FirstException => {

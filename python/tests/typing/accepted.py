@@ -29,6 +29,7 @@ from manyhands import (
     ThreadPoolExecutor,
     TimeoutError,
     as_completed,
+    current_executor,
     delay,
     gather,
     install,
@@ -68,6 +69,11 @@ def submitting(executor: ThreadPoolExecutor) -> None:
 def submitting_inline(executor: InlineExecutor) -> None:
     assert_type(executor.submit(repeat, "a", times=2), Future[str])
     executor.shutdown(wait=False, cancel_futures=True)
+
+
+def nesting() -> None:
+    assert_type(current_executor(), Executor)
+    assert_type(current_executor().submit(length, "a").result(), int)
 
 
 def making() -> list[ThreadPoolExecutor]:

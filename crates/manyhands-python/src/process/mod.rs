@@ -11,10 +11,12 @@
 //! | an outcome that is read when somebody asks for it | `sent.rs` |
 //! | starting a worker, and seeing it end | `launch.rs` |
 //! | the worker's part | `worker.rs` |
+//! | what its tasks submit to their own pool | `current.rs` |
 //!
 //! A task's answer is received without the interpreter's lock, by the manager's thread or by one that
 //! waits, and is kept as bytes. Whoever asks for the result first reads it.
 
+mod current;
 mod launch;
 mod message;
 mod pickle;
@@ -28,9 +30,10 @@ mod worker;
 /// is told apart from what the Rust face says.
 const BUILD: u64 = u64::from_le_bytes(*b"python 1");
 
+pub(crate) use current::PyCurrentPool;
 pub(crate) use pickle::Lender;
 pub(crate) use pool::{PyManager, PyProcessPoolExecutor};
 pub(crate) use sent::Sent;
 pub(crate) use shared::{Shared, open_shared};
-pub(crate) use task::attend;
+pub(crate) use task::{attend, begin_wait, run_in_place, withdraw};
 pub(crate) use worker::{stop_requested, work};

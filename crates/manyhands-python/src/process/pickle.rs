@@ -2,6 +2,7 @@
 //! pickler; all else goes through `python/manyhands/_pickling.py`, which knows `multiprocessing`'s ways of
 //! pickling and puts large buffers beside the pickle.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands::process::host::{self, MOST_IN_FRAME};
@@ -33,11 +34,11 @@ pub(super) fn pack(
             return Ok(Packed { pickle, ..Packed::default() });
         }
     }
-    let arena = room.arena().cloned();
+    let (arena, pool) = (room.arena().cloned(), room.pool());
     let lender = Bound::new(py, Lender { room, lent: Mutex::default() })?;
     let pickle_anything = stdlib::PICKLE_ANYTHING.get(py)?;
     let (dumped, shared) =
-        shared::packing(arena, || pickle_anything.call1((object, pickler, &lender)));
+        shared::packing(arena, pool, || pickle_anything.call1((object, pickler, &lender)));
     let dumped = dumped?;
     let pickle = Buffer::of(&dumped)?;
     let mut bytes = vec![0; pickle.len()];
@@ -107,8 +108,8 @@ pub(super) fn loads_with<'py>(
 
 /// Where there is room for what goes beside a pickle.
 pub(super) enum Room {
-    /// In the arena of the pool.
-    Of(Option<Arena>),
+    /// In the arena of a pool, if there is one; and the pool's number, if it goes there with a task.
+    Of(Option<Arena>, Option<NonZeroU32>),
     /// In that of this worker.
     Worker,
 }
@@ -116,14 +117,21 @@ pub(super) enum Room {
 impl Room {
     fn arena(&self) -> Option<&Arena> {
         match self {
-            Self::Of(arena) => arena.as_ref(),
+            Self::Of(arena, _) => arena.as_ref(),
+            Self::Worker => None,
+        }
+    }
+
+    fn pool(&self) -> Option<NonZeroU32> {
+        match self {
+            Self::Of(_, pool) => *pool,
             Self::Worker => None,
         }
     }
 
     fn allocate(&self, len: usize) -> Option<Block> {
         match self {
-            Self::Of(arena) => arena.as_ref()?.allocate(len).ok(),
+            Self::Of(arena, _) => arena.as_ref()?.allocate(len).ok(),
             Self::Worker => host::room(len),
         }
     }

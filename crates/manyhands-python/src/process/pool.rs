@@ -18,6 +18,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::BUILD;
 use super::launch::{self, PythonLauncher};
+use super::message::Packed;
 use super::pickle::{self, Room};
 use super::shared::Shared;
 use super::task::{Call, ProcessTask};
@@ -82,6 +83,7 @@ impl PyProcessPoolExecutor {
             .map_err(|_| PyValueError::new_err("grace must be a number of seconds, >= 0"))?;
         let options = Options {
             max_workers,
+            most_extra: MOST_EXTRA,
             capacity: NonZeroU32::new(ring::CAPACITY).unwrap_or(NonZeroU32::MIN),
             on_crash: if isolates { OnCrash::Isolate } else { OnCrash::Break },
             retries,
@@ -158,6 +160,11 @@ impl PyProcessPoolExecutor {
         Shared::new(obj, opened.pickler.bind(py), opened.pool.arena())
     }
 
+    /// Whether it is being pickled as part of a task of its own pool.
+    fn _is_being_sent(&self) -> PyResult<bool> {
+        Ok(super::shared::is_packed_for(self.opened()?.pool.number()))
+    }
+
     /// What manages it, for the thread that does so. It does not hold the executor.
     fn _manager(&self) -> PyResult<PyManager> {
         Ok(PyManager { pool: Arc::clone(&self.opened()?.pool) })
@@ -215,6 +222,9 @@ impl PyProcessPoolExecutor {
         Ok(self.opened()?.made_in != fork::generation())
     }
 }
+
+/// So many more workers than `max_workers` there may be, in the stead of those whose tasks wait.
+const MOST_EXTRA: u32 = 61;
 
 /// So many workers in a row that die at birth break a pool that a single death does not break.
 const BIRTHS: NonZeroU32 = NonZeroU32::new(3).unwrap();
@@ -284,14 +294,9 @@ fn submit<'py>(
 }
 
 fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
-    let (function, args) = (task.function.bind(py), task.args.bind(py));
-    let call = match &task.kwargs {
-        None => (function, args).into_pyobject(py)?,
-        Some(kwargs) => (function, args, kwargs.bind(py)).into_pyobject(py)?,
-    };
     let arena = opened.pool.arena();
-    let room = Room::Of(arena.cloned());
-    let packed = pickle::pack(py, call.as_any(), opened.pickler.bind(py), room)?;
+    let room = Room::Of(arena.cloned(), Some(opened.pool.number()));
+    let packed = pack(py, task, opened.pickler.bind(py), room)?;
     let mut body = Vec::new();
     packed.write("", &mut body);
     let lent = packed.lent.into_iter().map(|lent| lent.block).chain(packed.shared).collect();
@@ -299,8 +304,23 @@ fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
         .map_err(|why| PyMemoryError::new_err(format!("no shared memory for the arguments: {why}")))
 }
 
+/// A call as bytes, and what goes along.
+pub(super) fn pack(
+    py: Python<'_>,
+    task: &Task,
+    pickler: &Bound<'_, PyAny>,
+    room: Room,
+) -> PyResult<Packed> {
+    let (function, args) = (task.function.bind(py), task.args.bind(py));
+    let call = match &task.kwargs {
+        None => (function, args).into_pyobject(py)?,
+        Some(kwargs) => (function, args, kwargs.bind(py)).into_pyobject(py)?,
+    };
+    pickle::pack(py, call.as_any(), pickler, room)
+}
+
 /// What errors are to tell of a task.
-fn call(py: Python<'_>, task: Task) -> PyResult<Call> {
+pub(super) fn call(py: Python<'_>, task: Task) -> PyResult<Call> {
     let Task { function, args, kwargs } = task;
     let frame = submitters_frame(py)?;
     let code = frame.getattr(intern!(py, "f_code"))?;
@@ -344,7 +364,7 @@ fn start(py: Python<'_>, opened: &Opened, seats: Vec<Seat>) -> PyResult<()> {
     first
 }
 
-fn refused(py: Python<'_>, reason: &Reason) -> PyErr {
+pub(super) fn refused(py: Python<'_>, reason: &Reason) -> PyErr {
     match reason {
         Reason::Shutdown if workers::at_exit() => errors::after_interpreter_shutdown(),
         Reason::Shutdown => PyRuntimeError::new_err("cannot schedule new futures after shutdown"),

@@ -112,6 +112,8 @@ fn lost(py: Python<'_>, loss: Loss, call: Option<Box<Call>>) -> PyResult<Py<PyAn
             let by = by.map(|(pid, exit)| (pid, super::launch::exit_code(exit)));
             error_of(py, intern!(py, "broken"), (reason.as_str(), by))
         }
+        Loss::NoWorkerLeft { workers } => error_of(py, intern!(py, "no_worker_left"), (workers,)),
+        Loss::Refused(reason) => Ok(super::pool::refused(py, &reason).into_value(py).into_any()),
         // Its future was cancelled, and shows nothing of this.
         Loss::Cancelled => error_of(py, intern!(py, "broken"), ("it was cancelled", py.None())),
     }

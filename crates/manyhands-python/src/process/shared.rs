@@ -5,6 +5,7 @@
 //! blocks at hand, in this thread.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use manyhands_shm::{Arena, Block};
@@ -25,15 +26,26 @@ thread_local! {
 
 struct Packing {
     arena: Option<Arena>,
+    /// The number of the pool to which it goes with a task.
+    pool: Option<NonZeroU32>,
     blocks: Vec<Arc<Block>>,
 }
 
 /// Calls `pack`; what handles of that arena are part of, beside what it returns.
-pub(super) fn packing<R>(arena: Option<Arena>, pack: impl FnOnce() -> R) -> (R, Vec<Arc<Block>>) {
-    PACKING.with_borrow_mut(|all| all.push(Packing { arena, blocks: Vec::new() }));
+pub(super) fn packing<R>(
+    arena: Option<Arena>,
+    pool: Option<NonZeroU32>,
+    pack: impl FnOnce() -> R,
+) -> (R, Vec<Arc<Block>>) {
+    PACKING.with_borrow_mut(|all| all.push(Packing { arena, pool, blocks: Vec::new() }));
     let packed = pack();
     let blocks = PACKING.with_borrow_mut(|all| all.pop().map(|packing| packing.blocks));
     (packed, blocks.unwrap_or_default())
+}
+
+/// Whether what this thread packs at this moment goes to the pool of this number, with a task.
+pub(super) fn is_packed_for(pool: NonZeroU32) -> bool {
+    PACKING.with_borrow(|all| all.last().is_some_and(|packing| packing.pool == Some(pool)))
 }
 
 /// Calls `open` with these buffers for the handles of the message.
@@ -63,7 +75,7 @@ impl Shared {
     ) -> PyResult<Self> {
         let py = object.py();
         let Packed { pickle, lent, shared } =
-            pickle::pack(py, object, pickler, Room::Of(arena.cloned()))?;
+            pickle::pack(py, object, pickler, Room::Of(arena.cloned(), None))?;
         if !shared.is_empty() {
             return Err(PyTypeError::new_err("a shared object cannot be part of another one"));
         }

@@ -131,6 +131,10 @@ fn attached(run: impl FnOnce(Python<'_>) -> PyResult<()>) {
 struct Waits<'a>(&'a Core);
 
 impl Awaited for Waits<'_> {
+    fn address(&self) -> usize {
+        address(self.0)
+    }
+
     fn is_done(&self) -> bool {
         self.0.life.state().is_done()
     }
@@ -142,6 +146,41 @@ impl Awaited for Waits<'_> {
     fn unwatch(&self) {
         drop(self.0.life.unwatch(|watcher| matches!(watcher, Watcher::Attendant(_))));
     }
+}
+
+fn address(core: &Core) -> usize {
+    std::ptr::from_ref(core).addr()
+}
+
+/// In a worker: runs this task here, if it is one of the parent's pool and nobody has begun it, for the
+/// calling thread waits for it.
+pub(crate) fn run_in_place(core: &Core) {
+    if core.life.executor() == Some(host::PARENTS) {
+        host::run_in_place(&Waits(core));
+    }
+}
+
+/// In a worker: the calling thread is about to wait for this task. It may be run here; otherwise the parent
+/// is told of the wait as long as what is returned is there.
+pub(crate) fn begin_wait(
+    py: Python<'_>,
+    core: &Core,
+    deadline: Option<Instant>,
+) -> Option<host::Waits> {
+    if core.life.executor() != Some(host::PARENTS) {
+        return None;
+    }
+    py.detach(|| {
+        if deadline.is_none() {
+            run_in_place(core);
+        }
+        host::waits(Some(address(core)), deadline, |soon| core.life.wait(soon))
+    })
+}
+
+/// In a worker: has the parent cancel its task, if nobody has begun it.
+pub(crate) fn withdraw(core: &Core) -> Option<host::Withdrawn> {
+    if core.life.executor() == Some(host::PARENTS) { host::withdraw(address(core)) } else { None }
 }
 
 /// Has the calling thread, which waits for this task, receive the answers of the pool it is in.

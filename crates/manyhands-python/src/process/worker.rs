@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use manyhands::process::birth::{ArrivalError, arrive_on};
-use manyhands::process::host::{self, Borrowed, Kind, Perform, RequestHead};
+use manyhands::process::host::{self, Borrowed, Kind, Perform, RequestHead, RunInPlace};
 use manyhands_pybuffer::take_descriptor;
 use manyhands_shm::Place;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyRuntimeError};
@@ -50,7 +50,7 @@ pub(crate) fn work(
     };
     let lifeline = take_descriptor(lifeline)?;
     die_with(parent)?;
-    let mut host = Host { begin: Some(begin), pickler, loads };
+    let mut host = Host { begin: Some(begin), calls: Calls { pickler, loads } };
     py.detach(|| {
         // Whoever says hello is alive: it was no other process that got the parent's number.
         let arrival = match arrive_on(lifeline, BUILD, PATIENCE) {
@@ -87,6 +87,11 @@ pub(crate) fn stop_requested() -> bool {
 
 struct Host {
     begin: Option<Py<PyAny>>,
+    calls: Calls,
+}
+
+/// How calls are made of bytes, and bytes of what comes of them.
+struct Calls {
     pickler: Py<PyAny>,
     loads: Py<PyAny>,
 }
@@ -110,20 +115,13 @@ impl Perform for Host {
         Python::attach(|py| {
             // What came while there was no task is not for this one.
             hear_signals(py);
-            match self.answer(py, body, answer) {
-                Ok(()) => Kind::One,
-                Err(error) => {
-                    answer.clear();
-                    self.fail(py, error, answer);
-                    Kind::Failed
-                }
-            }
+            self.calls.perform(py, body, answer)
         })
     }
 
     fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind {
         let error = PyMemoryError::new_err(format!("no shared memory for the result: {why}"));
-        Python::attach(|py| self.fail(py, error, answer));
+        Python::attach(|py| self.calls.fail(py, error, answer));
         Kind::Failed
     }
 
@@ -133,6 +131,21 @@ impl Perform for Host {
 
     fn look_up(&mut self) {
         Python::attach(hear_signals);
+    }
+
+    fn in_place(&self) -> Option<Box<dyn RunInPlace>> {
+        let Calls { pickler, loads } = &self.calls;
+        let calls = Python::attach(|py| Calls {
+            pickler: pickler.clone_ref(py),
+            loads: loads.clone_ref(py),
+        });
+        Some(Box::new(calls))
+    }
+}
+
+impl RunInPlace for Calls {
+    fn run(&self, _: u64, _: Kind, body: &[u8], answer: &mut Vec<u8>) -> Kind {
+        Python::attach(|py| self.perform(py, body, answer))
     }
 }
 
@@ -146,7 +159,18 @@ fn hear_signals(py: Python<'_>) {
     }
 }
 
-impl Host {
+impl Calls {
+    fn perform(&self, py: Python<'_>, body: &[u8], answer: &mut Vec<u8>) -> Kind {
+        match self.answer(py, body, answer) {
+            Ok(()) => Kind::One,
+            Err(error) => {
+                answer.clear();
+                self.fail(py, error, answer);
+                Kind::Failed
+            }
+        }
+    }
+
     fn answer(&self, py: Python<'_>, body: &[u8], answer: &mut Vec<u8>) -> PyResult<()> {
         let result = {
             let call = Received::read(body, borrow)

@@ -27,7 +27,7 @@ use crate::errors::Exception;
 use crate::panic::Panic;
 
 /// What a body holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Kind {
     /// Of one call.
@@ -64,6 +64,10 @@ impl Flags {
     pub(crate) const RETURNS: Self = Self(8);
     /// The worker itself still looks at blocks that it lends: nobody may write into them.
     pub(crate) const SHARED: Self = Self(16);
+    /// The answer goes on to another process: nothing of it may lie elsewhere but its whole body.
+    pub(crate) const PLAIN: Self = Self(32);
+    /// The worker's task has said something beside the link, which is to be heard first.
+    pub(crate) const SPOKE: Self = Self(64);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0

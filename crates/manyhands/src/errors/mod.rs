@@ -15,7 +15,7 @@ use crate::promise::State;
 pub use compose::{DependencyFailed, ScopeFailed};
 pub use deadlock::{Deadlock, WaitingTask};
 pub use graph::{Cycle, GraphError, GraphFailed};
-pub use process::{BrokenProcessPool, Crash, Exit, NotCrossed, Overrun, TaskInfo};
+pub use process::{BrokenProcessPool, Crash, Exit, NoWorkerLeft, NotCrossed, Overrun, TaskInfo};
 
 /// A task's exception: how it failed.
 ///
@@ -50,6 +50,9 @@ pub enum Exception<E> {
     /// The task ran for longer than its timeout allowed, and was stopped.
     #[error("{0}")]
     TimedOut(Arc<Overrun>),
+    /// Every worker process runs a task that waits for another, so none was left for this one.
+    #[error("{0}")]
+    NoWorkerLeft(NoWorkerLeft),
     /// The task's arguments or its result could not be carried to or from a worker process.
     #[error("{0}")]
     NotCrossed(Arc<NotCrossed>),
@@ -84,6 +87,7 @@ impl<E> Exception<E> {
             Self::Broken(broken) => Exception::Broken(broken),
             Self::Crashed(crash) => Exception::Crashed(crash),
             Self::TimedOut(overrun) => Exception::TimedOut(overrun),
+            Self::NoWorkerLeft(error) => Exception::NoWorkerLeft(error),
             Self::NotCrossed(error) => Exception::NotCrossed(error),
             Self::Elapsed(time) => Exception::Elapsed(time),
             Self::Dependency(failed) => Exception::Dependency(failed),
@@ -108,6 +112,7 @@ impl<E> Clone for Exception<E> {
             Self::Broken(broken) => Self::Broken(broken.clone()),
             Self::Crashed(crash) => Self::Crashed(Arc::clone(crash)),
             Self::TimedOut(overrun) => Self::TimedOut(Arc::clone(overrun)),
+            Self::NoWorkerLeft(error) => Self::NoWorkerLeft(*error),
             Self::NotCrossed(error) => Self::NotCrossed(Arc::clone(error)),
             Self::Elapsed(time) => Self::Elapsed(*time),
             Self::Dependency(failed) => Self::Dependency(failed.clone()),

@@ -23,7 +23,7 @@ impl fmt::Display for TaskInfo {
 }
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Exit {
     /// By itself, with this code.
     Code(i32),
@@ -99,6 +99,18 @@ pub struct Overrun {
     pub ran: Duration,
     /// The worker's place in the pool, from 0.
     pub worker: u32,
+}
+
+/// A task was submitted by tasks of its own pool of processes and could not be run: each worker that the
+/// pool may have runs a task that waits for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no worker process is left to run the task: all {workers} that the pool may have run tasks that wait \
+     for other tasks of it; have fewer tasks wait at a time, or give the pool more workers"
+)]
+pub struct NoWorkerLeft {
+    /// How many workers.
+    pub workers: u32,
 }
 
 /// The arguments of a task, or its result, could not be carried to or from a worker process.

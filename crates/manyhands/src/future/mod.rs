@@ -392,6 +392,11 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
         }
     }
 
+    /// As long as the caller waits for it, for as long as it takes: may run it.
+    pub(crate) fn run_if_parents(&self) {
+        self.handle().run_if_parents();
+    }
+
     /// Whether the task is done, or was before `deadline`; an error if it never will be.
     pub(crate) fn wait_before(&self, deadline: Option<Instant>) -> Result<bool, Deadlock> {
         if self.done() {

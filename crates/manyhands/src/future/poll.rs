@@ -15,6 +15,10 @@ impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
     /// cycle is not found: whether the thread sleeps, and for what else, only its runtime knows.)
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         nested::stop_awaiting();
+        if !self.done() {
+            // Whether the thread that polls is going to sleep, nobody is told.
+            self.run_if_parents();
+        }
         if self.done() || self.run_in_place() {
             return Poll::Ready(self.take());
         }

@@ -60,6 +60,8 @@ pub(crate) trait Handle<T, E>: Send + Sync {
     /// Whether a process runs it that its waiters have to attend to.
     fn is_away(&self) -> bool;
     fn wait(&self, deadline: Option<Instant>) -> bool;
+    /// As long as somebody waits for it: runs it here, where its executor lets a task that waits do so.
+    fn run_if_parents(&self);
     fn look(&self, look: &mut Look<'_, T, E>);
     fn take(&self) -> Option<T>;
     fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>>;
@@ -99,12 +101,23 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
 
     fn wait(&self, deadline: Option<Instant>) -> bool {
         #[cfg(all(target_os = "linux", not(loom)))]
-        if !Promise::state(self).is_done()
-            && let Some(executor) = self.executor()
-        {
-            process::attend(executor, self, deadline);
+        if !Promise::state(self).is_done() {
+            let executor = self.executor();
+            if let Some(executor) = executor {
+                process::attend(executor, self, deadline);
+            }
+            let address = (executor == Some(process::PARENTS)).then(|| address(self));
+            let _waits = process::waits(address, deadline, |soon| Promise::wait(self, soon));
+            return Promise::wait(self, deadline);
         }
         Promise::wait(self, deadline)
+    }
+
+    fn run_if_parents(&self) {
+        #[cfg(all(target_os = "linux", not(loom)))]
+        if process::is_worker() && self.executor() == Some(process::PARENTS) {
+            process::attend(process::PARENTS, self, None);
+        }
     }
 
     fn look(&self, look: &mut Look<'_, T, E>) {
@@ -130,6 +143,17 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
                 Ok(Some(wake))
             }
             Cancel::Already => Ok(None),
+            #[cfg(all(target_os = "linux", not(loom)))]
+            Cancel::TooLate(State::Running) if self.executor() == Some(process::PARENTS) => {
+                let Some(_withdrawn) = process::withdraw(address(self)) else {
+                    return Err(State::Running);
+                };
+                match Promise::cancel_running(self).0 {
+                    Cancel::Now(_, wake) => Ok(Some(wake)),
+                    Cancel::Already => Ok(None),
+                    Cancel::TooLate(state) => Err(state),
+                }
+            }
             Cancel::TooLate(state) => Err(state),
         }
     }
@@ -138,7 +162,7 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
         let (cancelled, executor) = Promise::cancel_running(self);
         #[cfg(all(target_os = "linux", not(loom)))]
         if let Some(executor) = executor {
-            process::stop(executor, std::ptr::from_ref(self).addr());
+            process::stop(executor, address(self));
         }
         #[cfg(not(all(target_os = "linux", not(loom))))]
         debug_assert!(
@@ -166,6 +190,10 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
 
 #[cfg(all(target_os = "linux", not(loom)))]
 impl<J: Send, T: Send, E: Send + Sync> process::Awaited for Core<J, T, E> {
+    fn address(&self) -> usize {
+        address(self)
+    }
+
     fn is_done(&self) -> bool {
         Promise::state(self).is_done()
     }
@@ -178,6 +206,12 @@ impl<J: Send, T: Send, E: Send + Sync> process::Awaited for Core<J, T, E> {
         let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Waker(ATTENDS, _));
         drop(Promise::unwatch(self, is_it));
     }
+}
+
+/// By which the executor of a task knows it.
+#[cfg(all(target_os = "linux", not(loom)))]
+fn address<J, T, E>(core: &Core<J, T, E>) -> usize {
+    std::ptr::from_ref(core).addr()
 }
 
 /// The party of a thread that attends to a pool of processes: no handle has this address.

@@ -24,6 +24,9 @@ use crate::function::Function;
 /// How long a worker may take to obey, unless the builder says otherwise.
 const GRACE: Duration = Duration::from_millis(200);
 
+/// So many more workers than `max_workers` there may be, in the stead of those whose tasks wait.
+const MOST_EXTRA: u32 = 61;
+
 /// So many workers that die at birth, one after the other, break the pool.
 const BIRTHS: NonZeroU32 = NonZeroU32::new(3).unwrap();
 
@@ -97,8 +100,9 @@ impl ProcessPoolBuilder {
         }
     }
 
-    /// The most worker processes there may be. Default: the CPUs this process may use, as in CPython
-    /// 3.13.
+    /// The most worker processes that work at one time. Default: the CPUs this process may use, as in
+    /// CPython 3.13. In the stead of one whose task waits for another task of this pool another may be
+    /// started, up to 61 more.
     pub fn max_workers(mut self, max_workers: usize) -> Self {
         self.max_workers = max_workers;
         self
@@ -231,6 +235,7 @@ impl ProcessPoolBuilder {
             manager::Setting { build_id: program.registry.build_id(), initializer, transport };
         let options = supervisor::Options {
             max_workers,
+            most_extra: MOST_EXTRA,
             capacity: NonZeroU32::new(capacity).unwrap_or(NonZeroU32::MIN),
             on_crash: self.on_crash,
             retries: self.retries,

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
+use super::nested::{self, PARENTS};
+
 /// What a task asks of its pool.
 pub(super) trait Known: Send + Sync {
     /// Stops the task at this address.
@@ -17,6 +19,9 @@ pub(super) trait Known: Send + Sync {
 
 /// A task that a thread waits for.
 pub trait Awaited {
+    /// By which its executor knows it.
+    fn address(&self) -> usize;
+
     /// Whether it has ended.
     fn is_done(&self) -> bool;
 
@@ -38,7 +43,9 @@ pub(super) fn know(number: NonZeroU32, pool: &Arc<dyn Known>) {
 
 /// Has the pool of this number stop the task at this address.
 pub fn stop(number: NonZeroU32, address: usize) {
-    if let Some(pool) = pool(number) {
+    if number == PARENTS {
+        nested::stop(address);
+    } else if let Some(pool) = pool(number) {
         pool.stop(address);
     }
 }
@@ -46,7 +53,11 @@ pub fn stop(number: NonZeroU32, address: usize) {
 /// Has the pool of this number attended to while the calling thread waits for `task`. Returns when that
 /// is done, or the deadline is over, or somebody else attends to it.
 pub fn attend(number: NonZeroU32, task: &dyn Awaited, deadline: Option<Instant>) {
-    if let Some(pool) = pool(number) {
+    if number == PARENTS {
+        if deadline.is_none() {
+            nested::run_in_place(task);
+        }
+    } else if let Some(pool) = pool(number) {
         pool.attend(task, deadline);
     }
 }

@@ -12,6 +12,9 @@ use manyhands_shm::{Block, Place};
 pub use super::by_number::{Awaited, attend, stop};
 pub use super::lending::Borrowed;
 pub use super::manager::Setting;
+pub use super::nested::{
+    Call, PARENTS, RunInPlace, Upward, Waits, Withdrawn, run_in_place, waits, withdraw,
+};
 pub use super::pool::{ManagedBy, Pool, Reservation};
 pub use super::request::Request;
 pub use super::task::{Loss, Task};

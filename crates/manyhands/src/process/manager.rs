@@ -10,23 +10,23 @@
 //! this one outlives them.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use manyhands_shm::{Access, Arena, ArenaView, Lookout, ParentEnd};
+use manyhands_shm::{Access, Arena, ArenaView, Lookout};
 use rustix::event::PollFlags;
 use rustix::process::Signal;
 
 use super::birth::{Birth, BirthError, Hello, Progress, Transport};
-use super::child::Child;
+use super::charge::Charge;
 use super::last_lines::LastLines;
 use super::launch::Newborn;
-use super::link::Link;
-use super::link::ring::{self, RingLink};
-use super::link::socket::SocketLink;
+use super::link::ring;
+use super::nested::Channel;
 use super::pool::{Chore, LeftOver, MANAGERS, Pool, State};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
@@ -43,9 +43,6 @@ pub struct Setting {
     /// How the parent and its workers talk.
     pub transport: Transport,
 }
-
-/// The longest answer over a socket.
-const MOST_BYTES: usize = 1 << 31;
 
 /// For so many looks it lets answers gather, about a microsecond.
 const GATHERS: u32 = 128;
@@ -77,25 +74,6 @@ pub(super) struct Manager<T: Task> {
     /// Of the workers there are: they show whether there are answers without the pool's lock.
     lookouts: Arc<[Lookout]>,
 }
-
-/// One worker, as its manager has it.
-struct Charge {
-    seat: Seat,
-    child: Box<dyn Child>,
-    /// Until it is born.
-    birth: Option<(Birth, Option<(ParentEnd, ArenaView)>)>,
-    last_lines: Option<LastLines>,
-    /// Its link's, where the link has one: to poll for without the pool's lock.
-    socket: Option<OwnedFd>,
-    /// Nothing will come for it: it is to leave as soon as it is born.
-    leaves: bool,
-    /// Why it was not born.
-    failed: Option<String>,
-    refused: bool,
-}
-
-/// What there is to talk to a worker that has just been born.
-type Linked = (Box<dyn Link>, Option<ArenaView>, Option<Lookout>);
 
 impl<T: Task> Manager<T> {
     pub(super) fn new(pool: Arc<Pool<T>>) -> Self {
@@ -184,6 +162,7 @@ impl<T: Task> Manager<T> {
                 Seen::Stderr(seat) => self.listen(seat as usize),
                 Seen::Died(seat) => self.bury(seat as usize),
                 Seen::Link(_) => (), // The next turn receives.
+                Seen::Nested(seat) => self.hear(seat as usize),
             }
         }
         self.seen = all;
@@ -233,8 +212,13 @@ impl<T: Task> Manager<T> {
 
     fn care_for(&mut self, seat: Seat, newborn: Newborn) -> io::Result<()> {
         let setting = self.pool.setting();
+        let mut beside = None;
         let (memory, fds) = match self.pool.arena() {
-            None => (None, Vec::new()),
+            None => {
+                let (ours, theirs) = UnixStream::pair()?;
+                beside = Some(ours.into());
+                (None, vec![theirs.into()])
+            }
             Some(arena) => {
                 let (end, mut fds) = ring::prepare(self.pool.doorbells())?;
                 fds.push(arena.memory().try_clone_to_owned()?);
@@ -267,6 +251,8 @@ impl<T: Task> Manager<T> {
             birth: Some((birth, memory)),
             last_lines,
             socket: None,
+            beside,
+            channel: None,
             leaves: false,
             failed: None,
             refused: false,
@@ -290,10 +276,13 @@ impl<T: Task> Manager<T> {
         let error = match birth.advance() {
             Ok(Progress::Waiting) => return,
             Ok(Progress::Ready { .. }) => match charge.take_link() {
-                Ok((link, arena, lookout)) => {
+                Ok((link, arena, lookout, beside)) => {
+                    let doorbells = Arc::clone(self.pool.doorbells());
+                    let channel = Arc::new(Channel::new(beside, doorbells));
+                    charge.channel = Some(Arc::clone(&channel));
                     let (seat, leaves) = (charge.seat, charge.leaves);
                     self.pool.with(|state, now| {
-                        state.seat_taken(seat, link, arena, lookout, now);
+                        state.seat_taken(seat, link, arena, lookout, channel, now);
                         if leaves {
                             state.retire(seat);
                         }
@@ -319,6 +308,16 @@ impl<T: Task> Manager<T> {
             && let Err(error) = charge.child.signal(Signal::KILL)
         {
             log::error!("a worker process that was not born could not be killed: {error}");
+        }
+    }
+
+    /// The tasks of a worker have said something, or there is room again to tell them something.
+    fn hear(&mut self, at: usize) {
+        let Some(charge) = self.charges.get_mut(at).and_then(Option::as_mut) else { return };
+        let Some(channel) = &charge.channel else { return };
+        channel.flush();
+        if !self.pool.with(|state, now| state.hear(charge.seat, now)) {
+            charge.channel = None;
         }
     }
 
@@ -360,34 +359,5 @@ impl<T: Task> Manager<T> {
             }
             state.not_born(seat, exit, how, now);
         });
-    }
-}
-
-impl Charge {
-    /// What there is to look at. A death comes last: what was said before is heard before.
-    fn watched(&self, at: u32, flags: Option<PollFlags>) -> impl Iterator<Item = Watched<'_>> {
-        let birth = self.birth.as_ref().map(|(birth, _)| {
-            let (fd, flags) = birth.interest();
-            Watched { seen: Seen::Birth(at), fd, flags }
-        });
-        let lines = self.last_lines.as_ref().and_then(LastLines::interest);
-        let lines = lines.map(|(fd, flags)| Watched { seen: Seen::Stderr(at), fd, flags });
-        let link = self.socket.as_ref().zip(flags);
-        let link = link.map(|(fd, flags)| Watched { seen: Seen::Link(at), fd: fd.as_fd(), flags });
-        let died =
-            Watched { seen: Seen::Died(at), fd: self.child.sentinel(), flags: PollFlags::IN };
-        [birth, lines, link, Some(died)].into_iter().flatten()
-    }
-
-    /// The link to a worker that has just been born.
-    fn take_link(&mut self) -> Result<Linked, BirthError> {
-        let Some((birth, memory)) = self.birth.take() else { return Err(BirthError::Closed) };
-        let socket = birth.into_socket()?;
-        if let Some((end, arena)) = memory {
-            let lookout = end.lookout();
-            return Ok((Box::new(RingLink::new(end, socket)), Some(arena), Some(lookout)));
-        }
-        self.socket = Some(socket.try_clone()?);
-        Ok((Box::new(SocketLink::new(socket, MOST_BYTES)), None, None))
     }
 }

@@ -23,6 +23,11 @@
 //! between are postcard's, which describe no types: a type that asks a format what comes next
 //! (`serde_json::Value`, an untagged enum) arrives as an error of its task.
 //!
+//! # Tasks that submit tasks
+//!
+//! A task can submit to the pool whose worker it runs in, through [`current_executor`], and wait: while it
+//! does, another worker runs in its stead, and what nobody has begun it runs itself.
+//!
 //! # How it is built
 //!
 //! | for | see |
@@ -37,6 +42,7 @@
 //! | what a newborn prints while it is being born | [`last_lines`] |
 //! | what the manager sleeps on | [`watch`] |
 //! | the worker's loop | `worker.rs` |
+//! | tasks that submit to their own pool, and wait | `nested/` |
 //! | the seam for another host | [`host`] |
 //!
 //! Linux's own are the pidfd (`child.rs`), the link to the running file (`launch.rs`), dying with the
@@ -46,6 +52,7 @@ pub mod birth;
 mod buffer;
 mod builder;
 mod by_number;
+mod charge;
 pub mod child;
 mod executor;
 pub mod host;
@@ -54,6 +61,7 @@ pub mod launch;
 mod lending;
 pub mod link;
 mod manager;
+mod nested;
 mod options;
 mod pool;
 mod program;
@@ -69,9 +77,11 @@ pub use buffer::Buffer;
 pub use builder::{Output, ProcessPoolBuilder, Transport};
 pub use executor::{ProcessPoolExecutor, WithOptions};
 pub use manyhands_shm::Number;
+pub use nested::{CurrentExecutor, current_executor};
 pub use options::TaskOptions;
 pub use program::{init, init_test};
 pub use supervisor::{OnCrash, Stats};
 pub use worker::stop_requested;
 
 pub(crate) use by_number::{Awaited, attend, stop};
+pub(crate) use nested::{PARENTS, is_worker, waits, withdraw};

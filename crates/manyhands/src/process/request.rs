@@ -17,6 +17,8 @@ pub struct Request {
     body: Body,
     /// What the arguments refer to.
     lent: Vec<Arc<Block>>,
+    /// Its answer goes on to another process.
+    plain: bool,
 }
 
 #[derive(Debug)]
@@ -42,7 +44,13 @@ impl Request {
             Some(arena) if body.len() > MOST_IN_FRAME => Body::Spilled(spill(&body, arena)?),
             _ => Body::InFrame(body),
         };
-        Ok(Self { function, kind, body, lent })
+        Ok(Self { function, kind, body, lent, plain: false })
+    }
+
+    /// The same, whose answer goes on to another process: it refers to no shared memory.
+    pub(super) fn plain(mut self) -> Self {
+        self.plain = true;
+        self
     }
 
     /// Of what its body holds.
@@ -64,6 +72,7 @@ impl Request {
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::LENDS, self.blocks().next().is_some());
         flags.set(Flags::SPILLED, matches!(self.body, Body::Spilled(_)));
+        flags.set(Flags::PLAIN, self.plain);
         let head = RequestHead { function: self.function, kind: self.kind, flags }.to_bytes();
         let mut list = Vec::new();
         write_list(returned, &mut list);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crossing::{Declared, Kind, Remote};
-use crate::errors::{BrokenProcessPool, Crash, Exception, Exit, Overrun, TaskInfo};
+use crate::errors::{
+    BrokenProcessPool, Crash, Exception, Exit, NoWorkerLeft, Overrun, Reason, TaskInfo,
+};
 
 /// A task of the host's, which a worker process runs. Dropping one that has not ended cancels it.
 pub trait Task: Send + 'static {
@@ -49,6 +51,13 @@ pub enum Loss {
     },
     /// It was cancelled.
     Cancelled,
+    /// It waited for a worker, and the task of every worker there may be waited for such a one.
+    NoWorkerLeft {
+        /// How many workers.
+        workers: u32,
+    },
+    /// A task of this worker has submitted it to its pool, which did not accept it.
+    Refused(Reason),
     /// The pool is broken, or its link to the worker was.
     Broken {
         /// Why.
@@ -109,6 +118,8 @@ impl Task for RustTask {
         let why = match loss {
             // Dropping it cancels it.
             Loss::Cancelled => return,
+            Loss::Refused(reason) => Exception::Refused(reason),
+            Loss::NoWorkerLeft { workers } => Exception::NoWorkerLeft(NoWorkerLeft { workers }),
             Loss::Broken { reason, .. } => Exception::Broken(BrokenProcessPool { reason }.into()),
             Loss::Crashed { worker, pid, exit, ran, attempts } => {
                 let task = self.info(kind, request);

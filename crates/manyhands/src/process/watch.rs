@@ -24,6 +24,8 @@ pub enum Seen {
     Birth(u32),
     /// This seat's worker has printed something on its way into the world.
     Stderr(u32),
+    /// The tasks of this seat's worker want something.
+    Nested(u32),
     /// This seat's link wants [`receive`](super::link::Link::receive) to be called.
     Link(u32),
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::exit;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use manyhands_shm::{Access, Arena, ArenaView, Block, Place};
@@ -14,6 +14,7 @@ use super::lending::{self, Borrowed, Carrier, Lease, Returned};
 use super::link::ring::RingWorkerLink;
 use super::link::socket::SocketWorkerLink;
 use super::link::{LinkError, StopToken, WorkerLink};
+use super::nested::{self, RunInPlace};
 use super::program::Program;
 use super::request::{MOST_IN_FRAME, spill};
 use crate::crossing::{
@@ -53,7 +54,8 @@ pub(super) fn become_one_if_started_so(program: &Program) {
         Ok(None) => (),
         Ok(Some(arrival)) => {
             panic::take_backtraces();
-            exit(match work(arrival, &mut &*program.registry) {
+            let _ = REGISTRY.set(Arc::clone(&program.registry)); // Once: this does not return.
+            exit(match work(arrival, &mut Arc::clone(&program.registry)) {
                 Ok(()) | Err(LinkError::Closed) => 0,
                 Err(error) => {
                     eprintln!("manyhands: a worker process cannot go on: {error}");
@@ -66,6 +68,13 @@ pub(super) fn become_one_if_started_so(program: &Program) {
             exit(EX_SOFTWARE);
         }
     }
+}
+
+static REGISTRY: OnceLock<Arc<Registry>> = OnceLock::new();
+
+/// What this worker's program has declared; `None` in a process that is no worker of the Rust face.
+pub(super) fn registry() -> Option<Arc<Registry>> {
+    REGISTRY.get().cloned()
 }
 
 /// What a worker does for its host: the Rust face's calls declared functions.
@@ -92,20 +101,35 @@ pub trait Perform {
 
     /// Between two tasks, when there is none.
     fn look_up(&mut self) {}
+
+    /// What runs a request in the thread of a task that waits for it, if this host can.
+    fn in_place(&self) -> Option<Box<dyn RunInPlace>> {
+        None
+    }
 }
 
-impl Perform for &Registry {
+impl RunInPlace for Arc<Registry> {
+    fn run(&self, function: u64, kind: Kind, body: &[u8], answer: &mut Vec<u8>) -> Kind {
+        if let Some(function) = self.of_id(function) {
+            perform(function, kind, body, answer)
+        } else {
+            let why = "the function is not declared".to_owned();
+            fail(&Failure::Arguments(why), answer)
+        }
+    }
+}
+
+impl Perform for Arc<Registry> {
+    fn in_place(&self) -> Option<Box<dyn RunInPlace>> {
+        Some(Box::new(Arc::clone(self)))
+    }
+
     fn initialise(&mut self, initializer: &[u8]) -> Result<(), String> {
         initialise(self, initializer)
     }
 
     fn perform(&mut self, request: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind {
-        if let Some(function) = self.of_id(request.function) {
-            perform(function, request.kind, body, answer)
-        } else {
-            let why = "the function is not declared".to_owned();
-            fail(&Failure::Arguments(why), answer)
-        }
+        self.run(request.function, request.kind, body, answer)
     }
 
     fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind {
@@ -118,10 +142,14 @@ impl Perform for &Registry {
 /// # Errors
 /// If the parent is gone, or says what it never should.
 pub fn work(arrival: Arrival, host: &mut dyn Perform) -> Result<(), LinkError> {
-    let Arrival { hello, fds, reply } = arrival;
+    let Arrival { hello, mut fds, reply } = arrival;
     // Before the initializer, which may limit what the process can have.
+    let mut beside = None;
     let memory = match hello.transport {
-        Transport::Socket => None,
+        Transport::Socket => {
+            beside = fds.pop();
+            None
+        }
         Transport::SharedMemory => match open_memory(fds) {
             Ok(link) => Some(link),
             Err(error) => {
@@ -137,10 +165,14 @@ pub fn work(arrival: Arrival, host: &mut dyn Perform) -> Result<(), LinkError> {
         return Ok(reply.refuse(&reason)?);
     }
     let lifeline = reply.ready()?;
-    match memory {
-        Some(mut link) => serve(&mut link, host),
-        None => serve(&mut SocketWorkerLink::new(lifeline), host),
+    if let Some(mut link) = memory {
+        nested::install(lifeline, host.in_place());
+        return serve(&mut link, host);
     }
+    if let Some(beside) = beside {
+        nested::install(beside, host.in_place());
+    }
+    serve(&mut SocketWorkerLink::new(lifeline), host)
 }
 
 /// Maps what came along with the hello: the rings, and both arenas.
@@ -190,6 +222,7 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
             return Ok(());
         }
         *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.stop_token());
+        nested::begin_request(desk.answered);
         desk.take_back(&read_list(head.flags.has(Flags::RETURNS), &mut rest).ok_or_else(torn)?);
         let lease = desk.borrow(head.flags);
         let begun = Instant::now();
@@ -246,7 +279,14 @@ impl Desk {
             None
         };
         let body = view.as_ref().map_or(body, Borrowed::bytes);
-        Some(host.perform(head, body, &mut self.answer))
+        if !head.flags.has(Flags::PLAIN) {
+            return Some(host.perform(head, body, &mut self.answer));
+        }
+        // What lies in this worker's memory cannot be seen where the answer goes.
+        let arena = lending::with_carrier(|carrier| carrier.arena.take()).flatten();
+        let kind = host.perform(head, body, &mut self.answer);
+        lending::with_carrier(|carrier| carrier.arena = arena);
+        Some(kind)
     }
 
     /// Settles what was borrowed and what is lent; what the answer has to say of it.
@@ -294,6 +334,7 @@ impl Desk {
         flags.set(Flags::LENDS, !ids.is_empty());
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::SPILLED, self.place.is_some());
+        flags.set(Flags::SPOKE, nested::has_spoken());
         flags.set(Flags::SHARED, lent.iter().any(|block| Arc::strong_count(block) > 1));
         if !ids.is_empty() {
             self.lent.extend(ids.into_iter().zip(lent));

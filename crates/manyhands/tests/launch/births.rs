@@ -154,7 +154,7 @@ fn a_parent_that_talks_nonsense_is_an_error() {
         frame(Kind::Hello, &[]),
         frame(Kind::Hello, &[&[255; 20]]),
         // All right, but for a descriptor that did not come along.
-        frame(Kind::Hello, &[&[1, 7, 0, 0, 0, 1, 0]]),
+        frame(Kind::Hello, &[&[2, 7, 0, 0, 0, 1, 0]]),
         vec![0; 64],
     ];
     let hear = |bytes: &[u8]| {
@@ -167,14 +167,14 @@ fn a_parent_that_talks_nonsense_is_an_error() {
         let error = hear(&bytes).unwrap_err();
         assert!(matches!(error, ArrivalError::Nonsense(_)), "{bytes:?}: {error}");
     }
-    let hello = frame(Kind::Hello, &[&[1, 7, 0, 0, 0, 0, 0], b"go"]);
+    let hello = frame(Kind::Hello, &[&[2, 7, 0, 0, 0, 0, 0], b"go"]);
     assert_eq!(hear(&hello).unwrap().hello.initializer, b"go");
     for cut in 0..hello.len() {
         let error = hear(&hello[..cut]).unwrap_err();
         assert!(matches!(error, ArrivalError::Orphan), "{cut}: {error}");
     }
-    let newer = frame(Kind::Hello, &[&[2, 7, 0, 0, 0, 0, 0]]);
-    assert!(matches!(hear(&newer), Err(ArrivalError::Protocol(2))));
+    let newer = frame(Kind::Hello, &[&[3, 7, 0, 0, 0, 0, 0]]);
+    assert!(matches!(hear(&newer), Err(ArrivalError::Protocol(3))));
 }
 
 fn a_program_that_is_not_there_is_an_error() {

@@ -14,4 +14,6 @@ mod rules;
 mod script;
 mod sending;
 mod shutdown;
+mod waiting;
+mod waits;
 mod world;

@@ -48,6 +48,9 @@ impl World {
             }
             Order::Lose(ticket, loss) => {
                 self.check_loss(*ticket, loss);
+                if matches!(loss, Loss::NoWorkerLeft { .. }) {
+                    self.let_go = Some(self.now);
+                }
                 self.end(*ticket);
             }
             Order::AskToStop(seat) => {
@@ -72,11 +75,15 @@ impl World {
             Order::Retire(seat) => {
                 let (most, closed) = (self.options.max_tasks_per_child, self.closed);
                 let is_stuck = self.overdue.contains(seat);
+                let is_surplus = self.has_surplus();
                 let process = self.ordered(*seat);
                 assert!(process.is_healthy() || !process.ready, "{process:?}");
                 assert!(!process.retired && process.frames.is_empty(), "{process:?}");
                 let is_used_up = most.is_some_and(|most| process.kept >= most.get());
-                assert!(closed || is_stuck || is_used_up, "retired without need: {process:?}");
+                assert!(
+                    closed || is_stuck || is_used_up || is_surplus,
+                    "retired without need: {process:?}"
+                );
                 process.retired = true;
             }
             Order::Done => {
@@ -96,7 +103,7 @@ impl World {
 
     fn launch(&mut self, seat: Seat, disturbed: &mut bool) -> Option<Event> {
         let live = self.seats().len();
-        assert!(live < self.options.max_workers.get() as usize, "too many workers");
+        assert!(live < self.most_live(), "too many workers");
         assert!(!self.done && (*disturbed || !self.forced), "a worker for a pool that is gone");
         let at = seat.index();
         self.processes.resize_with(self.processes.len().max(at + 1), || None);
@@ -117,6 +124,7 @@ impl World {
             claimed: false,
             kept: 0,
             blocked: false,
+            waits: None,
             took: None,
             ran_on: false,
             since: self.now,
@@ -145,7 +153,9 @@ impl World {
             self.held_up()
         );
         let (capacity, most) = (self.options.capacity, self.options.max_tasks_per_child);
+        let workers = self.options.max_workers.get();
         let (is_full, now) = (self.lanes_full > 0, self.now);
+        let active = self.active();
         let task = &mut self.tasks[number];
         assert!(!task.ended && !task.in_lane, "sent what need not be sent: {task:?}");
         let (huge, withdrawn) = (task.huge, task.withdrawn && !task.was_sent);
@@ -155,6 +165,11 @@ impl World {
         assert!(*disturbed || !process.blocked, "sent to one whose lane has no room: {process:?}");
         assert!(process.frames.len() < capacity.get() as usize, "too many frames: {process:?}");
         assert!(most.is_none_or(|most| process.kept < most.get()), "too many tasks: {process:?}");
+        assert!(process.waits.is_none(), "sent to one that waits: {process:?}");
+        assert!(
+            !process.frames.is_empty() || active < workers as usize,
+            "sent to one too many: {process:?}"
+        );
         let is_short = process.took.is_some_and(|(last, _)| last <= LONG);
         assert!(process.frames.is_empty() || is_short, "sent behind a long task: {process:?}");
         if withdrawn {
@@ -236,9 +251,21 @@ impl World {
             Loss::Cancelled => {
                 task.cancel || task.withdrawn || (self.cancelled && !self.is_begun(ticket))
             }
+            Loss::NoWorkerLeft { workers } => {
+                *workers as usize == self.seats().len() && self.is_stuck(true) && !task.in_lane
+            }
             Loss::Broken(_) => self.forced || task.huge || self.torn.contains(&ticket),
         };
         assert!(is_due, "{task:?} ends by {loss:?}");
+    }
+
+    /// All wait, for as long as it takes, and no other can be launched.
+    pub(crate) fn is_stuck(&self, paused: bool) -> bool {
+        let live = self.seats().len();
+        let none_can_come =
+            live >= self.most_live() || (paused && self.births >= self.options.births.get());
+        let waits = |it: &Process| it.is_waiting() && it.waits.as_ref().is_some_and(|w| !w.1);
+        none_can_come && self.processes.iter().flatten().all(waits)
     }
 
     pub(crate) fn is_begun(&self, ticket: Ticket) -> bool {

@@ -43,6 +43,9 @@ enum Deed {
     Die(Exit),
     TearLink,
     InitializerFails,
+    /// Its task waits for one of the tasks.
+    Wait(usize, bool),
+    Resume,
 }
 
 fn op(deadly: bool) -> BoxedStrategy<Op> {
@@ -62,6 +65,9 @@ fn op(deadly: bool) -> BoxedStrategy<Op> {
         8 => just(Deed::Obey),
         6 => at(exit.prop_map(Deed::Die).boxed()),
         1 => just(Deed::TearLink),
+        12 => at((any::<usize>(), prop::bool::weighted(0.2))
+            .prop_map(|(number, timed)| Deed::Wait(number, timed)).boxed()),
+        8 => just(Deed::Resume),
         1 => (1..3_u32).prop_map(Op::LaunchesFail),
         1 => (1..4_u32).prop_map(Op::LanesFull),
         8 => any::<usize>().prop_map(Op::Cancel),
@@ -80,9 +86,11 @@ fn op(deadly: bool) -> BoxedStrategy<Op> {
 fn options() -> impl Strategy<Value = Options> {
     let most = prop::option::weighted(0.3, 1..4_u32);
     let capacity = prop_oneof![Just(1_u32), Just(2), Just(8)];
-    (1..4_u32, capacity, any::<bool>(), 0..3_u32, most, 1..4_u32, any::<bool>()).prop_map(
-        |(max_workers, capacity, breaks, retries, most, births, spares_first)| Options {
+    let extra = 0..3_u32;
+    (1..4_u32, capacity, any::<bool>(), 0..3_u32, most, 1..4_u32, any::<bool>(), extra).prop_map(
+        |(max_workers, capacity, breaks, retries, most, births, spares_first, extra)| Options {
             max_workers: NonZeroU32::new(max_workers).unwrap(),
+            most_extra: extra,
             capacity: NonZeroU32::new(capacity).unwrap(),
             on_crash: if breaks { OnCrash::Break } else { OnCrash::Isolate },
             retries,
@@ -132,6 +140,9 @@ fn act(world: &mut World, at: usize, deed: &Deed) {
         Deed::Die(exit) => world.die(at, *exit),
         Deed::TearLink => world.tear_link(at),
         Deed::InitializerFails => world.initializer_fails(at),
+        Deed::Wait(..) if world.tasks.is_empty() => (),
+        Deed::Wait(number, timed) => world.wait(at, number % world.tasks.len(), *timed),
+        Deed::Resume => world.resume(at),
     }
 }
 
@@ -164,6 +175,7 @@ fn cooperate(world: &mut World, is_over: impl Fn(&World) -> bool) {
         for at in world.seats() {
             if world.processes[at].is_some() {
                 world.ready(at);
+                world.resume(at);
                 run(world, at, Duration::from_micros(10));
             }
             if world.processes[at].is_some() {

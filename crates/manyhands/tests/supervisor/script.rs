@@ -18,6 +18,7 @@ pub(crate) const LEFT: Exit = Exit::Code(0);
 pub(crate) fn options(max_workers: u32) -> Options {
     Options {
         max_workers: NonZeroU32::new(max_workers).unwrap(),
+        most_extra: 0,
         capacity: NonZeroU32::new(256).unwrap(),
         on_crash: OnCrash::Isolate,
         retries: 0,
@@ -120,6 +121,21 @@ impl Script {
         self.feed(Event::Cancel(self.tickets[task]))
     }
 
+    /// The task of that worker waits for another.
+    pub(crate) fn waits(&mut self, at: usize, task: &str, timed: bool) -> Vec<String> {
+        let awaited = vec![self.tickets[task]];
+        self.on(at, |seat| Event::Waits { seat, awaited, timed })
+    }
+
+    /// The task of that worker submits others.
+    pub(crate) fn holds_back(&mut self, at: usize) {
+        self.supervisor.holds_back(self.seats[&at]);
+    }
+
+    pub(crate) fn resumes(&mut self, at: usize) -> Vec<String> {
+        self.on(at, Event::Resumes)
+    }
+
     pub(crate) fn close(&mut self) -> Vec<String> {
         self.feed(Event::Close { cancel: false })
     }
@@ -163,6 +179,7 @@ impl Script {
                     }
                     Loss::TimedOut { ran, .. } => format!("timed out after {ran:?}"),
                     Loss::Cancelled => "cancelled".to_owned(),
+                    Loss::NoWorkerLeft { workers } => format!("{workers} wait"),
                     Loss::Broken(reason) => reason.to_string(),
                 };
                 format!("lose {}: {how}", self.take(*ticket))

@@ -38,6 +38,8 @@ pub(crate) struct World {
     pub(crate) overdue: Vec<Seat>,
     /// When the last answer was fed in.
     pub(crate) heard: Option<Instant>,
+    /// When a wait was ended, and nobody has gone on since.
+    pub(crate) let_go: Option<Instant>,
     /// Nothing may be sent for the first time now before what is held up.
     pub(crate) in_order: bool,
 }
@@ -68,6 +70,8 @@ pub(crate) struct Process {
     pub(crate) claimed: bool,
     pub(crate) kept: u32,
     pub(crate) blocked: bool,
+    /// What its task waits for, by numbers, and whether for some time only.
+    pub(crate) waits: Option<(Vec<usize>, bool)>,
     /// How long its last task took, and how long its longest.
     pub(crate) took: Option<(Duration, Duration)>,
     /// Since its last answer, a task was the oldest for over a millisecond.
@@ -83,6 +87,11 @@ pub(crate) struct Process {
 impl Process {
     pub(crate) fn is_healthy(&self) -> bool {
         self.ready && self.asked.is_none() && !self.is_given_up()
+    }
+
+    /// Its task waits, so it does not count.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waits.is_some() && self.ready && !self.is_given_up()
     }
 
     pub(crate) fn is_starting(&self) -> bool {
@@ -127,6 +136,7 @@ impl World {
             dead: Vec::new(),
             overdue: Vec::new(),
             heard: None,
+            let_go: None,
             in_order: false,
         }
     }
@@ -234,6 +244,10 @@ impl World {
             self.in_order = false;
             assert_eq!(self.answer, None, "an answer is somebody's or nobody's");
             self.check_fairness();
+            // Whatever its task has left behind does not wait any more.
+            if self.processes[at].as_ref().is_some_and(|it| !it.claimed && it.answered == 0) {
+                self.resume(at);
+            }
         }
     }
 

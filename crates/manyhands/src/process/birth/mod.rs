@@ -52,7 +52,7 @@ pub use worker::{Arrival, ArrivalError, Reply, arrive, arrive_on, is_worker};
 
 /// Both sides must speak the same one. It counts up with every change of what is said here and on
 /// the links.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The environment variable that marks a worker.
 pub const MARK: &str = "MANYHANDS_WORKER";

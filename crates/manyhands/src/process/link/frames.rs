@@ -31,13 +31,25 @@ pub enum Kind {
     Begun = 5,
     /// Worker to parent: what has become of a request.
     Answer = 6,
+    /// Worker to parent, beside its link: what its task wants of the pool.
+    Up = 7,
+    /// Parent to worker, beside its link: what has become of that.
+    Down = 8,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Hello, Self::Reply, Self::Request, Self::Stop, Self::Begun, Self::Answer]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        let all = [
+            Self::Hello,
+            Self::Reply,
+            Self::Request,
+            Self::Stop,
+            Self::Begun,
+            Self::Answer,
+            Self::Up,
+            Self::Down,
+        ];
+        all.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use manyhands_shm::{ArenaView, Block, Lookout};
 
+use super::nested::Nested;
 use crate::crossing::{AnswerHead, Flags, Kind, parse_place, read_list};
 use crate::process::lending::{Carrier, Lease, Returned, carrying};
 use crate::process::link::Link;
+use crate::process::nested::Whose;
 use crate::process::request::Request;
 use crate::process::supervisor::Seat;
 use crate::process::task::{Loss, Task};
@@ -22,6 +24,8 @@ pub(super) struct Place {
     /// Its arena, if there is shared memory.
     pub(super) arena: Option<ArenaView>,
     pub(super) lookout: Option<Lookout>,
+    /// What its tasks want of the pool.
+    pub(super) nested: Nested,
     /// What it lent to this process that is done with.
     pub(super) returned: Arc<Returned>,
     /// How many requests it has answered, by which it knows what was lent to it.
@@ -48,8 +52,8 @@ pub(in crate::process) struct Answered {
 
 /// A task that has ended, whose future does not know yet.
 pub(in crate::process) enum Ending<T> {
-    Answered { task: T, answer: Answered },
-    Lost { task: T, loss: Loss, request: Request },
+    Answered { task: Whose<T>, answer: Answered },
+    Lost { task: Whose<T>, loss: Loss, request: Request },
 }
 
 impl Place {
@@ -136,6 +140,7 @@ mod tests {
     fn what_is_let_go_of_while_it_is_answered_is_not_kept() {
         let supervisor = Supervisor::<()>::new(Options {
             max_workers: NonZeroU32::MIN,
+            most_extra: 0,
             capacity: NonZeroU32::MIN,
             on_crash: OnCrash::Isolate,
             retries: 0,

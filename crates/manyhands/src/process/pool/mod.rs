@@ -7,11 +7,12 @@
 
 mod answer;
 mod listening;
+mod nested;
 mod orders;
+mod reservation;
 mod state;
 mod turn;
 
-use std::cell::RefCell;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -24,8 +25,7 @@ use super::birth::Transport;
 use super::by_number::{self, Awaited, Known};
 use super::launch::{Launcher, Newborn};
 use super::manager::{self, Manager, Setting};
-use super::request::Request;
-use super::supervisor::{self, Event, Rules, Seat, Stats};
+use super::supervisor::{self, Event, Seat, Stats};
 use super::task::Task;
 use crate::crossing::{tell_all, tellings_of};
 use crate::errors::{BrokenProcessPool, Reason};
@@ -33,11 +33,12 @@ use crate::future::deadline;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 pub(super) use listening::{CALLERS, MANAGERS};
+pub use reservation::Reservation;
 pub(super) use state::{Chore, State};
 pub(super) use turn::LeftOver;
 
 use listening::Sleep;
-use state::Entry;
+use reservation::SUBMITS_TO;
 
 /// A pool of worker processes, for tasks of any host.
 pub struct Pool<T: Task> {
@@ -91,7 +92,7 @@ impl<T: Task> Pool<T> {
             setting,
             launcher: std::sync::Mutex::new(launcher),
             managed_by,
-            state: Mutex::new(State::new(options)),
+            state: Mutex::new(State::new(options, arena.clone())),
             doorbells: Arc::new([Doorbell::create()?, Doorbell::create()?]),
             called: AtomicBool::new(false),
             attended: AtomicBool::new(false),
@@ -215,6 +216,11 @@ impl<T: Task> Pool<T> {
             return;
         }
         let mut state = self.state.lock();
+        if state.closing.is_none() {
+            // What a task has submitted before this is accepted.
+            state.hear_all(Instant::now());
+            state.say_closing();
+        }
         state.closing = Some(cancel || state.closing.unwrap_or(false));
         state.close_if_asked(Instant::now());
         self.let_go(state);
@@ -315,71 +321,6 @@ impl<T: Task> Pool<T> {
         let result = f(&mut state, Instant::now());
         self.let_go(state);
         result
-    }
-}
-
-thread_local! {
-    /// The pools that this thread has places reserved in.
-    static SUBMITS_TO: RefCell<Vec<NonZeroU32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A place for a task. It stays in its thread.
-#[derive(Debug)]
-pub struct Reservation<'a, T: Task>(&'a Arc<Pool<T>>);
-
-impl<T: Task> Reservation<'_, T> {
-    /// Puts the task in. The seats of workers that the caller is to start for it, and to have
-    /// [taken on](Pool::take_on): none in a pool that is [`ManagedBy::Pool`].
-    ///
-    /// # Errors
-    /// The task, if the pool has broken, or was ended by force, since it was reserved; and why.
-    pub fn submit(
-        self,
-        task: T,
-        request: Request,
-        rules: Rules,
-    ) -> Result<Vec<Seat>, (T, Arc<String>)> {
-        let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
-        let now = Instant::now();
-        let mut state = self.0.state.lock();
-        let state_now = &mut *state;
-        let submitted = state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
-        state.carry_out(now);
-        state.reserved -= 1;
-        if state.closing.is_some() {
-            state.close_if_asked(now);
-        }
-        let broken = state.supervisor.broken().cloned();
-        let launches = state.take_launches(self.0.managed_by);
-        self.0.let_go(state);
-        // What dropping it would do is done.
-        self.forget_it();
-        std::mem::forget(self);
-        submitted.map(|_| launches).map_err(|entry| {
-            let ended = || Arc::new("its workers were ended while the task was submitted".into());
-            (entry.task, broken.unwrap_or_else(ended))
-        })
-    }
-}
-
-impl<T: Task> Reservation<'_, T> {
-    fn forget_it(&self) {
-        SUBMITS_TO.with_borrow_mut(|pools| {
-            let at = pools.iter().rposition(|pool| *pool == self.0.number);
-            at.map(|at| pools.remove(at));
-        });
-    }
-}
-
-impl<T: Task> Drop for Reservation<'_, T> {
-    fn drop(&mut self) {
-        self.forget_it();
-        let mut state = self.0.state.lock();
-        state.reserved -= 1;
-        if state.closing.is_some() {
-            state.close_if_asked(Instant::now());
-            self.0.let_go(state);
-        }
     }
 }
 

@@ -135,6 +135,7 @@ impl<T: Task> State<T> {
     fn settle(&mut self, ticket: Ticket) {
         let Some(answer) = self.answer.take() else { return };
         if let Some(Entry { task, request, .. }) = self.supervisor.take(ticket) {
+            self.forget_nested(&task);
             if let Some((seat, number)) = answer.keeps
                 && let Some(place) = self.seats.get_mut(seat.index())
             {
@@ -148,6 +149,7 @@ impl<T: Task> State<T> {
         let Some(Entry { task, request, timeout, sent, .. }) = self.supervisor.take(ticket) else {
             return;
         };
+        self.forget_nested(&task);
         if let Some(seat) = sent
             && let Some(ahead) = self.supervisor.ahead_of(ticket, seat)
             && let Some(place) = self.seats.get_mut(seat.index())
@@ -167,6 +169,7 @@ impl<T: Task> State<T> {
                 Loss::TimedOut { worker: worker(seat), timeout, ran }
             }
             supervisor::Loss::Cancelled => Loss::Cancelled,
+            supervisor::Loss::NoWorkerLeft { workers } => Loss::NoWorkerLeft { workers },
             supervisor::Loss::Broken(reason) => Loss::Broken { reason, by: self.broken_by },
         };
         self.endings.push(Ending::Lost { task, loss, request });

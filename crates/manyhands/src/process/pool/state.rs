@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use manyhands_shm::{ArenaView, Lookout};
+use manyhands_shm::{Arena, ArenaView, Lookout};
 
 use super::ManagedBy;
 use super::answer::{Answered, Ending, Place};
 use super::listening::{Asleep, Sleep};
-use crate::crossing::Telling;
+use super::nested::Nested;
+use crate::crossing::{Flags, Telling};
 use crate::errors::{BrokenProcessPool, Exit, Reason};
 use crate::process::launch::Newborn;
 use crate::process::link::{Link, LinkError};
+use crate::process::nested::{Channel, Whose};
 use crate::process::request::Request;
 use crate::process::supervisor::{self, Event, Order, Seat, Supervisor};
 use crate::process::task::Task;
@@ -21,6 +23,8 @@ use crate::process::task::Task;
 pub(in crate::process) struct State<T: Task> {
     pub(super) supervisor: Supervisor<Entry<T>>,
     pub(super) seats: Vec<Place>,
+    /// The pool's, for what its workers submit.
+    pub(super) arena: Option<Arena>,
     /// Scratch.
     pub(super) orders: Vec<Order>,
     /// The answer that the supervisor has just been told of.
@@ -61,7 +65,7 @@ pub(in crate::process) struct State<T: Task> {
 
 /// A task of the pool.
 pub(in crate::process) struct Entry<T> {
-    pub(super) task: T,
+    pub(super) task: Whose<T>,
     pub(super) request: Request,
     pub(super) timeout: Option<Duration>,
     pub(super) begun: bool,
@@ -94,10 +98,11 @@ impl Chore {
 }
 
 impl<T: Task> State<T> {
-    pub(in crate::process) fn new(options: supervisor::Options) -> Self {
+    pub(in crate::process) fn new(options: supervisor::Options, arena: Option<Arena>) -> Self {
         Self {
             supervisor: Supervisor::new(options),
             seats: Vec::new(),
+            arena,
             orders: Vec::new(),
             answer: None,
             endings: Vec::new(),
@@ -189,8 +194,12 @@ impl<T: Task> State<T> {
                     self.on(Event::LinkBroken(seat, why), now);
                     return false;
                 };
+                if answer.flags.has(Flags::SPOKE) {
+                    self.hear(seat, now);
+                }
                 self.answer = Some(answer);
                 self.on(Event::Answered(seat, took), now);
+                self.forget_waits(seat, now);
                 true
             }
             Ok(false) => {
@@ -213,12 +222,14 @@ impl<T: Task> State<T> {
         link: Box<dyn Link>,
         arena: Option<ArenaView>,
         lookout: Option<Lookout>,
+        channel: Arc<Channel>,
         now: Instant,
     ) {
         let place = self.place(seat);
         place.link = Some(link);
         place.arena = arena;
         place.lookout = lookout;
+        place.nested = Nested::new(channel);
         self.note_lookouts();
         self.on(Event::Ready(seat), now);
     }
@@ -241,11 +252,13 @@ impl<T: Task> State<T> {
             link.set_dead();
             self.buries = Some(seat);
             while self.receive(seat.index(), now) {}
+            self.hear(seat, now);
         }
         let claimed = self.link(seat).map_or(0, |link| link.claimed());
         // What comes of it may concern the next worker in this place, which has no link yet.
         self.buries = None;
         self.place(seat).link = None;
+        self.cancel_nested(seat, now);
         self.on(Event::Left { seat, exit, claimed }, now);
         self.vacate(seat);
     }

@@ -15,7 +15,7 @@ impl<C> Supervisor<C> {
     /// lies ahead while one is idle, and somebody is launched for what waits.
     #[inline]
     pub(super) fn dispatch(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        if !self.idle.is_empty() && self.in_lanes > self.busy {
+        if self.in_lanes > self.busy && self.has_idle() {
             self.free_what_is_held_up(now, orders);
         }
         if self.freeing > 0 {
@@ -27,11 +27,14 @@ impl<C> Supervisor<C> {
         {
             self.send(seat, now, orders);
         }
-        if self.in_lanes > self.busy && !self.idle.is_empty() {
+        if self.in_lanes > self.busy && self.has_idle() {
             self.share(orders);
         }
-        if self.live < self.options.max_workers.get() && self.idle.is_empty() {
+        if self.live < self.most_live() && self.idle.is_empty() {
             self.launch(now, orders);
+        }
+        if self.waiting > 0 && self.tasks.queued() > 0 {
+            self.end_a_wait_if_stuck(now, orders);
         }
         if self.stage == Stage::Closing && self.tasks.open() == 0 {
             self.wind_down(orders);
@@ -41,7 +44,9 @@ impl<C> Supervisor<C> {
     /// An idle worker, or the one that has least in its lane.
     #[inline]
     fn pick(&mut self) -> Option<Seat> {
-        if let Some(seat) = self.idle.pop() {
+        if self.has_idle()
+            && let Some(seat) = self.idle.pop()
+        {
             self.full = false;
             return Some(seat);
         }
@@ -50,7 +55,8 @@ impl<C> Supervisor<C> {
         }
         let with_room = self.seats().filter(|seat| {
             let worker = &self.workers[seat.index()];
-            worker.has_room(&self.options)
+            // An idle one is one too many, or it would have been chosen.
+            worker.has_room(&self.options) && !worker.lane.is_empty()
         });
         let seat = with_room.min_by_key(|seat| self.workers[seat.index()].lane.len());
         self.full = seat.is_none();
@@ -148,7 +154,10 @@ impl<C> Supervisor<C> {
     /// Gives a worker that has got room what is queued: nobody else has any.
     #[inline]
     fn refill(&mut self, seat: Seat, now: Instant, orders: &mut Vec<Order>) {
-        while self.tasks.queued() > 0 && self.workers[seat.index()].has_room(&self.options) {
+        while self.tasks.queued() > 0
+            && self.workers[seat.index()].has_room(&self.options)
+            && self.may_go_on(seat)
+        {
             self.send(seat, now, orders);
         }
         self.after_refill(seat, orders);
@@ -168,14 +177,14 @@ impl<C> Supervisor<C> {
     }
 
     /// A worker in service has nothing in its lane.
-    fn rest(&mut self, seat: Seat, orders: &mut Vec<Order>) {
+    pub(super) fn rest(&mut self, seat: Seat, orders: &mut Vec<Order>) {
         let worker = &mut self.workers[seat.index()];
         worker.blocked = false;
         worker.deadline = None;
         if worker.is_used_up(&self.options) {
-            worker.phase = Phase::Retired;
+            self.shift(seat, Phase::Retired);
             orders.push(Order::Retire(seat));
-        } else {
+        } else if worker.waits.is_none() {
             self.idle.push(seat);
         }
     }
@@ -295,7 +304,7 @@ impl<C> Supervisor<C> {
     fn launch(&mut self, now: Instant, orders: &mut Vec<Order>) {
         // Frames of tasks that have ended may lie in lanes.
         let wanted = (self.tasks.queued() + self.in_lanes - self.busy).min(self.tasks.open());
-        while self.live < self.options.max_workers.get()
+        while self.live < self.most_live()
             && (self.starting as usize) < wanted
             && !self.is_paused(now)
         {

@@ -57,9 +57,11 @@ impl<C> Supervisor<C> {
                 }
             }
         }
+        self.trim(now, orders);
         self.pause = self.pause.filter(|pause| *pause > now);
+        self.let_go = self.let_go.filter(|let_go| *let_go > now);
         let deadlines = self.workers.iter().filter_map(|worker| worker.deadline);
-        self.earliest = deadlines.chain(self.pause).min();
+        self.earliest = deadlines.chain(self.pause).chain(self.trim_at).chain(self.let_go).min();
     }
 
     /// The oldest of a lane has been there for as long as it may run.
@@ -90,7 +92,7 @@ impl<C> Supervisor<C> {
         now: Instant,
         orders: &mut Vec<Order>,
     ) {
-        self.workers[seat.index()].phase = Phase::Retired;
+        self.shift(seat, Phase::Retired);
         self.set_deadline(seat, now.checked_add(self.options.grace));
         orders.push(Order::Retire(seat));
     }

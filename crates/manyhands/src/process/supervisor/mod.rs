@@ -12,6 +12,7 @@
 //!
 //! let mut supervisor = Supervisor::new(Options {
 //!     max_workers: NonZeroU32::MIN,
+//!     most_extra: 0,
 //!     capacity: NonZeroU32::new(256).unwrap(),
 //!     on_crash: OnCrash::Isolate,
 //!     retries: 0,
@@ -47,7 +48,10 @@
 //!    of the queue.
 //! 5. **A task that must end is ended at once for its caller**, and its worker is asked to stop, then
 //!    terminated, then killed. If it answers when it is asked, it stays in service.
-//! 6. **A worker that was let go may take its time**: it is not killed, and its seat is not vacant
+//! 6. **A worker whose task waits for others of the pool does not count**: another may run in its stead,
+//!    up to a limit, and leaves some time after it has gone on. Where the limit is reached and all wait,
+//!    what one of them waits for is lost, so that it goes on.
+//! 7. **A worker that was let go may take its time**: it is not killed, and its seat is not vacant
 //!    until it has left.
 
 mod dispatch;
@@ -55,6 +59,7 @@ mod ends;
 mod orders;
 mod shutdown;
 mod tasks;
+mod waits;
 mod worker;
 
 use std::sync::Arc;
@@ -82,6 +87,12 @@ pub struct Supervisor<C> {
     /// Seats that are not vacant.
     live: u32,
     starting: u32,
+    /// Workers whose tasks wait.
+    waiting: u32,
+    /// When workers leave that ran in the stead of others.
+    trim_at: Option<Instant>,
+    /// Until when a wait that was ended may take to be over.
+    let_go: Option<Instant>,
     /// When to look next for what is held up in lanes.
     look_at: Option<Instant>,
     /// So many orders to take that back are out: nothing is sent before it is here.
@@ -124,6 +135,9 @@ impl<C> Supervisor<C> {
             busy: 0,
             live: 0,
             starting: 0,
+            waiting: 0,
+            trim_at: None,
+            let_go: None,
             look_at: None,
             freeing: 0,
             earliest: None,
@@ -200,6 +214,8 @@ impl<C> Supervisor<C> {
             Event::TakenBack(seat, count) => self.taken_back(seat, count, now, orders),
             Event::Left { seat, exit, claimed } => self.left(seat, exit, claimed, now, orders),
             Event::Cancel(ticket) => self.cancel(ticket, orders),
+            Event::Waits { seat, awaited, timed } => self.waits(seat, awaited, timed, orders),
+            Event::Resumes(seat) => self.resumes(seat, now, orders),
             Event::LinkBroken(seat, reason) => self.link_broken(seat, reason, orders),
             Event::Fill(most) => self.fill(most, orders),
             Event::Close { cancel } => self.close(cancel, orders),
@@ -295,6 +311,11 @@ impl<C> Supervisor<C> {
         let worker = &mut self.workers[seat.index()];
         let before = std::mem::replace(&mut worker.phase, phase);
         worker.deadline = None;
+        if !matches!(phase, Phase::Ready | Phase::Asked) && worker.waits.take().is_some() {
+            self.waiting -= 1;
+            self.let_go = None;
+        }
+        let worker = &self.workers[seat.index()];
         match before {
             Phase::Vacant => self.live += 1,
             Phase::Starting => self.starting -= 1,
@@ -329,6 +350,8 @@ impl Event {
             | Event::NoRoom(seat, _)
             | Event::Withdrawn(seat, _)
             | Event::TakenBack(seat, _)
+            | Event::Waits { seat, .. }
+            | Event::Resumes(seat)
             | Event::Left { seat, .. }
             | Event::LinkBroken(seat, _) => Some(*seat),
             Event::Cancel(_)

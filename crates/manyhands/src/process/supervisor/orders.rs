@@ -11,7 +11,8 @@ use crate::errors::Exit;
 pub struct Seat(pub(super) u32);
 
 impl Seat {
-    /// Seats are counted from 0 to less than [`Options::max_workers`].
+    /// Seats are counted from 0 to less than [`Options::max_workers`] and [`Options::most_extra`]
+    /// together.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -28,8 +29,10 @@ pub struct Ticket {
 /// How a pool is to be run.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The most worker processes at one time.
+    /// The most worker processes at one time, without those whose tasks wait for others.
     pub max_workers: NonZeroU32,
+    /// So many more there may be at one time, in the stead of those whose tasks wait for others.
+    pub most_extra: u32,
     /// The most frames in one lane, the one that is run included.
     pub capacity: NonZeroU32,
     /// What the death of one worker means to the others.
@@ -95,6 +98,18 @@ pub enum Event {
     },
     /// The task is to end, also if it is running.
     Cancel(Ticket),
+    /// The task that the worker runs waits for tasks of this pool: until it goes on, another worker may
+    /// run in its stead.
+    Waits {
+        /// Whose worker.
+        seat: Seat,
+        /// What it waits for.
+        awaited: Vec<Ticket>,
+        /// It goes on after some time, whatever becomes of them.
+        timed: bool,
+    },
+    /// The worker's task waits no more.
+    Resumes(Seat),
     /// The link is torn, or what came over it makes no sense. [`Event::Left`] is still to come.
     LinkBroken(Seat, String),
     /// Launch so many more workers, if there may be so many, whatever there is to do.
@@ -169,6 +184,11 @@ pub enum Loss {
     Cancelled,
     /// Its pool or its link was broken, or its workers were ended.
     Broken(Arc<String>),
+    /// It waited for a worker, and the task of every worker there may be waited for such a one.
+    NoWorkerLeft {
+        /// How many workers.
+        workers: u32,
+    },
 }
 
 /// A pool of processes at one moment.

@@ -64,6 +64,8 @@ pub(super) struct Worker {
     given: u32,
     /// The lane had no bytes left.
     pub(super) blocked: bool,
+    /// Its task waits for these, and whether for some time only.
+    pub(super) waits: Option<(Vec<Ticket>, bool)>,
     /// An order to take back is out: so many frames at most.
     pub(super) taking: Option<(Why, u32)>,
     /// So many of the lane's oldest frames are known to be begun.
@@ -87,6 +89,7 @@ impl Worker {
             credit: 1,
             given: 0,
             blocked: false,
+            waits: None,
             taking: None,
             begun: 0,
             average: 0,
@@ -114,6 +117,7 @@ impl Worker {
         self.phase == Phase::Ready
             && self.taking.is_none()
             && !self.blocked
+            && self.waits.is_none()
             && self.in_lane() < self.credit
             && !self.is_used_up(options)
     }
@@ -165,6 +169,11 @@ impl Worker {
         self.given = self.given.saturating_sub(count);
         self.begun = if count < most { left } else { self.begun.min(left) };
         self.lane.split_off(left as usize)
+    }
+
+    /// Sends nothing ahead until the next answer.
+    pub(super) fn hold_back(&mut self) {
+        self.credit = 1;
     }
 
     /// How many frames behind its oldest it may not have begun.

@@ -1,0 +1,86 @@
+//! Tasks that submit to the pool whose worker they run in, and wait for what they have submitted.
+//!
+//! Beside its link each worker has a socket to its parent, on which its tasks speak when they have
+//! something to say; no byte goes there otherwise. What is submitted so is a task of the pool like any
+//! other. Its future is one like any other too, in the worker: a thread there, which starts with the
+//! first submit, hears of the outcome and ends it, so that one can wait for it, poll it, await it or give
+//! it callbacks in any thread.
+//!
+//! A task that waits for such a future runs it itself, in place, if no worker has begun it yet: never any
+//! other that is pending. Otherwise the parent hears that it waits, takes back what lies ahead of this
+//! worker, and may have another run in its stead, so that what is waited for gets its turn.
+//!
+//! | for | see |
+//! |---|---|
+//! | what is said | `protocol.rs` |
+//! | the worker's end | `upward.rs`, `sub.rs`, `this_worker.rs` |
+//! | the executor that tasks have | `executor.rs` |
+//! | the parent's end | `channel.rs`, and `nested.rs` of the pool |
+//! | who runs in whose stead | `waits.rs` of the supervisor |
+
+mod channel;
+mod executor;
+mod protocol;
+mod sub;
+mod this_worker;
+mod upward;
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+pub use executor::{CurrentExecutor, current_executor};
+pub use sub::Withdrawn;
+pub use upward::{Call, RunInPlace, Upward, Waits};
+
+pub(super) use channel::{Channel, Ear, SubTask, Whose};
+pub(super) use protocol::{Down, Reply, Up, Why};
+pub(super) use this_worker::{begin_request, has_spoken, install};
+
+use super::by_number::Awaited;
+
+/// In a worker, the number that stands for its parent's pool: none of its own has it.
+pub const PARENTS: NonZeroU32 = NonZeroU32::new(u32::MAX - 1).unwrap();
+
+/// A wait that is over sooner is not told of: nobody would be started in its stead in time.
+const WORTH_TELLING: Duration = Duration::from_millis(1);
+
+/// Tells the parent that the task of this worker waits, until what is returned is dropped: for the task
+/// of its pool at this address, or for any of those that it has submitted. `None` if there is nothing to
+/// tell: in a process that is no worker, or in one that has submitted nothing that has not ended, or if
+/// `is_done` says that the wait is over, which has waited until the moment that it is given.
+pub fn waits(
+    address: Option<usize>,
+    deadline: Option<Instant>,
+    is_done: impl FnOnce(Option<Instant>) -> bool,
+) -> Option<Waits> {
+    Upward::current()?.waits(address, deadline.is_some(), || {
+        let soon = Instant::now().checked_add(WORTH_TELLING);
+        is_done(deadline.into_iter().chain(soon).min())
+    })
+}
+
+/// Whether this process is a worker.
+pub(crate) fn is_worker() -> bool {
+    Upward::current().is_some()
+}
+
+/// As long as the task is waited for: runs it here, if it is one of the parent's pool and nobody has
+/// begun it.
+pub fn run_in_place(task: &dyn Awaited) {
+    if let Some(upward) = Upward::current() {
+        upward.run_in_place(task);
+    }
+}
+
+/// Has the parent cancel its task at this address, if nobody has begun it: its future is the caller's to
+/// cancel, while it has what is returned.
+pub fn withdraw(address: usize) -> Option<Withdrawn> {
+    Upward::current()?.cancel(address, false)
+}
+
+/// Cancels the parent's task at this address.
+pub(super) fn stop(address: usize) {
+    if let Some(upward) = Upward::current() {
+        drop(upward.cancel(address, true));
+    }
+}

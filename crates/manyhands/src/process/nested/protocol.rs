@@ -1,0 +1,158 @@
+//! What a worker and its parent say to each other beside the link, in frames of their own: what the task
+//! that runs there wants of its pool, and what becomes of that.
+//!
+//! ```text
+//!  worker                                  parent
+//!    │ Submit, the arguments ───────────────▶ │ a task like any other of the pool
+//!    │ ◀────── Answered, Lost or Refused ─── │ once for each
+//!    │ Waits ───────────────────────────────▶ │ another worker may run in its stead
+//!    │ Resumes ─────────────────────────────▶ │
+//!    │ Cancel, Take ────────────────────────▶ │
+//!    │ ◀──────────────────────────── Replied │
+//! ```
+//!
+//! A frame is one of these words, and then bytes: of arguments, or of an answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::crossing::Kind;
+use crate::errors::Exit;
+use crate::process::link::frames::{self, Frame};
+use crate::process::task::Loss;
+
+/// The worker's words.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::process) enum Up {
+    /// The arguments follow.
+    Submit {
+        /// By which the worker knows it.
+        id: u64,
+        /// How many requests the worker had answered before the one that runs.
+        number: u64,
+        function: u64,
+        kind: Kind,
+        timeout: Option<Duration>,
+        retries: Option<u32>,
+    },
+    Cancel {
+        ask: u64,
+        id: u64,
+        /// Also if a worker has begun it.
+        running: bool,
+    },
+    /// The worker would run it itself, as it waits for it, if nobody has begun it.
+    Take {
+        ask: u64,
+        id: u64,
+    },
+    Waits {
+        token: u64,
+        number: u64,
+        /// What for; nothing if that may be any of its own.
+        ids: Vec<u64>,
+        timed: bool,
+    },
+    Resumes {
+        token: u64,
+    },
+    Shutdown {
+        cancel: bool,
+    },
+}
+
+/// The parent's words.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::process) enum Down {
+    /// The body of the answer follows.
+    Answered {
+        id: u64,
+        kind: Kind,
+    },
+    /// The arguments follow.
+    Lost {
+        id: u64,
+        loss: Lost,
+        kind: Kind,
+    },
+    Refused {
+        id: u64,
+        why: Why,
+    },
+    /// To `Cancel` and `Take`. If it is the worker's to run, the arguments follow.
+    Replied {
+        ask: u64,
+        reply: Reply,
+    },
+    /// The pool takes no more tasks.
+    Closing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::process) enum Reply {
+    TooLate,
+    Cancelled,
+    Yours(Kind),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::process) enum Why {
+    Shutdown,
+    Broken(String),
+}
+
+/// A [`Loss`] on its way.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::process) enum Lost {
+    Crashed { worker: u32, pid: u32, exit: Exit, ran: Duration, attempts: u32 },
+    TimedOut { worker: u32, timeout: Duration, ran: Duration },
+    Cancelled,
+    NoWorkerLeft { workers: u32 },
+    Broken { reason: String, by: Option<(u32, Exit)> },
+}
+
+impl From<Loss> for Lost {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::Crashed { worker, pid, exit, ran, attempts } => {
+                Self::Crashed { worker, pid, exit, ran, attempts }
+            }
+            Loss::TimedOut { worker, timeout, ran } => Self::TimedOut { worker, timeout, ran },
+            Loss::Cancelled => Self::Cancelled,
+            Loss::NoWorkerLeft { workers } => Self::NoWorkerLeft { workers },
+            Loss::Refused(reason) => Self::Broken { reason: reason.to_string(), by: None },
+            Loss::Broken { reason, by } => Self::Broken { reason: (*reason).clone(), by },
+        }
+    }
+}
+
+impl From<Lost> for Loss {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Crashed { worker, pid, exit, ran, attempts } => {
+                Self::Crashed { worker, pid, exit, ran, attempts }
+            }
+            Lost::TimedOut { worker, timeout, ran } => Self::TimedOut { worker, timeout, ran },
+            Lost::Cancelled => Self::Cancelled,
+            Lost::NoWorkerLeft { workers } => Self::NoWorkerLeft { workers },
+            Lost::Broken { reason, by } => Self::Broken { reason: Arc::new(reason), by },
+        }
+    }
+}
+
+/// A whole frame.
+pub(super) fn frame(kind: frames::Kind, words: &impl Serialize, body: &[u8]) -> Vec<u8> {
+    let words = postcard::to_stdvec(words).expect("memory takes everything");
+    frames::frame(kind, &[&words, body])
+}
+
+/// The words of a frame of this kind, and what follows. `None`: it is none.
+pub(super) fn parse<T: DeserializeOwned>(kind: frames::Kind, frame: &Frame) -> Option<(T, &[u8])> {
+    if frame.kind != kind {
+        return None;
+    }
+    postcard::take_from_bytes(&frame.body).ok()
+}

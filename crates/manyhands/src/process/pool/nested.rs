@@ -1,0 +1,259 @@
+//! What tasks that run in the pool's workers want of it: they submit, cancel and wait.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::state::{Entry, State};
+use crate::crossing::Kind;
+use crate::errors::Reason;
+use crate::process::nested::{Channel, Down, Ear, Reply, SubTask, Up, Whose, Why};
+use crate::process::request::Request;
+use crate::process::supervisor::{Event, Rules, Seat, Ticket};
+use crate::process::task::Task;
+
+/// What is known of one worker's tasks in this respect.
+#[derive(Default)]
+pub(super) struct Nested {
+    channel: Option<Arc<Channel>>,
+    ear: Option<Ear>,
+    /// Those that were submitted there and have not ended, by the worker's numbers, each with that of the
+    /// request whose task has submitted it.
+    subs: HashMap<u64, (Ticket, u64)>,
+    waits: Vec<Wait>,
+}
+
+/// A thread of the worker waits.
+struct Wait {
+    token: u64,
+    /// The request whose task waits.
+    number: u64,
+}
+
+impl Nested {
+    pub(super) fn new(channel: Arc<Channel>) -> Self {
+        let ear = Some(Ear::new(Arc::clone(&channel)));
+        Self { channel: Some(channel), ear, ..Self::default() }
+    }
+}
+
+/// The wait that is over.
+fn resumed(up: &Up) -> Option<u64> {
+    if let Up::Resumes { token } = up { Some(*token) } else { None }
+}
+
+impl<T: Task> State<T> {
+    /// Hears what this worker's tasks have said; whether there may be more some time.
+    ///
+    /// To be called before the answer of a task is made known that has said something, too: it comes
+    /// another way. So this is done with the lock held, though it may copy large arguments.
+    pub(in crate::process) fn hear(&mut self, seat: Seat, now: Instant) -> bool {
+        let Some(place) = self.seats.get_mut(seat.index()) else { return false };
+        let Nested { channel: Some(channel), ear: Some(ear), .. } = &mut place.nested else {
+            return false;
+        };
+        let channel = Arc::clone(channel);
+        let (said, more) = ear.listen();
+        let ended: HashSet<u64> = said.iter().filter_map(|(up, _)| resumed(up)).collect();
+        for (up, body) in said {
+            match up {
+                Up::Submit { id, number, function, kind, timeout, retries } => {
+                    let request =
+                        Request::new(function, kind, body, Vec::new(), self.arena.as_ref());
+                    let rules = Rules { timeout, retries };
+                    self.submit_nested(&channel, seat, (id, number), request, rules, now);
+                }
+                // By now that is over.
+                Up::Waits { token, .. } if ended.contains(&token) => (),
+                up => self.heard_one(seat, &channel, &up, now),
+            }
+        }
+        match more {
+            Ok(more) => more,
+            Err(why) => {
+                self.seats[seat.index()].nested.ear = None;
+                let why = format!("what its task has said cannot be understood: {why}");
+                self.on(Event::LinkBroken(seat, why), now);
+                false
+            }
+        }
+    }
+
+    /// Hears what all workers' tasks have said.
+    pub(super) fn hear_all(&mut self, now: Instant) {
+        for seat in 0..self.seats.len() {
+            self.hear(self.supervisor.seat(seat), now);
+        }
+    }
+
+    fn submit_nested(
+        &mut self,
+        channel: &Arc<Channel>,
+        seat: Seat,
+        (id, number): (u64, u64),
+        request: Result<Request, String>,
+        rules: Rules,
+        now: Instant,
+    ) {
+        let refusal = match self.refusal() {
+            Some(Reason::Broken(why)) => Some(Why::Broken(why.to_string())),
+            Some(_) => Some(Why::Shutdown),
+            None => None,
+        };
+        let calls = |it: &Request| matches!(it.kind(), Kind::One | Kind::Chunk | Kind::TryChunk);
+        let request = match (refusal, request) {
+            (Some(why), _) => return channel.say(&Down::Refused { id, why }, &[]),
+            (None, Err(why)) => {
+                return channel.say(&Down::Refused { id, why: Why::Broken(why) }, &[]);
+            }
+            (None, Ok(request)) if !calls(&request) => {
+                let why = Why::Broken("what is to be called is no call".to_owned());
+                return channel.say(&Down::Refused { id, why }, &[]);
+            }
+            (None, Ok(request)) => request.plain(),
+        };
+        let channel = Arc::clone(channel);
+        let task = SubTask { channel, id, taken: None, told: false };
+        let timeout = rules.timeout;
+        let entry = Entry { task: Whose::Worker(task), request, timeout, begun: false, sent: None };
+        self.supervisor.holds_back(seat);
+        // If it is refused after all, dropping it says so.
+        if let Ok(ticket) = self.supervisor.submit(entry, rules, now, &mut self.orders) {
+            self.seats[seat.index()].nested.subs.insert(id, (ticket, number));
+        }
+        self.carry_out(now);
+    }
+
+    fn heard_one(&mut self, seat: Seat, channel: &Arc<Channel>, up: &Up, now: Instant) {
+        match up {
+            Up::Submit { .. } => (),
+            Up::Cancel { ask, id, running } => {
+                let cancelled = self.may_end(seat, *id, *running);
+                if let Some(ticket) = cancelled {
+                    if let Some(task) = self.sub_task(ticket) {
+                        task.told = true; // The reply tells.
+                    }
+                    self.on(Event::Cancel(ticket), now);
+                }
+                let reply = cancelled.map_or(Reply::TooLate, |_| Reply::Cancelled);
+                channel.say(&Down::Replied { ask: *ask, reply }, &[]);
+            }
+            Up::Take { ask, id } => {
+                let Some(ticket) = self.may_end(seat, *id, false) else {
+                    let words = Down::Replied { ask: *ask, reply: Reply::TooLate };
+                    return channel.say(&words, &[]);
+                };
+                if let Some(task) = self.sub_task(ticket) {
+                    task.taken = Some(*ask);
+                }
+                self.on(Event::Cancel(ticket), now);
+            }
+            Up::Waits { token, number, ids, timed } => {
+                self.task_waits(seat, *token, *number, ids, *timed, now);
+            }
+            Up::Resumes { token } => {
+                self.seats[seat.index()].nested.waits.retain(|wait| wait.token != *token);
+                self.task_waits_no_longer(seat, now);
+            }
+            Up::Shutdown { cancel } => {
+                if self.closing.is_none() {
+                    self.say_closing();
+                }
+                self.closing = Some(*cancel || self.closing.unwrap_or(false));
+                self.close_if_asked(now);
+            }
+        }
+    }
+
+    fn sub_task(&mut self, ticket: Ticket) -> Option<&mut SubTask> {
+        match &mut self.supervisor.payload_mut(ticket)?.task {
+            Whose::Worker(task) => Some(task),
+            Whose::Host(_) => None,
+        }
+    }
+
+    /// The task that this worker knows by this number; unless it may be `running`, if it waits for a
+    /// worker.
+    fn may_end(&self, seat: Seat, id: u64, running: bool) -> Option<Ticket> {
+        let (ticket, _) = *self.seats[seat.index()].nested.subs.get(&id)?;
+        (running || self.supervisor.is_queued(ticket)).then_some(ticket)
+    }
+
+    /// THE MOMENT at which the parent learns that the task of this worker's request of this `number`
+    /// waits for those that the worker knows by `ids`, or, without any, for one or more of all that it
+    /// has submitted: for some time only, if `timed`. The task is the one in the worker's lane behind so
+    /// many that were asked before it and have not been heard of.
+    fn task_waits(
+        &mut self,
+        seat: Seat,
+        token: u64,
+        number: u64,
+        ids: &[u64],
+        timed: bool,
+        now: Instant,
+    ) {
+        let place = &mut self.seats[seat.index()];
+        if number < place.answered {
+            return; // It was left behind by a task that has ended.
+        }
+        place.nested.waits.push(Wait { token, number });
+        let subs = &place.nested.subs;
+        let awaited: Vec<Ticket> = if ids.is_empty() {
+            let its = subs.values().filter(|(_, of)| *of == number);
+            its.map(|(ticket, _)| *ticket).collect()
+        } else {
+            ids.iter().filter_map(|id| subs.get(id)).map(|(ticket, _)| *ticket).collect()
+        };
+        self.on(Event::Waits { seat, awaited, timed }, now);
+    }
+
+    /// The other moment: a thread of this worker's task has gone on.
+    fn task_waits_no_longer(&mut self, seat: Seat, now: Instant) {
+        if self.seats[seat.index()].nested.waits.is_empty() {
+            self.on(Event::Resumes(seat), now);
+        }
+    }
+
+    /// The worker has answered: whatever its task has left behind that still waits does not count.
+    pub(super) fn forget_waits(&mut self, seat: Seat, now: Instant) {
+        let place = &mut self.seats[seat.index()];
+        if place.nested.waits.is_empty() {
+            return;
+        }
+        let answered = place.answered;
+        place.nested.waits.retain(|wait| wait.number >= answered);
+        self.task_waits_no_longer(seat, now);
+    }
+
+    /// A task of the pool is taken away. If it came from a worker, that worker has none by this number.
+    pub(super) fn forget_nested(&mut self, task: &Whose<T>) {
+        if let Whose::Worker(SubTask { channel, id, .. }) = task {
+            for place in &mut self.seats {
+                if place.nested.channel.as_ref().is_some_and(|its| Arc::ptr_eq(its, channel)) {
+                    place.nested.subs.remove(id);
+                }
+            }
+        }
+    }
+
+    /// A worker has died: what the task that it ran has submitted, and nobody has begun, nobody wants.
+    pub(super) fn cancel_nested(&mut self, seat: Seat, now: Instant) {
+        let Some(place) = self.seats.get_mut(seat.index()) else { return };
+        let answered = place.answered;
+        let subs = std::mem::take(&mut place.nested.subs);
+        for (ticket, number) in subs.into_values() {
+            if number >= answered && self.supervisor.is_queued(ticket) {
+                self.on(Event::Cancel(ticket), now);
+            }
+        }
+    }
+
+    /// Tells the workers that the pool takes no more tasks.
+    pub(super) fn say_closing(&self) {
+        for place in &self.seats {
+            if let Some(channel) = &place.nested.channel {
+                channel.say(&Down::Closing, &[]);
+            }
+        }
+    }
+}
