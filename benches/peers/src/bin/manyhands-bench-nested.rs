@@ -226,7 +226,7 @@ fn walk_row(subjects: &Subjects) -> anyhow::Result<()> {
 
 fn walk(subjects: &Subjects, root: &Path) -> anyhow::Result<()> {
     let expected = 5 * (1 + 12 + 144 + 1728);
-    let rayon = best(&expected, || subjects.rayon.install(|| walk_rayon(root.to_owned())))?;
+    let rayon = best(&expected, || subjects.rayon.install(|| walk_rayon(root)))?;
     let ours = best(&expected, || {
         let (pool, root) = (Arc::clone(&subjects.ours), root.to_owned());
         let root = subjects.ours.spawn(move || walk_ours(&pool, &root)).expect("it is open");
@@ -265,9 +265,9 @@ fn list(folder: &Path) -> (Vec<PathBuf>, u64) {
     (folders, files)
 }
 
-fn walk_rayon(folder: PathBuf) -> u64 {
-    let (folders, files) = list(&folder);
-    files + folders.into_par_iter().map(walk_rayon).sum::<u64>()
+fn walk_rayon(folder: &Path) -> u64 {
+    let (folders, files) = list(folder);
+    files + folders.into_par_iter().map(|below| walk_rayon(&below)).sum::<u64>()
 }
 
 fn walk_ours(pool: &Pool, folder: &Path) -> u64 {
