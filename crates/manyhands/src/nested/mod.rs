@@ -8,9 +8,9 @@
 //!    waiting one holds.
 //! 2. Otherwise the pool lets another worker work in the stead of the one that waits
 //!    ([`Compensate`]; up to 256 more than its `max_workers`, as in Java's `ForkJoinPool`).
-//! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`], and so do the others in it.
-//!    That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph (`graph.rs`), also
-//!    where what is waited for is made from the futures of other tasks.
+//! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`](crate::Deadlock), and so do
+//!    the others in it. That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph
+//!    (`graph.rs`), also where what is waited for is made from the futures of other tasks.
 //!
 //! What a thread is at is known to itself: here. Nobody else looks until it waits, so that a task which
 //! does not wait costs a push and a pop.
