@@ -1,5 +1,6 @@
 //! What it costs that tasks wait for tasks of their own pool: divide and conquer on manyhands, on rayon's
-//! `join`, and on tokio, whose tasks `.await` each other or, in the last column, block a thread in place.
+//! `join`, and on tokio, whose tasks `.await` each other. (Tokio tasks that wait in `block_in_place` instead
+//! hang now and then: each that waits takes a thread, and when 512 of them wait there is none for the rest.)
 
 use std::fs;
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use manyhands::{Executor, Scope, ThreadPoolExecutor};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use tokio::runtime::{Handle, Runtime};
+use tokio::runtime::Runtime;
 
 const WORKERS: usize = 2;
 const ROUNDS: usize = 7;
@@ -35,10 +36,7 @@ fn main() -> anyhow::Result<()> {
         tokio: tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).build()?,
     };
     println!("ms, the best of {ROUNDS}, {WORKERS} workers; in brackets the times of rayon's");
-    println!(
-        "{:26} {:>9} {:>16} {:>16} {:>16}",
-        "", "rayon", "manyhands", "tokio", "block_in_place"
-    );
+    println!("{:26} {:>9} {:>16} {:>16}", "", "rayon", "manyhands", "tokio");
     // A leaf is a sequential `fib` of one or two less than the cutoff.
     for (leaf, n, cutoff) in
         [("nothing", 24, 2), ("1 us", 30, 13), ("10 us", 32, 18), ("100 us", 36, 23)]
@@ -51,16 +49,11 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn row(name: &str, rayon: Duration, others: &[Option<Duration>]) {
+fn row(name: &str, rayon: Duration, others: &[Duration]) {
     let millis = |time: Duration| time.as_secs_f64() * 1e3;
     print!("{name:26} {:9.2}", millis(rayon));
     for other in others {
-        match other {
-            Some(time) => {
-                print!(" {:8.2} ({:5.2})", millis(*time), time.as_secs_f64() / rayon.as_secs_f64());
-            }
-            None => print!(" {:>16}", "-"),
-        }
+        print!(" {:8.2} ({:5.2})", millis(*other), other.as_secs_f64() / rayon.as_secs_f64());
     }
     println!();
 }
@@ -89,15 +82,7 @@ fn fib_row(subjects: &Subjects, leaf: &str, n: u64, cutoff: u64) -> anyhow::Resu
             .tokio
             .block_on(async { tokio::spawn(fib_tokio(n, cutoff)).await.expect("a number") })
     })?;
-    let blocking = (cutoff >= 18)
-        .then(|| {
-            best(&expected, || {
-                let root = async move { fib_blocking(n, cutoff) };
-                subjects.tokio.block_on(async { tokio::spawn(root).await.expect("a number") })
-            })
-        })
-        .transpose()?;
-    row(&format!("fib({n}), leaves of {leaf}"), rayon, &[Some(ours), Some(tokio), blocking]);
+    row(&format!("fib({n}), leaves of {leaf}"), rayon, &[ours, tokio]);
     Ok(())
 }
 
@@ -134,16 +119,6 @@ fn fib_tokio(n: u64, cutoff: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
     })
 }
 
-fn fib_blocking(n: u64, cutoff: u64) -> u64 {
-    if n < cutoff {
-        return fib(n);
-    }
-    let left = tokio::spawn(async move { fib_blocking(n - 1, cutoff) });
-    let right = fib_blocking(n - 2, cutoff);
-    let left = tokio::task::block_in_place(|| Handle::current().block_on(left));
-    left.expect("a number") + right
-}
-
 /// Numbers in no order, and the same ones each time.
 fn numbers() -> Vec<u64> {
     let mut state = 1_u64;
@@ -173,7 +148,7 @@ fn sort_rows(subjects: &Subjects) -> anyhow::Result<()> {
         let root = subjects.ours.spawn(move || sort_ours(&pool, numbers)).expect("it is open");
         root.into_result(None).expect("sorted")
     })?;
-    row("quicksort, parts moved", rayon, &[Some(ours)]);
+    row("quicksort, parts moved", rayon, &[ours]);
     let mut left = copies();
     let ours = best(&sorted, || {
         let mut numbers = left.pop().expect("one for each round");
@@ -187,7 +162,7 @@ fn sort_rows(subjects: &Subjects) -> anyhow::Result<()> {
             .expect("a pool");
         numbers
     })?;
-    row("quicksort, parts borrowed", rayon, &[Some(ours)]);
+    row("quicksort, parts borrowed", rayon, &[ours]);
     Ok(())
 }
 
@@ -251,7 +226,7 @@ fn walk_row(subjects: &Subjects) -> anyhow::Result<()> {
 
 fn walk(subjects: &Subjects, root: &Path) -> anyhow::Result<()> {
     let expected = 5 * (1 + 12 + 144 + 1728);
-    let rayon = best(&expected, || subjects.rayon.install(|| walk_rayon(root.to_owned())))?;
+    let rayon = best(&expected, || subjects.rayon.install(|| walk_rayon(root)))?;
     let ours = best(&expected, || {
         let (pool, root) = (Arc::clone(&subjects.ours), root.to_owned());
         let root = subjects.ours.spawn(move || walk_ours(&pool, &root)).expect("it is open");
@@ -261,12 +236,7 @@ fn walk(subjects: &Subjects, root: &Path) -> anyhow::Result<()> {
         let root = walk_tokio(root.to_owned());
         subjects.tokio.block_on(async { tokio::spawn(root).await.expect("a number") })
     })?;
-    let blocking = best(&expected, || {
-        let root = root.to_owned();
-        let root = async move { walk_blocking(&root) };
-        subjects.tokio.block_on(async { tokio::spawn(root).await.expect("a number") })
-    })?;
-    row("a task for each folder", rayon, &[Some(ours), Some(tokio), Some(blocking)]);
+    row("a task for each folder", rayon, &[ours, tokio]);
     Ok(())
 }
 
@@ -295,9 +265,9 @@ fn list(folder: &Path) -> (Vec<PathBuf>, u64) {
     (folders, files)
 }
 
-fn walk_rayon(folder: PathBuf) -> u64 {
-    let (folders, files) = list(&folder);
-    files + folders.into_par_iter().map(walk_rayon).sum::<u64>()
+fn walk_rayon(folder: &Path) -> u64 {
+    let (folders, files) = list(folder);
+    files + folders.into_par_iter().map(|below| walk_rayon(&below)).sum::<u64>()
 }
 
 fn walk_ours(pool: &Pool, folder: &Path) -> u64 {
@@ -321,12 +291,4 @@ fn walk_tokio(folder: PathBuf) -> Pin<Box<dyn Future<Output = u64> + Send>> {
         }
         files
     })
-}
-
-fn walk_blocking(folder: &Path) -> u64 {
-    let (folders, files) = list(folder);
-    let submit = |folder: PathBuf| tokio::spawn(async move { walk_blocking(&folder) });
-    let below: Vec<_> = folders.into_iter().map(submit).collect();
-    let wait = |below| tokio::task::block_in_place(|| Handle::current().block_on(below));
-    files + below.into_iter().map(|below| wait(below).expect("a number")).sum::<u64>()
 }
