@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from . import _core
+
 if TYPE_CHECKING:
     from ._executor import Executor
 
@@ -16,7 +18,8 @@ _pool: Executor | None = None
 def current_executor() -> Executor:
     """Return the executor that the calling task runs in, to submit to it.
 
-    In a worker process of a `ProcessPoolExecutor`, that is a handle on the pool. Its tasks go to the
+    In a thread of a `ThreadPoolExecutor`, that is the pool itself. In a worker process of a
+    `ProcessPoolExecutor`, that is a handle on the pool. Its tasks go to the
     pool as if they had been submitted there. While a task waits for one of them, it does not count
     as running: another worker runs in its stead; and a task that no worker has begun is run at once,
     in place, by the one that waits for it.
@@ -36,7 +39,10 @@ def current_executor() -> Executor:
     ...     executor.submit(fib, 10).result()
     55
     """
-    # A thread pool's own thread comes before the process that it is in: this is the place for it.
+    # A thread pool's own thread comes before the process that it is in.
+    pool = _core._current_thread_pool()
+    if pool is not None:
+        return pool
     if _worker is not None:
         return of_this_worker()
     raise RuntimeError("current_executor() is for tasks, and no task of an executor runs here")

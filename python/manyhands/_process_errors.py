@@ -11,6 +11,8 @@ from concurrent.futures import TimeoutError
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 from typing import Any
 
+from ._deadlock import DeadlockError
+
 # A task, as errors tell of it: function, arguments, and where it was submitted.
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any] | None, str, int]
 
@@ -58,7 +60,7 @@ class TaskTimeoutError(_TimedOut):
         self.submitted: str | None = None
 
 
-class NoWorkerLeftError(RuntimeError):
+class NoWorkerLeftError(DeadlockError):
     """Each worker that the pool may have runs a task that waits for another, and none was left for
     this one.
 
@@ -66,7 +68,8 @@ class NoWorkerLeftError(RuntimeError):
     """
 
     def __init__(self, message: str, workers: int = 0) -> None:
-        super().__init__(message, workers)
+        super().__init__(message)
+        self.args = (message, workers)
         self.workers = workers
 
     def __str__(self) -> str:

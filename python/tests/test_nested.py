@@ -357,3 +357,20 @@ def test_a_task_may_wait_for_what_is_made_from_tasks_of_its_own_pool() -> None:
             return [then.result(), after.result(), *all_of.result(), first.result(), inner.result()]
 
         assert pool.submit(outer).result() == [2, 4, 5, 6, 7, 8]
+
+
+def test_a_task_knows_its_executor() -> None:
+    with ThreadPoolExecutor(1) as outer, ThreadPoolExecutor(1) as pool:
+
+        def fib(n: int) -> int:
+            assert manyhands.current_executor() is pool
+            if n < 2:
+                return n
+            one = manyhands.current_executor().submit(fib, n - 1)
+            return fib(n - 2) + one.result()
+
+        assert pool.submit(fib, 10).result() == 55
+        asked = outer.submit(lambda: pool.submit(manyhands.current_executor).result())
+        assert asked.result() is pool
+    with pytest.raises(RuntimeError, match="for tasks"):
+        manyhands.current_executor()

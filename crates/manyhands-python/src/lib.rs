@@ -65,7 +65,7 @@ mod _core {
     #[pymodule_export]
     use crate::work_queue::{WorkItem, WorkQueue};
     #[pymodule_export]
-    use crate::worker::PyWorker;
+    use crate::worker::{PyWorker, current_thread_pool};
     #[pymodule_export]
     use crate::workers::interpreter_shutdown;
     #[pymodule_export]

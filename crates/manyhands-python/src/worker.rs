@@ -4,12 +4,14 @@
 //! none. Then it tells of its last task only after it has let go of the GIL, so that whoever waits for
 //! it finds the GIL free.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands::State;
 use manyhands::promise::{View, Wake};
 use manyhands::thread::pool::Worker;
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefMethods;
 
 use crate::block::{Block, Claimed, Function};
 use crate::graph::{Ticket, TicketJob};
@@ -26,6 +28,41 @@ pub(crate) enum Job {
     Items(Arc<Block>),
     /// Tasks of a graph, as many as there are.
     Ticket(Arc<TicketJob>),
+}
+
+thread_local! {
+    /// The pool whose worker this thread is.
+    static CURRENT: RefCell<Option<Arc<Workers>>> = const { RefCell::new(None) };
+}
+
+/// As long as the calling thread works for a pool.
+struct Current;
+
+impl Current {
+    fn enter(workers: &Arc<Workers>) -> Self {
+        CURRENT.set(Some(Arc::clone(workers)));
+        Self
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        drop(CURRENT.take());
+    }
+}
+
+/// The executor whose task the calling thread is at, if it is one of threads and still there.
+#[pyfunction]
+#[pyo3(name = "_current_thread_pool")]
+pub(crate) fn current_thread_pool(py: Python<'_>) -> Option<Bound<'_, PyAny>> {
+    if !nested::in_task() {
+        return None;
+    }
+    let workers = CURRENT.with_borrow(Option::clone)?;
+    if workers.is_from_before_fork() {
+        return None;
+    }
+    workers.executor.get()?.bind(py).upgrade()
 }
 
 /// Whether the calling thread is a worker of the pool of this number.
@@ -67,6 +104,7 @@ impl PyWorker {
     /// Does what there is to do until the pool is shut down.
     fn run(&self, py: Python<'_>) {
         let Some(worker) = self.take() else { return };
+        let _current = Current::enter(&self.workers);
         let compensate = InStead { workers: Arc::clone(&self.workers), seat: worker.seat() };
         let _at_work = manyhands::nested::work_for(self.workers.number, Some(Arc::new(compensate)));
         work(py, worker, &self.workers);
