@@ -18,6 +18,7 @@
 
 mod current;
 mod launch;
+mod manager;
 mod message;
 mod pickle;
 mod pool;
@@ -31,8 +32,9 @@ mod worker;
 const BUILD: u64 = u64::from_le_bytes(*b"python 1");
 
 pub(crate) use current::PyCurrentPool;
+pub(crate) use manager::PyManager;
 pub(crate) use pickle::Lender;
-pub(crate) use pool::{PyManager, PyProcessPoolExecutor};
+pub(crate) use pool::PyProcessPoolExecutor;
 pub(crate) use sent::Sent;
 pub(crate) use shared::{Shared, open_shared};
 pub(crate) use task::{attend, begin_wait, run_in_place, withdraw};

@@ -18,6 +18,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use super::BUILD;
 use super::launch::{self, PythonLauncher};
+use super::manager::PyManager;
 use super::message::Packed;
 use super::pickle::{self, Room};
 use super::shared::Shared;
@@ -370,30 +371,6 @@ pub(super) fn refused(py: Python<'_>, reason: &Reason) -> PyErr {
         Reason::Shutdown => PyRuntimeError::new_err("cannot schedule new futures after shutdown"),
         Reason::Broken(_) => stdlib::BROKEN_PROCESS_POOL.error(py, reason.to_string()),
         other => PyRuntimeError::new_err(other.to_string()),
-    }
-}
-
-/// What the manager's thread runs.
-#[pyclass(frozen, module = "manyhands._core", name = "_ProcessPoolManager")]
-pub(crate) struct PyManager {
-    pool: Arc<Pool<ProcessTask>>,
-}
-
-#[pymethods]
-impl PyManager {
-    /// Manage the pool until it is closed and its workers have left.
-    fn run(&self, py: Python<'_>) {
-        py.detach(|| self.pool.manage());
-    }
-
-    /// Accept nothing any more.
-    fn close(&self, py: Python<'_>) {
-        py.detach(|| self.pool.close(false));
-    }
-
-    /// End all workers at once.
-    fn kill(&self, py: Python<'_>) {
-        py.detach(|| self.pool.tell(Event::Kill));
     }
 }
 
