@@ -154,6 +154,9 @@ impl<'scope> Scope<'scope, '_> {
     fn start_thread(&self, worker: Worker<Job<'scope>>) -> io::Result<()> {
         let thread = self.workers.thread(worker.index());
         let (first, asking) = self.standby.enter(&worker);
+        if first {
+            self.stand_by();
+        }
         // Takes word also of a thread that is never started.
         let leaving = Leaving(Arc::clone(&asking));
         let scope = self.clone();
@@ -162,9 +165,6 @@ impl<'scope> Scope<'scope, '_> {
             scope.workers.work(worker, asking, &|worker| scope.start_thread(worker));
             drop(leaving);
         })?;
-        if first {
-            self.stand_by();
-        }
         Ok(())
     }
 

@@ -37,6 +37,7 @@ struct Requests {
 enum Request {
     Begin(usize),
     End(usize),
+    Leave(usize),
 }
 
 /// One worker's way to ask.
@@ -81,14 +82,16 @@ impl<'env> Standby<'env> {
                 continue;
             };
             drop(asked);
-            let (Request::Begin(number) | Request::End(number)) = request;
-            let seat = self.seats.lock().get(&number).cloned();
-            match (request, seat) {
-                (Request::Begin(_), Some(seat)) => seat.block().into_iter().for_each(&start),
-                (Request::End(_), Some(seat)) => seat.unblock(),
-                (_, None) => (),
+            let seat = |number: &usize| self.seats.lock().get(number).cloned();
+            match &request {
+                Request::Begin(number) => {
+                    seat(number).and_then(|seat| seat.block()).into_iter().for_each(&start);
+                }
+                Request::End(number) => seat(number).into_iter().for_each(|seat| seat.unblock()),
+                Request::Leave(number) => drop(self.seats.lock().remove(number)),
             }
             asked = self.requests.asked.lock();
+            asked.workers -= usize::from(matches!(request, Request::Leave(_)));
         }
     }
 }
@@ -96,8 +99,7 @@ impl<'env> Standby<'env> {
 impl Asking {
     /// The worker has left.
     pub(super) fn leave(&self) {
-        self.requests.asked.lock().workers -= 1;
-        self.requests.arrived.notify_one();
+        self.ask(Request::Leave(self.number));
     }
 
     fn ask(&self, request: Request) {
