@@ -194,11 +194,19 @@ impl<X> TaskScope<X> {
     ///
     /// ```
     /// use manyhands::{ThreadPoolExecutor, task_scope};
+    /// use std::sync::mpsc;
     ///
     /// let pool = ThreadPoolExecutor::new(1)?;
+    /// let (starting, started) = mpsc::channel();
     /// task_scope(&pool, |scope| {
     ///     let stop = scope.stop();
-    ///     scope.spawn(move || while !stop.is_requested() {}).unwrap();
+    ///     scope
+    ///         .spawn(move || {
+    ///             starting.send(()).unwrap();
+    ///             while !stop.is_requested() {}
+    ///         })
+    ///         .unwrap();
+    ///     started.recv().unwrap();
     ///     let pending = scope.spawn(|| ()).unwrap();
     ///     scope.cancel();
     ///     assert!(pending.cancelled() && scope.spawn(|| ()).is_err());
