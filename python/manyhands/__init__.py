@@ -48,6 +48,7 @@ from concurrent.futures import (
     InvalidStateError,
     TimeoutError,
 )
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -58,15 +59,15 @@ from ._executor import Executor
 from ._functions import as_completed, wait
 from ._future import Future
 from ._future_list import FutureList
-from ._inline import InlineExecutor
 from ._install import install
 from ._late import DependencyError
-from ._retry import Retry
-from ._scope import TaskScope, task_scope
-from .graph import Graph, GraphError, Node
 from .thread import Stats, ThreadPoolExecutor
 
 if TYPE_CHECKING:
+    from ._inline import InlineExecutor
+    from ._retry import Retry
+    from ._scope import TaskScope, task_scope
+    from .graph import Graph, GraphError, Node
     from .process import ProcessPoolExecutor
 
     if sys.version_info >= (3, 14):
@@ -113,17 +114,26 @@ if sys.version_info >= (3, 14) and find_spec("_interpreters") is not None:
     __all__ += ["InterpreterPoolExecutor"]
 
 
+# Imported when somebody asks: a worker process starts sooner without, and multiprocessing is not everywhere.
+_LATER = {
+    "Graph": ".graph",
+    "GraphError": ".graph",
+    "InlineExecutor": "._inline",
+    "InterpreterPoolExecutor": "concurrent.futures",
+    "Node": ".graph",
+    "ProcessPoolExecutor": ".process",
+    "Retry": "._retry",
+    "TaskScope": "._scope",
+    "task_scope": "._scope",
+}
+
+
 if not TYPE_CHECKING:  # type checkers would take it for a promise of any name
 
     def __getattr__(name: str) -> Any:
-        # Not before somebody asks: multiprocessing is slow to import, and not everywhere.
-        if name == "ProcessPoolExecutor":
-            from .process import ProcessPoolExecutor as found
-        elif name == "InterpreterPoolExecutor" and name in __all__:
-            from concurrent.futures import InterpreterPoolExecutor as found
-        else:
+        if name not in _LATER or name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = found
+        found = globals()[name] = getattr(import_module(_LATER[name], __name__), name)
         return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from . import _core
@@ -269,8 +268,10 @@ class GraphOptions:
 
     def computed(self, fn: Function) -> Function:
         """As `Graph.computed`."""
+        from inspect import signature  # which is slow to import
+
         args, kwargs = [], {}
-        for parameter in inspect.signature(fn).parameters.values():
+        for parameter in signature(fn).parameters.values():
             if parameter.default is not parameter.empty:
                 continue
             if parameter.kind is parameter.KEYWORD_ONLY:

@@ -200,12 +200,8 @@ impl<X> TaskScope<X> {
     /// let (starting, started) = mpsc::channel();
     /// task_scope(&pool, |scope| {
     ///     let stop = scope.stop();
-    ///     scope
-    ///         .spawn(move || {
-    ///             starting.send(()).unwrap();
-    ///             while !stop.is_requested() {}
-    ///         })
-    ///         .unwrap();
+    ///     let first = move || { starting.send(()).unwrap(); while !stop.is_requested() {} };
+    ///     scope.spawn(first).unwrap();
     ///     started.recv().unwrap();
     ///     let pending = scope.spawn(|| ()).unwrap();
     ///     scope.cancel();
