@@ -38,6 +38,7 @@ __all__ = [
     "_WorkQueue",
     "_Worker",
     "_after_fork_in_child",
+    "_current_thread_pool",
     "_derive",
     "_interpreter_shutdown",
     "_open_shared",
