@@ -247,7 +247,7 @@ fn wait_for_all(
         }
         if deadline.is_none() {
             for core in futures.iter().filter_map(Awaited::core) {
-                py.detach(|| process::run_in_place(core));
+                process::run_in_place(py, core);
             }
         }
         wait_until(py, futures, &ready, (pending, How::All), deadline).map(drop)

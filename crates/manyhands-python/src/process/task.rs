@@ -154,10 +154,15 @@ fn address(core: &Core) -> usize {
 
 /// In a worker: runs this task here, if it is one of the parent's pool and nobody has begun it, for the
 /// calling thread waits for it.
-pub(crate) fn run_in_place(core: &Core) {
-    if core.life.executor() == Some(host::PARENTS) {
-        host::run_in_place(&Waits(core));
+pub(crate) fn run_in_place(py: Python<'_>, core: &Core) {
+    if is_parents(core) {
+        py.detach(|| host::run_in_place(&Waits(core)));
     }
+}
+
+/// Whether this process is a worker, and the task one of the pool that it works for.
+fn is_parents(core: &Core) -> bool {
+    core.life.executor() == Some(host::PARENTS)
 }
 
 /// In a worker: the calling thread is about to wait for this task. It may be run here; otherwise the parent
@@ -167,20 +172,18 @@ pub(crate) fn begin_wait(
     core: &Core,
     deadline: Option<Instant>,
 ) -> Option<host::Waits> {
-    if core.life.executor() != Some(host::PARENTS) {
+    if !is_parents(core) {
         return None;
     }
-    py.detach(|| {
-        if deadline.is_none() {
-            run_in_place(core);
-        }
-        host::waits(Some(address(core)), deadline, |soon| core.life.wait(soon))
-    })
+    if deadline.is_none() {
+        run_in_place(py, core);
+    }
+    py.detach(|| host::waits(Some(address(core)), deadline, |soon| core.life.wait(soon)))
 }
 
 /// In a worker: has the parent cancel its task, if nobody has begun it.
 pub(crate) fn withdraw(core: &Core) -> Option<host::Withdrawn> {
-    if core.life.executor() == Some(host::PARENTS) { host::withdraw(address(core)) } else { None }
+    if is_parents(core) { host::withdraw(address(core)) } else { None }
 }
 
 /// Has the calling thread, which waits for this task, receive the answers of the pool it is in.
