@@ -72,11 +72,7 @@ impl Compensate for InStead {
         if self.workers.is_from_before_fork() {
             return true;
         }
-        if own {
-            self.start(self.seat.block());
-        } else {
-            self.seat.stand_still();
-        }
+        self.start(self.seat.begin_wait(own));
         own
     }
 
@@ -89,13 +85,8 @@ impl Compensate for InStead {
     }
 
     fn end_wait(&self, relieved: bool) {
-        if self.workers.is_from_before_fork() {
-            return;
-        }
-        if relieved {
-            self.seat.unblock();
-        } else {
-            self.seat.go_on();
+        if !self.workers.is_from_before_fork() {
+            self.seat.end_wait(relieved);
         }
     }
 

@@ -186,11 +186,7 @@ impl InStead {
 
 impl Compensate for InStead {
     fn begin_wait(&self, own: bool) -> bool {
-        if own {
-            self.start(self.seat.block());
-        } else {
-            self.seat.stand_still();
-        }
+        self.start(self.seat.begin_wait(own));
         own
     }
 
@@ -203,11 +199,7 @@ impl Compensate for InStead {
     }
 
     fn end_wait(&self, relieved: bool) {
-        if relieved {
-            self.seat.unblock();
-        } else {
-            self.seat.go_on();
-        }
+        self.seat.end_wait(relieved);
     }
 
     fn is_exhausted(&self) -> bool {

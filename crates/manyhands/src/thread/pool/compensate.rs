@@ -145,6 +145,26 @@ impl<J> Seat<J> {
         state.relieved = None;
     }
 
+    /// The job begins to wait, for a job of its `own` pool ([`block`](Self::block)) or for something else
+    /// ([`stand_still`](Self::stand_still)). `Some`: as from `block`.
+    pub fn begin_wait(&self, own: bool) -> Option<Worker<J>> {
+        if own {
+            return self.block();
+        }
+        self.stand_still();
+        None
+    }
+
+    /// The job waits no more. `relieved`: others could work in its stead, from the beginning or since
+    /// [`relieve`](Self::relieve).
+    pub fn end_wait(&self, relieved: bool) {
+        if relieved {
+            self.unblock();
+        } else {
+            self.go_on();
+        }
+    }
+
     /// Has somebody work in the stead of this worker, which stands still, if all do and jobs are queued. From
     /// then on it is as after [`block`](Self::block).
     ///
