@@ -66,6 +66,14 @@ def of_this_worker() -> Executor:
     return _pool
 
 
+def check_options(timeout: float | None, retries: int | None) -> None:
+    """Refuse options of single tasks that cannot be, in the parent and in its workers alike."""
+    if timeout is not None and timeout <= 0:
+        raise ValueError("timeout must be None or > 0")
+    if retries is not None and retries < 0:
+        raise ValueError("retries must be None or >= 0")
+
+
 def _forget() -> None:
     global _worker, _pool
     _worker = _pool = None

@@ -46,10 +46,7 @@ class CurrentProcessPool(_core._CurrentPool, Executor):
         self, *, timeout: float | None = None, retries: int | None = None
     ) -> CurrentProcessPool:
         """The same pool, for tasks with options of their own. These are not run in place."""
-        if timeout is not None and timeout <= 0:
-            raise ValueError("timeout must be None or > 0")
-        if retries is not None and retries < 0:
-            raise ValueError("retries must be None or >= 0")
+        _current.check_options(timeout, retries)
         if timeout is None:
             timeout = self._timeout
         return CurrentProcessPool(self._pickler, timeout, retries)

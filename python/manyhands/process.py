@@ -307,10 +307,7 @@ class Options(Executor):
     def __init__(
         self, executor: ProcessPoolExecutor, timeout: float | None, retries: int | None
     ) -> None:
-        if timeout is not None and timeout <= 0:
-            raise ValueError("timeout must be None or > 0")
-        if retries is not None and retries < 0:
-            raise ValueError("retries must be None or >= 0")
+        _current.check_options(timeout, retries)
         self._executor = executor
         self._late = executor._late
         self._rules = (timeout, retries)
