@@ -63,6 +63,11 @@ class Executor(ProcessSubject):
 
     executor: Any
 
+    def __init__(self) -> None:
+        super().__init__()
+        # A program has imported it, which some libraries do only when they are asked for it.
+        self.kind = self.library.ProcessPoolExecutor
+
     def open(self, start: str | None = None, recycle: bool = False) -> None:
         options: dict[str, Any] = {}
         if recycle:
@@ -70,7 +75,7 @@ class Executor(ProcessSubject):
         if start is not None:
             options["mp_context"] = multiprocessing.get_context(start)
         try:
-            self.executor = self.library.ProcessPoolExecutor(WORKERS, **options)
+            self.executor = self.kind(WORKERS, **options)
         except TypeError:
             raise Cannot("`max_tasks_per_child` came with Python 3.11") from None
 
@@ -114,11 +119,11 @@ class Loky(Executor):
         if recycle:
             raise Cannot("replaces workers by their memory, not by the number of their tasks")
         options = {} if start is None else {"context": multiprocessing.get_context(start)}
-        self.executor = self.library.ProcessPoolExecutor(WORKERS, **options)
+        self.executor = self.kind(WORKERS, **options)
 
 
 class MpPool(ProcessSubject):
-    module = "multiprocessing"
+    module = "multiprocessing.pool"
     how = "`multiprocessing.Pool`: `apply_async` and `get`; `map`, for auto without a chunk size"
 
     def open(self, start: str | None = None, recycle: bool = False) -> None:

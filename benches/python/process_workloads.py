@@ -196,7 +196,7 @@ ROWS = {
         *(
             Row(
                 f"start-{start}",
-                f"from nothing to the first result, by {start}",
+                f"from making the pool to the first result, by {start}",
                 1,
                 first_result(start),
             )

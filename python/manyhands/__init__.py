@@ -39,36 +39,36 @@ What comes on top:
 from __future__ import annotations
 
 import sys
-from concurrent.futures import (
-    ALL_COMPLETED,
-    FIRST_COMPLETED,
-    FIRST_EXCEPTION,
-    BrokenExecutor,
-    CancelledError,
-    InvalidStateError,
-    TimeoutError,
-)
 from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
 
-from ._compose import delay, gather, race
-from ._current import current_executor
-from ._deadlock import DeadlockError
-from ._executor import Executor
-from ._functions import as_completed, wait
-from ._future import Future
-from ._future_list import FutureList
-from ._install import install
-from ._late import DependencyError
-from .thread import Stats, ThreadPoolExecutor
-
+TYPE_CHECKING = False  # `typing` takes longer to import than all that a worker process needs
 if TYPE_CHECKING:
+    from concurrent.futures import (
+        ALL_COMPLETED,
+        FIRST_COMPLETED,
+        FIRST_EXCEPTION,
+        BrokenExecutor,
+        CancelledError,
+        InvalidStateError,
+        TimeoutError,
+    )
+    from typing import Any
+
+    from ._compose import delay, gather, race
+    from ._current import current_executor
+    from ._deadlock import DeadlockError
+    from ._executor import Executor
+    from ._functions import as_completed, wait
+    from ._future import Future
+    from ._future_list import FutureList
     from ._inline import InlineExecutor
+    from ._install import install
+    from ._late import DependencyError
     from ._retry import Retry
     from ._scope import TaskScope, task_scope
     from .graph import Graph, GraphError, Node
     from .process import ProcessPoolExecutor
+    from .thread import Stats, ThreadPoolExecutor
 
     if sys.version_info >= (3, 14):
         from concurrent.futures import InterpreterPoolExecutor
@@ -110,27 +110,56 @@ __all__ = [
     "wait",
 ]
 
-if sys.version_info >= (3, 14) and find_spec("_interpreters") is not None:
-    __all__ += ["InterpreterPoolExecutor"]
+if sys.version_info >= (3, 14):
+    from importlib.util import find_spec
+
+    if find_spec("_interpreters") is not None:
+        __all__ += ["InterpreterPoolExecutor"]
 
 
-# Imported when somebody asks: a worker process starts sooner without, and multiprocessing is not everywhere.
+# Imported when somebody asks: a worker process needs hardly any of it, and starts sooner without.
 _LATER = {
+    "ALL_COMPLETED": "concurrent.futures",
+    "FIRST_COMPLETED": "concurrent.futures",
+    "FIRST_EXCEPTION": "concurrent.futures",
+    "BrokenExecutor": "concurrent.futures",
+    "CancelledError": "concurrent.futures",
+    "DeadlockError": "._deadlock",
+    "DependencyError": "._late",
+    "Executor": "._executor",
+    "Future": "._future",
+    "FutureList": "._future_list",
     "Graph": ".graph",
     "GraphError": ".graph",
     "InlineExecutor": "._inline",
     "InterpreterPoolExecutor": "concurrent.futures",
+    "InvalidStateError": "concurrent.futures",
     "Node": ".graph",
     "ProcessPoolExecutor": ".process",
     "Retry": "._retry",
+    "Stats": ".thread",
     "TaskScope": "._scope",
+    "ThreadPoolExecutor": ".thread",
+    "TimeoutError": "concurrent.futures",
+    "as_completed": "._functions",
+    "current_executor": "._current",
+    "delay": "._compose",
+    "gather": "._compose",
+    "install": "._install",
+    "race": "._compose",
     "task_scope": "._scope",
+    "wait": "._functions",
 }
+
+# `import manyhands` is enough for these.
+_MODULES = ("graph", "process", "thread")
 
 
 if not TYPE_CHECKING:  # type checkers would take it for a promise of any name
 
     def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module("." + name, __name__)
         if name not in _LATER or name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         found = globals()[name] = getattr(import_module(_LATER[name], __name__), name)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _process_errors
+from ._chunks import run_measured
 from ._functions import as_completed, wait
 from ._future import Future
 
@@ -61,7 +61,7 @@ class AutoMap:
         batch, self._rest = self._rest[:count], self._rest[count:]
         for start in range(0, count, size):
             chunk = batch[start : start + size]
-            self._futures.append(self._executor.submit(_run, self._fn, chunk))
+            self._futures.append(self._executor.submit(run_measured, self._fn, chunk))
 
     def _has_measured(self, probe: Future[Any]) -> None:
         if probe.cancelled() or probe.exception() is not None:
@@ -127,28 +127,3 @@ class AutoMap:
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else deadline - time.monotonic()
-
-
-def _run(
-    fn: Callable[..., Any], chunk: list[tuple[Any, ...]]
-) -> tuple[list[tuple[str | None, Any]], float]:
-    """In the worker: what has become of each item, and how long one took."""
-    outcomes: list[tuple[str | None, Any]] = []
-    start = time.perf_counter()
-    for args in chunk:
-        try:
-            outcomes.append((None, fn(*args)))
-        except Exception as error:  # noqa: BLE001  # it is raised where the item's result is asked for
-            outcomes.append((_process_errors.told(error), _that_crosses(error)))
-    return outcomes, (time.perf_counter() - start) / len(chunk)
-
-
-def _that_crosses(error: Exception) -> Exception:
-    """An exception that can be pickled and unpickled: this one, if it can."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception as why:  # noqa: BLE001  # it is the program's
-        return _process_errors.ResultError(
-            f"the task raised {type(error).__name__}, which cannot be pickled: {why}"
-        )
-    return error

@@ -9,14 +9,14 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _core, _late, _stdlib
-from ._future_list import FutureList
+from . import _core, _future, _stdlib  # noqa: F401  # the native part makes futures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
     from ._future import Future as OurFuture
+    from ._future_list import FutureList
 
 T = TypeVar("T")
 
@@ -83,6 +83,8 @@ class Executor(_stdlib.Executor):
         ...     executor.submit_after(pow, two, ten).result()
         1024
         """
+        from . import _late
+
         return _late.submit_after(self, fn, args, kwargs)
 
     def run_to_futures(
@@ -104,6 +106,8 @@ class Executor(_stdlib.Executor):
         >>> [future.result() for future in futures.successful_futures()]
         [1]
         """
+        from ._future_list import FutureList
+
         futures = FutureList(self.submit(call) for call in calls)
         futures.wait(timeout, return_when)
         return futures

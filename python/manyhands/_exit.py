@@ -55,7 +55,6 @@ def _python_exit() -> None:
 
 
 def _after_fork_in_child() -> None:
-    _core._after_fork_in_child()
     # Their threads are not in this process, and nobody is to wait for them.
     for thread, queue in list(_threads_queues.items()):
         if isinstance(queue, _core._WorkQueue):

@@ -9,6 +9,8 @@ from . import _core, _stdlib
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from . import _compose
+
 
 class Future(_core.Future, _stdlib.Future):
     """What `submit` returns: a task's result, when it is there.
@@ -57,6 +59,8 @@ class Future(_core.Future, _stdlib.Future):
         ...     length.result(), square.result()
         (4, 16)
         """
+        from . import _compose
+
         return _compose.then(self, fn)
 
     def catch(
@@ -73,6 +77,8 @@ class Future(_core.Future, _stdlib.Future):
         ...     number.result()
         0
         """
+        from . import _compose
+
         return _compose.catch(self, fn, exceptions)
 
     def with_timeout(self, seconds: float) -> Future:
@@ -87,11 +93,10 @@ class Future(_core.Future, _stdlib.Future):
         >>> never.done()
         False
         """
+        from . import _compose
+
         return _compose.with_timeout(self, seconds)
 
 
 Future.__module__ = "manyhands"
 _core._set_future_type(Future)
-
-# Now that there is what these make.
-from . import _compose

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
 from pickle import PickleBuffer
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from . import _core
 
-Pickler = Callable[[Any, "_core._Lender"], Any]
+    _Pickler = Callable[[Any, _core._Lender], Any]
 
 # What is smaller stays in the pickle: as in the native part.
 _LARGE = 16 << 10
@@ -38,7 +40,7 @@ def _view(buffer: Any, format: str, shape: tuple[int, ...]) -> memoryview:
     return view if format == "B" and len(shape) == 1 else view.cast("B").cast(format, shape)  # type: ignore[call-overload]
 
 
-def dumps(obj: Any, pickler: Pickler | None, lend: _core._Lender) -> Any:
+def dumps(obj: Any, pickler: _Pickler | None, lend: _core._Lender) -> Any:
     """The pickle of `obj`; `lend` takes what goes beside it. `pickler` is the program's choice."""
     if pickler is not None:
         return pickler(obj, lend)
@@ -75,7 +77,7 @@ def by_cloudpickle(obj: Any, lend: _core._Lender) -> Any:
     return into.getbuffer()
 
 
-def _cloudpickle() -> Pickler | None:
+def _cloudpickle() -> _Pickler | None:
     try:
         import cloudpickle  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
     except ImportError:
@@ -94,7 +96,7 @@ class Chosen:
         return self.dumps(obj)
 
 
-def choose(pickler: Any) -> Pickler | None:
+def choose(pickler: Any) -> _Pickler | None:
     """What `ProcessPoolExecutor(pickler=...)` means."""
     if pickler is None:
         return None

@@ -84,14 +84,6 @@ class ResultError(BrokenProcessPool):
     """What the task returned or raised could not be unpickled. The pool goes on."""
 
 
-def told(exception: BaseException) -> str:
-    """All that is to be known of an exception, in the worker that has met it."""
-    text = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
-    # Its frames hold what the task held.
-    exception.__traceback__ = None
-    return text
-
-
 def raised(exception: Any, note: str) -> BaseException:
     """An exception that has come from a worker, with its traceback there as its cause."""
     if not isinstance(exception, BaseException):

@@ -9,20 +9,21 @@ import pickle
 import signal
 import socket
 import threading
+import traceback
 from collections import deque
 from multiprocessing import reduction, util
-from typing import TYPE_CHECKING, Any
 
-from . import _core, _current, _process_errors  # noqa: F401  # what a first failure needs is there then
+from . import _core, _current
 from ._pickling import Chosen
-from ._stdlib import LOGGER
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.context import BaseContext
     from multiprocessing.process import BaseProcess
+    from typing import Any
 
-    from ._pickling import Pickler
+    from ._pickling import _Pickler
 
 # A queue that nobody reads from takes no more than it has room for.
 _SECONDS_TO_FLUSH = 5
@@ -55,7 +56,7 @@ class Spawner:
         context: BaseContext,
         initializer: Callable[..., object] | None,
         initargs: tuple[Any, ...],
-        pickler: Pickler | None,
+        pickler: _Pickler | None,
         timeout: float | None,
         processes: dict[int, BaseProcess],
     ) -> None:
@@ -77,16 +78,20 @@ class Spawner:
         )
         try:
             self._start(process)
+            self._processes[process.pid] = process  # type: ignore[index]  # it has started
+            theirs.close()
+            return process, ours
         except BaseException:
             ours.close()
-            if process.pid is not None:  # Ctrl-C, just after it was started
-                process.kill()
-                process.join()
-            raise
-        finally:
             theirs.close()
-        self._processes[process.pid] = process  # type: ignore[index]  # it has started
-        return process, ours
+            self.give_up(process)
+            raise
+
+    def give_up(self, process: BaseProcess) -> None:
+        """End a process that nobody has taken over: Ctrl-C came, just after it was started."""
+        if process.pid is not None:
+            process.kill()
+            self.bury(process)
 
     def _start(self, process: BaseProcess) -> None:
         method = self._context.get_start_method()
@@ -132,7 +137,7 @@ def work(
     parent: int,
     initializer: Callable[..., object] | None,
     initargs: tuple[Any, ...],
-    pickler: Pickler | None,
+    pickler: _Pickler | None,
     timeout: float | None,
 ) -> None:
     """What a worker process does."""
@@ -152,11 +157,21 @@ def _begin(initializer: Callable[..., object] | None, initargs: tuple[Any, ...])
         try:
             initializer(*initargs)
         except BaseException:
+            from ._stdlib import LOGGER
+
             LOGGER.critical("Exception in initializer:", exc_info=True)
             _flush()
             raise
     with contextlib.suppress(KeyboardInterrupt):  # one that came before
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
+
+
+def told(exception: BaseException) -> str:
+    """All that is to be known of an exception that a task has failed with."""
+    text = "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
+    # Its frames hold what the task held.
+    exception.__traceback__ = None
+    return text
 
 
 def _flush() -> None:

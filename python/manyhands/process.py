@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
-import weakref
 from concurrent.futures.process import BrokenProcessPool
 from concurrent.futures.process import ProcessPoolExecutor as _StdlibExecutor
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from . import _core, _current, _exit, _late, _pickling
-from ._auto_map import AutoMap
-from ._chunks import map_in_chunks
+from . import _core, _current, _pickling
 from ._core import stop_requested
 from ._executor import Executor, check_buffersize, cpus
 from ._process_errors import (
@@ -22,6 +18,7 @@ from ._process_errors import (
     TaskTimeoutError,
     WorkerCrashError,
 )
+from ._process_manager import ManagerThread
 from ._process_worker import Spawner
 
 if TYPE_CHECKING:
@@ -30,6 +27,8 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
     from multiprocessing.process import BaseProcess
     from types import TracebackType
+
+    from ._auto_map import AutoMap
 
 T = TypeVar("T")
 
@@ -153,7 +152,7 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         self._max_tasks_per_child = max_tasks_per_child
         self._safe_to_dynamically_spawn_children = not forks
         self._processes: dict[int, BaseProcess] = {}  # type: ignore[assignment]
-        self._executor_manager_thread: _ExecutorManagerThread | None = None  # type: ignore[assignment]
+        self._executor_manager_thread: ManagerThread | None = None  # type: ignore[assignment]
         self._shutdown_lock = threading.Lock()
         self._call_queue = _NoQueue()
         self._unsubmitted: set[AutoMap] = set()
@@ -196,8 +195,12 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         check_buffersize(buffersize)
         if chunksize == "auto":
             if buffersize is None:
+                from ._auto_map import AutoMap
+
                 return AutoMap.start(self, fn, zip(*iterables), timeout, ordered)
             chunksize = 1
+        from ._chunks import map_in_chunks
+
         return map_in_chunks(
             super().map,
             fn,
@@ -227,7 +230,10 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
         if self._is_from_before_fork:
             return  # there is nothing of it in this process
         try:
-            _late.before_shutdown(self._late, wait, cancel_futures)
+            if self._late:
+                from . import _late
+
+                _late.before_shutdown(self._late, wait, cancel_futures)
             for pending in list(self._unsubmitted):
                 pending.submit_rest()
             with self._shutdown_lock:
@@ -293,7 +299,7 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
     def _start_executor_manager_thread(self) -> None:
         with self._shutdown_lock:
             if self._executor_manager_thread is None:
-                manager = _ExecutorManagerThread(self._manager())
+                manager = ManagerThread(self._manager())
                 manager.start()
                 self._executor_manager_thread = manager
 
@@ -319,36 +325,6 @@ class Options(Executor):
         self._executor.shutdown(wait, cancel_futures=cancel_futures)
 
 
-class _ExecutorManagerThread(threading.Thread):
-    """Hears of answers and of the ends of workers; the native part does the work."""
-
-    def __init__(self, manager: _core._ProcessPoolManager) -> None:
-        super().__init__(name="manyhands-pool")
-        self._ended = threading.Event()
-        self._manager = manager
-
-    def start(self) -> None:
-        super().start()
-        _managers[self] = self._manager
-
-    def run(self) -> None:
-        try:
-            self._manager.run()
-        finally:
-            self._ended.set()
-
-    def join(self, timeout: float | None = None) -> None:
-        # Before 3.13, a join that Ctrl-C cuts short takes the thread for ended, and the interpreter ends
-        # beside it.
-        if self.ident is None or self is threading.current_thread() or self._ended.wait(timeout):
-            super().join(timeout)
-
-
-_managers: weakref.WeakKeyDictionary[_ExecutorManagerThread, _core._ProcessPoolManager] = (
-    weakref.WeakKeyDictionary()
-)
-
-
 class _Unfinished:
     """What programs ask of the standard library's dict of tasks that have not ended: how many."""
 
@@ -365,27 +341,3 @@ class _NoQueue:
 
     def join_thread(self) -> None:
         """Do nothing: no thread feeds it."""
-
-
-def _python_exit() -> None:
-    _core._interpreter_shutdown()
-    interrupted = _exit.was_interrupted()
-    managers = list(_managers.items())
-    for _, manager in managers:
-        if interrupted:
-            manager.kill()
-        manager.close()
-    try:
-        for thread, _ in managers:
-            thread.join()
-    except KeyboardInterrupt:
-        for thread, manager in managers:
-            manager.kill()
-            thread.join()
-        raise
-
-
-# After the hook of the threads has been registered, so before it is called.
-threading._register_atexit(_python_exit)  # type: ignore[attr-defined]
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_managers.clear)

@@ -9,7 +9,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from . import _core, _exit, _late, _stdlib
+from . import _core, _exit, _stdlib
 from ._executor import Executor, check_buffersize, cpus
 from ._stdlib import LOGGER, BrokenThreadPool, _threads_queues
 
@@ -163,7 +163,10 @@ class ThreadPoolExecutor(_core.ThreadPoolExecutor, Executor, _stdlib.ThreadPoolE
         if self._is_from_before_fork:
             return True  # there is nothing of it in this process
         try:
-            timeout = _late.before_shutdown(self._late, wait, cancel_futures, timeout)
+            if self._late:
+                from . import _late
+
+                timeout = _late.before_shutdown(self._late, wait, cancel_futures, timeout)
             self._close(cancel_futures)
             if not wait:
                 return self.stats().workers == 0

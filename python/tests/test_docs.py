@@ -38,7 +38,9 @@ def documented() -> dict[str, object]:
     found: dict[int, tuple[str, object]] = {}
     for module in modules():
         found[id(module)] = (module.__name__, module)
-        for name, thing in vars(module).items():
+        # Much of the package itself is there when somebody asks.
+        for name in {**vars(module), **dict.fromkeys(getattr(module, "__all__", ()))}:
+            thing = getattr(module, name)
             if is_ours(thing):
                 found.setdefault(id(thing), (f"{module.__name__}.{name}", thing))
     return dict(found.values())
@@ -103,7 +105,7 @@ def test_all_that_is_announced_is_there() -> None:
 
 # Not the standard library's exceptions and executors, and not words that stand for themselves.
 @pytest.mark.parametrize(
-    "name", [it for it in manyhands.__all__ if is_ours(vars(manyhands).get(it))]
+    "name", [it for it in manyhands.__all__ if is_ours(getattr(manyhands, it))]
 )
 def test_a_public_name_has_an_example(name: str) -> None:
     assert ">>> " in (inspect.getdoc(getattr(manyhands, name)) or "")

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// How many forks lie between this process and the one that imported the module, plus one.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
@@ -12,10 +13,23 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Registered by the package with `os.register_at_fork`.
+/// Has every fork be noticed from now on: with the module, so that nothing in it can be used without.
+pub(crate) fn notice_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let os = py.import("os")?;
+    if !os.hasattr("register_at_fork")? {
+        return Ok(());
+    }
+    let hook = wrap_pyfunction!(after_fork_in_child, module)?;
+    let hooks = PyDict::new(py);
+    hooks.set_item("after_in_child", hook)?;
+    os.call_method("register_at_fork", (), Some(&hooks))?;
+    Ok(())
+}
+
 #[pyfunction]
 #[pyo3(name = "_after_fork_in_child")]
-pub(crate) fn after_fork_in_child() {
+fn after_fork_in_child() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 

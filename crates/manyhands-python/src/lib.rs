@@ -44,8 +44,6 @@ mod _core {
     #[pymodule_export]
     use crate::derived::{derive, take};
     #[pymodule_export]
-    use crate::fork::after_fork_in_child;
-    #[pymodule_export]
     use crate::future::{PyFuture, set_future_type};
     #[pymodule_export]
     use crate::graph::{PyGraph, PyNode};
@@ -70,4 +68,9 @@ mod _core {
     use crate::workers::interpreter_shutdown;
     #[pymodule_export]
     use manyhands_pybuffer::SharedBuffer;
+
+    #[pymodule_init]
+    fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {
+        crate::fork::notice_forks(module)
+    }
 }

@@ -65,7 +65,7 @@ pub(crate) static PICKLE_ANYTHING: Named = Named::new("manyhands._pickling", "du
 pub(crate) static MAIN_CAN_BE_IMPORTED: Named =
     Named::new("manyhands._pickling", "main_can_be_imported");
 pub(crate) static OPEN_SHARED: Named = Named::new("manyhands._core", "_open_shared");
-pub(crate) static PROCESS_ERRORS: Named = Named::new("manyhands", "_process_errors");
+pub(crate) static TOLD: Named = Named::new("manyhands._process_worker", "told");
 pub(crate) static GET_FRAME: Named = Named::new("sys", "_getframe");
 pub(crate) static CONDITION: Named = Named::new("threading", "Condition");
 pub(crate) static COPY_CONTEXT: Named = Named::new("contextvars", "copy_context");

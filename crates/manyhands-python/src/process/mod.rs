@@ -27,9 +27,18 @@ mod shared;
 mod task;
 mod worker;
 
+use pyo3::intern;
+use pyo3::prelude::*;
+
 /// Parent and worker are of the same package, which the worker imports anew. What they say to each other
 /// is told apart from what the Rust face says.
 const BUILD: u64 = u64::from_le_bytes(*b"python 1");
+
+/// What is raised for tasks. A worker imports it only when something goes wrong with one, as that takes
+/// longer than all else that it needs.
+fn errors(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import(intern!(py, "manyhands._process_errors"))
+}
 
 pub(crate) use current::PyCurrentPool;
 pub(crate) use manager::PyManager;

@@ -92,7 +92,7 @@ fn error_of<'py>(
     name: &Bound<'py, pyo3::types::PyString>,
     about: impl IntoPyObject<'py, Target = PyTuple, Output = Bound<'py, PyTuple>, Error = PyErr>,
 ) -> PyResult<Py<PyAny>> {
-    let errors = stdlib::PROCESS_ERRORS.get(py)?;
+    let errors = super::errors(py)?;
     Ok(errors.call_method1(name, about.into_pyobject(py)?)?.unbind())
 }
 

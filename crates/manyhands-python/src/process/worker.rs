@@ -206,9 +206,9 @@ impl Calls {
     /// Writes an exception, or what can be said of it.
     fn fail(&self, py: Python<'_>, error: PyErr, into: &mut Vec<u8>) {
         let exception = error.into_value(py);
-        let told = stdlib::PROCESS_ERRORS
+        let told = stdlib::TOLD
             .get(py)
-            .and_then(|errors| errors.call_method1(intern!(py, "told"), (&exception,)))
+            .and_then(|told| told.call1((&exception,)))
             .and_then(|told| told.extract::<String>());
         let note = told.unwrap_or_else(|_| "it cannot be shown".to_owned());
         let exception = exception.into_any();
@@ -226,7 +226,7 @@ impl Calls {
 
 /// The error of a task whose arguments cannot be read.
 fn unread(py: Python<'_>, error: PyErr) -> PyErr {
-    let made = stdlib::PROCESS_ERRORS.get(py).and_then(|errors| {
+    let made = super::errors(py).and_then(|errors| {
         errors.call_method1(intern!(py, "unread_arguments"), (error.into_value(py),))
     });
     match made {
