@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
-from family import with_mark
+import tasks
+from conftest import MakePool
+from family import with_mark, workers
 from patience import until
 from terminal import CTRL_C, on_terminal
 from whole_programs import Program
@@ -115,6 +118,24 @@ def test_a_ctrl_c_while_workers_start(program: Program) -> None:
             running.process.wait()
             assert told_by(running.said) <= 1, running.said
             until(lambda running=running: not with_mark(running.mark))
+
+
+@pytest.mark.ours
+def test_a_ctrl_c_as_a_worker_is_taken_over(
+    pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that nobody knew of would wait for its parent's first words."""
+
+    def interrupted(_: socket.socket) -> int:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    executor = pool(1)
+    monkeypatch.setattr(socket.socket, "detach", interrupted)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        executor.submit(tasks.double, 1)
+    assert raised.tb is not None  # it holds the socket, whose end would tell the worker
+    assert not workers()
 
 
 @pytest.mark.ours

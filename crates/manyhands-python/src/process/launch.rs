@@ -34,29 +34,37 @@ impl Launcher for PythonLauncher {
 pub(super) fn spawn(spawner: &Bound<'_, PyAny>) -> PyResult<Newborn> {
     let py = spawner.py();
     let made = spawner.call_method0(intern!(py, "spawn"))?;
-    let (process, socket): (Py<PyAny>, Bound<'_, PyAny>) = made.extract()?;
-    let pid: u32 = process.getattr(py, intern!(py, "pid"))?.extract(py)?;
-    let socket = take_descriptor(&socket)?;
+    let (process, socket): (Bound<'_, PyAny>, Bound<'_, PyAny>) = made.extract()?;
+    take_over(spawner, &process, &socket).inspect_err(|_| {
+        // It would wait for us, and nobody else knows of it. What can be said is being said.
+        let _ = spawner.call_method1(intern!(py, "give_up"), (&process,));
+    })
+}
+
+/// Ctrl-C may come in each call of Python's.
+fn take_over(
+    spawner: &Bound<'_, PyAny>,
+    process: &Bound<'_, PyAny>,
+    socket: &Bound<'_, PyAny>,
+) -> PyResult<Newborn> {
+    let py = spawner.py();
+    let pid: u32 = process.getattr(intern!(py, "pid"))?.extract()?;
+    let socket = take_descriptor(socket)?;
     let pidfd = i32::try_from(pid)
         .ok()
         .and_then(Pid::from_raw)
         .ok_or(Errno::SRCH)
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-    let spawner = spawner.clone().unbind();
+    let buried = Some((process.clone().unbind(), spawner.clone().unbind()));
     let child = match pidfd {
-        Ok(pidfd) => {
-            PythonChild { pidfd, pid, process: Some((process, spawner)), exit: None, kills: true }
-        }
+        Ok(pidfd) => PythonChild { pidfd, pid, process: buried, exit: None, kills: true },
         // It has ended, and a fork server has seen to it already: something that is readable.
         Err(Errno::SRCH) => {
             let (ended, _) = io::pipe()?;
-            let (pidfd, process) = (ended.into(), Some((process, spawner)));
-            PythonChild { pidfd, pid, process, exit: None, kills: false }
+            let pidfd = ended.into();
+            PythonChild { pidfd, pid, process: buried, exit: None, kills: false }
         }
-        Err(errno) => {
-            process.call_method0(py, intern!(py, "kill"))?;
-            return Err(io::Error::from(errno).into());
-        }
+        Err(errno) => return Err(io::Error::from(errno).into()),
     };
     Ok(Newborn { child: Box::new(child), socket, stderr: None, handover: Handover::default() })
 }
