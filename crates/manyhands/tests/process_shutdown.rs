@@ -208,6 +208,21 @@ fn workers_that_the_first_signal_does_not_end_are_killed() {
     });
 }
 
+/// It has nothing to do, and would never be seen to leave.
+#[test]
+fn a_stopped_worker_does_not_hold_up_the_shutdown() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(1, transport);
+        let worker = pool.submit(pid, ()).unwrap().result(None).unwrap();
+        signal(worker, Signal::STOP);
+        eventually("a worker stops", || is_stopped(worker));
+        let in_time = pool.shutdown_timeout(Duration::from_secs(20), false);
+        pool.kill_workers();
+        assert!(in_time, "the worker goes on, to leave: {:?}", pool.stats());
+    });
+}
+
 fn is_broken<E>(exception: Option<&Exception<E>>) -> bool {
     matches!(exception, Some(Exception::Broken(BrokenExecutor::ProcessPool(_))))
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import weakref
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import tasks
 import trouble
 from conftest import MakePool
 from errors import assert_broken, is_lost
-from family import workers
+from family import state_of, workers
 from patience import in_thread, until, until_collected
 from subject import HAS_KILL_WORKERS, STDLIB, wait
 
@@ -140,6 +142,17 @@ def test_what_was_cancelled_is_known_to_be_done(pool: MakePool, files: Files) ->
     executor.shutdown(wait=False, cancel_futures=True)
     files("go").touch()
     assert wait(pending).not_done == set()
+
+
+@pytest.mark.ours
+def test_a_stopped_worker_does_not_hold_it_up(pool: MakePool) -> None:
+    """It has nothing to do, and would never be seen to leave."""
+    executor = pool(1)
+    pid = executor.submit(tasks.pid).result()
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: state_of(pid) == "T")
+    executor.shutdown()
+    assert not workers()
 
 
 def test_shutdown_of_a_pool_that_never_worked(pool: MakePool) -> None:

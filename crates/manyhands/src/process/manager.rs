@@ -188,6 +188,7 @@ impl<T: Task> Manager<T> {
             chore if self.pool.is_launching(chore.seat()) => self.early.push(chore),
             Chore::Terminate(seat) => self.signal(seat, Signal::TERM),
             Chore::Kill(seat) => self.signal(seat, Signal::KILL),
+            Chore::Rouse(seat) => self.signal(seat, Signal::CONT),
             Chore::Retire(seat) => {
                 if let Some(charge) = self.charge(seat.index()) {
                     charge.leaves = true;

@@ -183,6 +183,10 @@ impl<T: Task> State<T> {
             Some(link) => {
                 drop(link.offer(&[&head.to_bytes()]));
                 self.note_flush(seat);
+                // Somebody waits for it to leave, which a process that is stopped never does.
+                if self.closing.is_some() {
+                    self.chores.push(Chore::Rouse(seat));
+                }
             }
             None => self.chores.push(Chore::Retire(seat)),
         }

@@ -83,6 +83,8 @@ pub(in crate::process) enum Chore {
     Kill(Seat),
     /// Of a worker that is not born yet.
     Retire(Seat),
+    /// It has been told to leave, and may have been stopped before that.
+    Rouse(Seat),
 }
 
 impl Chore {
@@ -92,7 +94,8 @@ impl Chore {
             | Self::TakeOn(seat, _)
             | Self::Terminate(seat)
             | Self::Kill(seat)
-            | Self::Retire(seat) => *seat,
+            | Self::Retire(seat)
+            | Self::Rouse(seat) => *seat,
         }
     }
 }
