@@ -71,7 +71,7 @@ fn gives_the_output_of_any_future() {
 }
 
 #[test]
-fn awaits_tasks_in_their_own_pool_and_elsewhere() {
+fn awaits_tasks_whatever_their_ends() {
     let _watched = watched();
     let pool = Arc::new(ThreadPoolExecutor::new(2).unwrap());
     for n in 0..1_000 {
@@ -124,7 +124,9 @@ fn many_threads_may_wake_it_at_once() {
             }
             if left.load(Ordering::Relaxed) == 0 { Poll::Ready(()) } else { Poll::Pending }
         }));
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
     }
 }
 

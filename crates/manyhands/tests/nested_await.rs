@@ -19,6 +19,9 @@ use manyhands::{
 
 type Pool = Arc<ThreadPoolExecutor>;
 
+/// How a task waits, and what it says of that.
+type Way = fn(Future<String>) -> String;
+
 type Outcome = Result<String, FutureError>;
 
 fn pool(workers: usize) -> Pool {
@@ -42,7 +45,7 @@ struct Begun {
 }
 
 /// Tasks that get a future once all have begun, so that none runs another in place.
-fn begun<const N: usize>(tasks: [(&Pool, fn(Future<String>) -> String); N]) -> [Begun; N] {
+fn begun<const N: usize>(tasks: [(&Pool, Way); N]) -> [Begun; N] {
     let all_begun = Arc::new(Barrier::new(N + 1));
     let begun = tasks.map(|(pool, awaits)| {
         let all_begun = Arc::clone(&all_begun);
@@ -63,7 +66,7 @@ fn begun<const N: usize>(tasks: [(&Pool, fn(Future<String>) -> String); N]) -> [
 /// Has each of two tasks wait for what is made of the other; what both say.
 fn each_other(
     pools: [&Pool; 2],
-    awaits: [fn(Future<String>) -> String; 2],
+    awaits: [Way; 2],
     derive: fn(Future<String>) -> Future<String>,
 ) -> [String; 2] {
     let tasks = [(pools[0], awaits[0]), (pools[1], awaits[1])];
@@ -104,8 +107,8 @@ async fn select<O>(one: impl StdFuture<Output = O>, two: impl StdFuture<Output =
     .await
 }
 
-/// What a thread ends after so long, which has the waker until then. `wakes`: else it only lets go of it.
-fn timer(after: Duration, wakes: bool) -> impl StdFuture<Output = Outcome> {
+/// What a thread ends after so long, which has the waker until then. `ends`: else it only lets go of it.
+fn timer(after: Duration, ends: bool) -> impl StdFuture<Output = Outcome> {
     let mut started = None::<Arc<Mutex<Option<Waker>>>>;
     poll_fn(move |context| {
         let Some(waker) = &started else {
@@ -114,7 +117,7 @@ fn timer(after: Duration, wakes: bool) -> impl StdFuture<Output = Outcome> {
             thread::spawn(move || {
                 thread::sleep(after);
                 let waker = waker.lock().unwrap().take();
-                if wakes {
+                if ends {
                     waker.into_iter().for_each(Waker::wake);
                 }
             });
@@ -122,7 +125,7 @@ fn timer(after: Duration, wakes: bool) -> impl StdFuture<Output = Outcome> {
         };
         let mut waker = waker.lock().unwrap();
         match &mut *waker {
-            None if wakes => return Poll::Ready(Ok("the timer".to_owned())),
+            None if ends => return Poll::Ready(Ok("the timer".to_owned())),
             None => (),
             Some(waker) => waker.clone_from(context.waker()),
         }
@@ -176,8 +179,8 @@ fn another_works_in_the_stead_of_one_that_awaits() {
 #[test]
 fn two_tasks_that_await_each_other_are_both_told() {
     let _watched = watched();
-    let awaits: fn(Future<String>) -> String = |other| said(block_on(other));
-    let waits: fn(Future<String>) -> String = |other| said(other.result(None));
+    let awaits: Way = |other| said(block_on(other));
+    let waits: Way = |other| said(other.result(None));
     let [one, another] = [pool(2), pool(2)];
     for pools in [[&one, &one], [&one, &another]] {
         for ways in [[awaits, awaits], [awaits, waits], [waits, awaits]] {
@@ -214,7 +217,7 @@ fn a_task_that_awaits_itself_is_told_and_goes_on() {
 #[test]
 fn a_cycle_through_futures_made_from_others_is_found() {
     let _watched = watched();
-    let awaits: fn(Future<String>) -> String = |other| said(block_on(other));
+    let awaits: Way = |other| said(block_on(other));
     let ways: [fn(Future<String>) -> Future<String>; 5] = [
         |other| other.map(|n| n),
         |other| (0..1_000).fold(other, |last, _| last.map(|n| n)),
@@ -232,14 +235,13 @@ fn a_cycle_through_futures_made_from_others_is_found() {
 #[test]
 fn a_cycle_through_several_awaits_is_found() {
     let _watched = watched();
-    let joins: fn(Future<String>) -> String = |other| {
+    let joins: Way = |other| {
         let (one, two) = block_on(join(other.clone(), other.map(|n| n)));
         let (one, two) = (said(one), said(two));
         assert_eq!(one, two, "all that are awaited are told");
         one
     };
-    let selects: fn(Future<String>) -> String =
-        |other| said(block_on(select(other.clone(), other)));
+    let selects: Way = |other| said(block_on(select(other.clone(), other)));
     let pool = pool(2);
     for way in [joins, selects] {
         for said in each_other([&pool, &pool], [way, way], |other| other) {
@@ -272,7 +274,7 @@ fn one_of_several_that_may_end_is_waited_for() {
 #[test]
 fn what_others_may_still_wake_is_no_deadlock() {
     let _watched = watched();
-    let awaits: fn(Future<String>) -> String = |own| {
+    let awaits: Way = |own| {
         let timer = timer(Duration::from_millis(300), true);
         said(block_on(select(own, timer)))
     };
@@ -282,7 +284,7 @@ fn what_others_may_still_wake_is_no_deadlock() {
     assert_eq!(own.said.recv().unwrap(), "the timer");
 
     // Nor is it one for a task that waits for it.
-    let waits: fn(Future<String>) -> String = |other| said(other.result(None));
+    let waits: Way = |other| said(other.result(None));
     let said = each_other([&pool, &pool], [awaits, waits], |other| other);
     assert_eq!(said, ["the timer", "the timer"]);
 }
@@ -290,7 +292,7 @@ fn what_others_may_still_wake_is_no_deadlock() {
 #[test]
 fn a_deadlock_is_found_when_all_others_have_let_go() {
     let _watched = watched();
-    let awaits: fn(Future<String>) -> String = |own| {
+    let awaits: Way = |own| {
         let timer = timer(Duration::from_millis(150), false);
         said(block_on(select(own, timer)))
     };
@@ -361,7 +363,7 @@ fn wakers_of_a_combinators_own_are_no_deadlock() {
     assert_eq!(sum.unwrap().result(None).unwrap(), 6);
 
     // Whoever has them may have handed them on.
-    let awaits: fn(Future<String>) -> String = |own| {
+    let awaits: Way = |own| {
         let timer = timer(Duration::from_millis(300), true);
         said(block_on(wrapped(select(own, timer))))
     };

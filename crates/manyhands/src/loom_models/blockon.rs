@@ -25,6 +25,15 @@ fn sleep_in(task: TaskId, ready: &Arc<Ready>, targets: &dyn Fn() -> Targets) -> 
     woken
 }
 
+/// In the first task: as `block_on`.
+fn block_in_first(blocked: &Blocked) -> Woken {
+    sleep_in(1, blocked.ready(), &|| {
+        // loom does not see the counts: so it tries this at every moment at which they may change.
+        let _ = blocked.ready().has(1);
+        blocked.targets()
+    })
+}
+
 /// In the second task: waits for the first.
 fn wait_for_first(ready: &Arc<Ready>) -> Woken {
     sleep_in(2, ready, &|| Targets { on: vec![1], ..Targets::new(How::All) })
@@ -68,7 +77,7 @@ fn one_whom_somebody_wakes_is_not_stuck() {
             assert!(matches!(wait_for_first(&seconds), Woken::Ended), "the first went on");
             awaited.tell();
         });
-        let woken = sleep_in(1, blocked.ready(), &|| blocked.targets());
+        let woken = block_in_first(&blocked);
         assert!(matches!(woken, Woken::Ended), "somebody woke it");
         ready.push([0]); // the first task has ended
         waking.join().unwrap();
@@ -88,7 +97,7 @@ fn one_whose_future_ends_is_not_stuck() {
             assert!(matches!(wait_for_first(&seconds), Woken::Ended), "the first went on");
             second.tell();
         });
-        let woken = sleep_in(1, blocked.ready(), &|| blocked.targets());
+        let woken = block_in_first(&blocked);
         assert!(matches!(woken, Woken::Ended), "one of two has ended");
         ready.push([0]); // the first task has ended
         ending.join().unwrap();
@@ -104,7 +113,7 @@ fn two_tasks_of_which_one_blocks_are_both_told() {
         let second = thread::spawn(move || assert!(is_deadlock(&wait_for_first(&seconds))));
         let blocked = Blocked::new();
         let _awaited = blocked.register((2, 0), false, None);
-        assert!(is_deadlock(&sleep_in(1, blocked.ready(), &|| blocked.targets())));
+        assert!(is_deadlock(&block_in_first(&blocked)));
         second.join().unwrap();
     });
 }
