@@ -9,7 +9,7 @@
 //! Both counts are those of an `Arc`, looked at without a lock. Whoever wakes the thread does that first and
 //! lets go of the `Arc` then; so one who misses it there finds the thread awake.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
@@ -84,12 +84,14 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
 
 thread_local! {
     static INNERMOST: RefCell<Option<Rc<Blocked>>> = const { RefCell::new(None) };
+    /// Whether there is one: for polls elsewhere, which should hardly notice.
+    static IS_ONE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The [`block_on`] that polls in the calling thread, if this is its waker.
+#[inline]
 pub(super) fn innermost(waker: &Waker) -> Option<Rc<Blocked>> {
-    let is_its = |blocked: &&Rc<Blocked>| blocked.waker.will_wake(waker);
-    INNERMOST.try_with(|innermost| innermost.borrow().as_ref().filter(is_its).cloned()).ok()?
+    if IS_ONE.get() { Blocked::innermost(waker) } else { None }
 }
 
 /// A `block_on` is the innermost of its thread until this is dropped.
@@ -97,14 +99,16 @@ struct Innermost(Option<Rc<Blocked>>);
 
 impl Innermost {
     fn begin(blocked: &Rc<Blocked>) -> Self {
-        let replace = |innermost: &RefCell<_>| innermost.replace(Some(Rc::clone(blocked)));
+        let outer = INNERMOST.try_with(|innermost| innermost.replace(Some(Rc::clone(blocked))));
         // A thread that ends has none any more. Then our futures take wakers.
-        Self(INNERMOST.try_with(replace).unwrap_or_default())
+        IS_ONE.set(outer.is_ok());
+        Self(outer.unwrap_or_default())
     }
 }
 
 impl Drop for Innermost {
     fn drop(&mut self) {
+        IS_ONE.set(self.0.is_some());
         let _ = INNERMOST.try_with(|innermost| innermost.replace(self.0.take()));
     }
 }
@@ -116,8 +120,8 @@ pub(crate) struct Blocked {
     /// All others are clones of it.
     waker: Waker,
     awaited: RefCell<BTreeMap<Party, Awaited>>,
-    /// Of whom the next poll is to say that they would never end.
-    stuck: RefCell<BTreeMap<Party, Deadlock>>,
+    /// Those of which the next poll is to say that they would never end.
+    stuck: RefCell<Option<(Deadlock, Vec<TaskId>)>>,
 }
 
 /// A future, and the address of the handle that was polled.
@@ -169,6 +173,14 @@ impl Blocked {
         Self { ready, alarm: Arc::downgrade(&alarm), waker: Waker::from(alarm), awaited, stuck }
     }
 
+    #[inline(never)]
+    fn innermost(waker: &Waker) -> Option<Rc<Self>> {
+        let is_its = |blocked: &&Rc<Self>| blocked.waker.will_wake(waker);
+        let find =
+            |innermost: &RefCell<Option<_>>| innermost.borrow().as_ref().filter(is_its).cloned();
+        INNERMOST.try_with(find).ok()?
+    }
+
     /// Polls again and again, and sleeps in between.
     pub(crate) fn run<R>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
         loop {
@@ -183,11 +195,9 @@ impl Blocked {
             }
             self.awaited.borrow_mut().retain(|_, awaited| awaited.is_pending());
             let deadlock = self.sleep();
-            let told = |deadlock: Deadlock| {
-                let awaited = self.awaited.borrow();
-                awaited.keys().map(|party| (*party, deadlock.clone())).collect()
-            };
-            self.stuck.replace(deadlock.map(told).unwrap_or_default());
+            let awaited = || self.awaited.borrow().keys().map(|(id, _)| *id).collect();
+            let stuck = deadlock.map(|deadlock| (deadlock, awaited()));
+            self.stuck.replace(stuck);
         }
     }
 
@@ -232,9 +242,13 @@ impl Blocked {
         targets
     }
 
-    /// Whether a future would never end: asked once, by the handle that is polled.
-    pub(super) fn is_stuck(&self, party: Party) -> Option<Deadlock> {
-        self.stuck.borrow_mut().remove(&party)
+    /// Whether a future would never end: told as many times as it was awaited. Its handles may have been moved.
+    pub(super) fn is_stuck(&self, future: TaskId) -> Option<Deadlock> {
+        let mut stuck = self.stuck.borrow_mut();
+        let (deadlock, futures) = stuck.as_mut()?;
+        let place = futures.iter().position(|other| *other == future)?;
+        futures.swap_remove(place);
+        Some(deadlock.clone())
     }
 
     /// Whether a future has registered for this handle, and will still tell.

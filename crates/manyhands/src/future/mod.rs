@@ -34,7 +34,8 @@ pub(crate) use task::{Core, DERIVED, Watcher, tell};
 /// by panicking). A handle is as cheap to clone as an `Arc`, compares and hashes by the task it
 /// stands for, and may be dropped at any time: the task runs all the same.
 ///
-/// A future is also a [`std::future::Future`], so any async runtime can `.await` it.
+/// A future is also a [`std::future::Future`], so any async runtime can `.await` it. In a task it is best
+/// awaited by [`block_on`], which ends also where tasks await each other.
 ///
 /// ```
 /// use manyhands::{Executor, ThreadPoolExecutor};

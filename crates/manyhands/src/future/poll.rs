@@ -24,7 +24,7 @@ impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
         // same leaves a waker behind, which wakes it once too often.
         let party = std::ptr::from_ref(&*self).addr();
         let blocked = innermost(context.waker());
-        let stuck = |blocked: &Rc<Blocked>| blocked.is_stuck((self.id(), party));
+        let stuck = |blocked: &Rc<Blocked>| blocked.is_stuck(self.id());
         if let Some(deadlock) = blocked.as_ref().and_then(stuck) {
             drop(self.handle().unwatch(&mut |watcher| watcher.is_of(party)));
             return Poll::Ready(Err(FutureError::Deadlock(deadlock)));
