@@ -90,7 +90,7 @@ fn two_tasks_that_await_each_other_are_both_told() {
             for said in each_other(pools, ways, |other| other) {
                 assert!(said.starts_with("deadlock: "), "{said}");
                 assert_eq!(said.matches("submitted at").count(), 2, "{said}");
-                assert_eq!(said.matches("tests/nested_await.rs:").count(), 2, "{said}");
+                assert_eq!(said.matches("tests/common/awaiting.rs:").count(), 2, "{said}");
                 assert!(said.contains("waits for") && said.contains("begun"), "{said}");
             }
         }

@@ -11,7 +11,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
@@ -116,8 +115,8 @@ impl Drop for Innermost {
 /// A thread in [`block_on`].
 pub(crate) struct Blocked {
     ready: Arc<Ready>,
+    /// That of the waker.
     alarm: Weak<Alarm>,
-    /// All others are clones of it.
     waker: Waker,
     awaited: RefCell<BTreeMap<Party, Awaited>>,
     /// Those of which the next poll is to say that they would never end.
@@ -127,32 +126,29 @@ pub(crate) struct Blocked {
 /// A future, and the address of the handle that was polled.
 pub(crate) type Party = (TaskId, usize);
 
-/// What wakes the thread for others.
-struct Alarm(Arc<Ready>);
+/// What wakes the thread. All clones of the waker are one, and each future has one of its own, which it holds as
+/// long as it is pending.
+pub(crate) struct Alarm(Arc<Ready>);
 
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
-        let ready = Arc::clone(&self.0);
+        #[cfg(not(sabotage = "blockon_lets_go_before_it_wakes"))]
+        self.0.push_once();
         #[cfg(sabotage = "blockon_lets_go_before_it_wakes")]
-        drop(self);
-        ready.push_once();
+        {
+            let ready = Arc::clone(&self.0);
+            drop(self);
+            ready.push_once();
+        }
     }
-}
 
-/// What wakes the thread for a future of ours, which holds it as long as it is pending.
-pub(crate) struct Registration(Arc<Ready>);
-
-impl Registration {
-    pub(crate) fn tell(self: Arc<Self>) {
-        let ready = Arc::clone(&self.0);
-        #[cfg(sabotage = "blockon_future_lets_go_before_it_wakes")]
-        drop(self);
-        ready.push_once();
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.push_once();
     }
 }
 
 struct Awaited {
-    registration: Weak<Registration>,
+    alarm: Weak<Alarm>,
     /// Of the pool that the thread works for.
     own: bool,
     /// Itself, if it may be made from others.
@@ -161,7 +157,7 @@ struct Awaited {
 
 impl Awaited {
     fn is_pending(&self) -> bool {
-        self.registration.strong_count() > 0
+        self.alarm.strong_count() > 0
     }
 }
 
@@ -263,12 +259,11 @@ impl Blocked {
         party: Party,
         own: bool,
         source: Option<Weak<dyn Source>>,
-    ) -> Arc<Registration> {
-        let registration = Arc::new(Registration(Arc::clone(&self.ready)));
-        let awaited = Awaited { registration: Arc::downgrade(&registration), own, source };
-        let before = self.awaited.borrow_mut().insert(party, awaited);
-        drop(before);
-        registration
+    ) -> Arc<Alarm> {
+        let alarm = Arc::new(Alarm(Arc::clone(&self.ready)));
+        let awaited = Awaited { alarm: Arc::downgrade(&alarm), own, source };
+        self.awaited.borrow_mut().insert(party, awaited);
+        alarm
     }
 
     #[cfg(all(test, loom))]
@@ -279,11 +274,5 @@ impl Blocked {
     #[cfg(all(test, loom))]
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
-    }
-}
-
-impl fmt::Debug for Blocked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blocked").finish_non_exhaustive()
     }
 }

@@ -40,8 +40,8 @@ impl<T: Send, E: Send + Sync> std::future::Future for Future<T, E> {
             Some(blocked) if blocked.knows((self.id(), party)) => return Poll::Pending,
             Some(blocked) => {
                 let own = nested::is_own(self.pool());
-                let registration = blocked.register((self.id(), party), own, self.own_source());
-                Watcher::Blocked(party, registration)
+                let alarm = blocked.register((self.id(), party), own, self.own_source());
+                Watcher::Blocked(party, alarm)
             }
             None => Watcher::Waker(party, context.waker().clone()),
         };

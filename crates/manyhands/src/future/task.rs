@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
-use std::task::Waker;
+use std::task::{Wake as _, Waker};
 use std::time::Instant;
 
 use crate::errors::Exception;
@@ -15,7 +15,7 @@ use crate::promise::{Cancel, Promise, State, Turn, View, Wake, Watch};
 use crate::ready::Ready;
 
 use super::Future;
-use super::block_on::Registration;
+use super::block_on::Alarm;
 use super::continuation::Continuation;
 use super::source::{Source, Sources};
 
@@ -32,7 +32,7 @@ pub(crate) enum Watcher<T, E> {
     /// Who polls, told from others by the address of its handle.
     Waker(usize, Waker),
     /// The same, where it does so in `block_on`.
-    Blocked(usize, Arc<Registration>),
+    Blocked(usize, Arc<Alarm>),
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
     /// A task that waits for this one alone.
@@ -245,7 +245,7 @@ impl<T: Send, E: Send + Sync> Watcher<T, E> {
         match self {
             Self::Ready(ready, number) => ready.push([number]),
             Self::Task(ready) => ready.push([0]),
-            Self::Blocked(_, registration) => registration.tell(),
+            Self::Blocked(_, alarm) => alarm.wake(),
             Self::Next(continuation) => continuation.go_on(future()),
             Self::Follows(_) => (),
             Self::Callback(callback) => {

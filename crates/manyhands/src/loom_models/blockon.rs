@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Wake};
 
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
@@ -75,7 +75,7 @@ fn one_whom_somebody_wakes_is_not_stuck() {
         let seconds = Arc::clone(&ready);
         let second = thread::spawn(move || {
             assert!(matches!(wait_for_first(&seconds), Woken::Ended), "the first went on");
-            awaited.tell();
+            awaited.wake();
         });
         let woken = block_in_first(&blocked);
         assert!(matches!(woken, Woken::Ended), "somebody woke it");
@@ -90,12 +90,12 @@ fn one_whose_future_ends_is_not_stuck() {
     preempted_at_most(3, || {
         let blocked = Blocked::new();
         let [second, free] = [2, 3].map(|id| blocked.register((id, 0), false, None));
-        let ending = thread::spawn(move || free.tell());
+        let ending = thread::spawn(move || free.wake());
         let ready = Arc::new(Ready::new());
         let seconds = Arc::clone(&ready);
         let waiting = thread::spawn(move || {
             assert!(matches!(wait_for_first(&seconds), Woken::Ended), "the first went on");
-            second.tell();
+            second.wake();
         });
         let woken = block_in_first(&blocked);
         assert!(matches!(woken, Woken::Ended), "one of two has ended");

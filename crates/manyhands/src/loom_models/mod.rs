@@ -17,8 +17,7 @@
 //! | `nested_tells_one_of_a_cycle` | `nested::two_tasks…` |
 //! | `nested_leaves_an_interrupt_behind` | `nested::one_that_ends…` |
 //! | `blockon_forgets_who_wakes_it` | `blockon::every_wake_up…` |
-//! | `blockon_lets_go_before_it_wakes` | `blockon::one_whom_somebody…` |
-//! | `blockon_future_lets_go_before_it_wakes` | `blockon::one_whose_future…` |
+//! | `blockon_lets_go_before_it_wakes` | `blockon::one_whose_future…`, `blockon::one_whom_somebody…` (both) |
 //! | `blockon_takes_itself_for_alone` | `blockon::one_whom_somebody…` |
 //! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
 //! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
