@@ -136,6 +136,11 @@ impl Ready {
         self.count.load(Ordering::Acquire) == 0
     }
 
+    /// The same, for one who knows from elsewhere that somebody may have pushed before.
+    pub(crate) fn is_empty_for_sure(&self) -> bool {
+        self.numbers.lock().queue.is_empty()
+    }
+
     /// Waits until `wanted` are there, with one wake-up in all, or until the time is up; whether they
     /// are there.
     ///

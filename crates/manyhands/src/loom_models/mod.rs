@@ -18,6 +18,7 @@
 //! | `nested_leaves_an_interrupt_behind` | `nested::one_that_ends…` |
 //! | `blockon_forgets_who_wakes_it` | `blockon::every_wake_up…` |
 //! | `blockon_lets_go_before_it_wakes` | `blockon::one_whose_future…`, `blockon::one_whom_somebody…` (both) |
+//! | `blockon_looks_once` | `blockon::one_whom_somebody…`, `blockon::one_whose_future…` (both) |
 //! | `blockon_takes_itself_for_alone` | `blockon::one_whom_somebody…` |
 //! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
 //! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
