@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::awaiting::{Outcome, Way, begun, each_other, pool, said, select};
 use common::watched;
-use manyhands::{Executor, Future, block_on, join_all};
+use manyhands::{Exception, Executor, Future, FutureError, block_on, join_all};
 
 /// What a thread ends after so long, which has the waker until then. `ends`: else it only lets go of it.
 fn timer(after: Duration, ends: bool) -> impl StdFuture<Output = Outcome> {
@@ -57,6 +57,19 @@ fn what_others_may_still_wake_is_no_deadlock() {
     let waits: Way = |other| said(other.result(None));
     let said = each_other([&pool, &pool], [awaits, waits], |other| other);
     assert_eq!(said, ["the timer", "the timer"]);
+}
+
+#[test]
+fn a_timeout_of_a_cycle_is_no_deadlock() {
+    let _watched = watched();
+    let awaits: Way = |own| match block_on(own.timeout(Duration::from_millis(150)).map(|n| n)) {
+        Err(FutureError::Exception(Exception::Elapsed(_))) => "elapsed".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let pool = pool(1);
+    let [own] = begun([(&pool, awaits)]);
+    own.tell.send(own.task).unwrap();
+    assert_eq!(own.said.recv().unwrap(), "elapsed");
 }
 
 #[test]
