@@ -201,6 +201,7 @@ fn a_handle_that_goes_on_elsewhere_is_forgotten_here() {
     tell.send(own.clone()).unwrap();
     first_poll.recv().unwrap();
     drop(first_poll);
+    thread::sleep(Duration::from_millis(50)); // longer than it takes to look for a deadlock
     // Only the newest waker of a handle counts.
     let noop = &mut Context::from_waker(Waker::noop());
     assert!(Pin::new(&mut *shared.lock().unwrap()).poll(noop).is_pending());

@@ -233,6 +233,8 @@ impl Blocked {
             panic::drop_caught(source);
             add_target(&mut targets, *id, sources, || awaited.source.clone());
         }
+        // One of them may let go unended: dropped, or polled elsewhere.
+        targets.may_change |= targets.on.len() > 1;
         // Whoever had let go by then may have woken the thread before, with this lock held.
         if cfg!(not(sabotage = "blockon_looks_once")) && !self.ready.is_empty_for_sure() {
             return Targets::new(How::Any);
