@@ -24,6 +24,7 @@
 //! | many futures as one | [`join_all`], [`race`] |
 //! | time | [`Future::timeout`], [`delay`], [`Retry`] |
 //! | waiting for several | [`wait`], [`as_completed`], [`CompletionQueue`] |
+//! | async code | [`block_on`]; `.await` on a [`Future`] in any executor |
 //! | ways to submit; writing an executor of one's own | [`Executor`]; the crate `manyhands-conform` tests them |
 //! | one function over many items | [`Executor::map`], [`Map`] |
 //! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
@@ -90,7 +91,7 @@ pub use errors::{
 };
 pub use executor::Executor;
 pub use function::Function;
-pub use future::Future;
+pub use future::{Future, block_on};
 pub use future_list::{FutureList, RunToResults};
 pub use graph::{Deps, Graph, Node, NodeState};
 pub use inline::InlineExecutor;

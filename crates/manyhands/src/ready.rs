@@ -59,8 +59,21 @@ impl Ready {
     /// assert_eq!((ready.pop(None), ready.pop(None)), (Some(1), Some(2)));
     /// ```
     pub fn push(&self, ended: impl IntoIterator<Item = usize>) {
+        self.change(|queue| queue.extend(ended));
+    }
+
+    /// Wakes one who waits for any: with a zero, unless something is there already.
+    pub(crate) fn push_once(&self) {
+        self.change(|queue| {
+            if queue.is_empty() {
+                queue.push_back(0);
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut VecDeque<usize>)) {
         let mut numbers = self.numbers.lock();
-        numbers.queue.extend(ended);
+        change(&mut numbers.queue);
         let count = numbers.queue.len();
         self.count.store(count, Ordering::Release);
         let enough = numbers.wanted.is_some_and(|wanted| count >= wanted);
@@ -103,6 +116,13 @@ impl Ready {
         self.count.store(0, Ordering::Release);
     }
 
+    /// Forgets all there are.
+    pub(crate) fn clear(&self) {
+        let mut numbers = self.numbers.lock();
+        numbers.queue.clear();
+        self.count.store(0, Ordering::Release);
+    }
+
     /// Whether there is none at this moment.
     ///
     /// ```
@@ -114,6 +134,11 @@ impl Ready {
     /// ```
     pub fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
+    }
+
+    /// The same, for one who knows from elsewhere that somebody may have pushed before.
+    pub(crate) fn is_empty_for_sure(&self) -> bool {
+        self.numbers.lock().queue.is_empty()
     }
 
     /// Waits until `wanted` are there, with one wake-up in all, or until the time is up; whether they

@@ -105,6 +105,9 @@ fn every_way_to_wait_ends_on_a_pool_of_one() {
         assert!(own.spawn(|| 5).unwrap().exception(None).unwrap().is_none());
         assert_eq!(block_on(own.spawn(|| 6).unwrap()).unwrap(), 6);
         assert_eq!(block_on(own.spawn(|| 6).unwrap().map(|six| six + 1)).unwrap(), 7);
+        assert_eq!(manyhands::block_on(own.spawn(|| 6).unwrap()).unwrap(), 6);
+        let derived = own.spawn(|| 6).unwrap().map(|six| six + 1);
+        assert_eq!(manyhands::block_on(derived).unwrap(), 7);
         assert_eq!(join_all(three()).map(|all| all.len()).result(None).unwrap(), 3);
         let later = own.submit_after(|n| n + 1, (own.spawn(|| 7).unwrap(),));
         assert_eq!(later.result(None).unwrap(), 8);

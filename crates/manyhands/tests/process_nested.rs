@@ -68,13 +68,8 @@ fn sum_by(way: u32, to: u64) -> u64 {
             }
             futures.iter().map(|future| future.result(None).unwrap()).sum()
         }
-        6 => common::block_on(async {
-            let mut sum = 0;
-            for future in futures {
-                sum += future.await.unwrap();
-            }
-            sum
-        }),
+        6 => common::block_on(sum_of(futures)),
+        7 => manyhands::block_on(sum_of(futures)),
         _ => {
             let waits =
                 futures.into_iter().map(|it| thread::spawn(move || it.result(None).unwrap()));
@@ -82,6 +77,14 @@ fn sum_by(way: u32, to: u64) -> u64 {
             waits.into_iter().map(|thread| thread.join().unwrap()).sum()
         }
     }
+}
+
+async fn sum_of(futures: Vec<manyhands::Future<u64>>) -> u64 {
+    let mut sum = 0;
+    for future in futures {
+        sum += future.await.unwrap();
+    }
+    sum
 }
 
 /// Waits in such a way that nobody can run what it waits for in place.
@@ -204,7 +207,7 @@ fn recursion_on_a_pool_of_its_own_ends() {
 fn every_way_to_collect_works_in_a_worker_too() {
     let _watch = watched();
     on_both(|transport| {
-        for way in [0, 1, 2, 3, 6, 7] {
+        for way in [0, 1, 2, 3, 6, 7, 8] {
             let pool = pool(1, transport);
             let sum = pool.submit(sum_by, (way, 40)).unwrap();
             assert_eq!(sum.result(None).unwrap(), (1..=40).sum(), "way {way}");

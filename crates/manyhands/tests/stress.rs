@@ -130,6 +130,10 @@ fn watch(futures: &mpsc::Receiver<Future<usize, usize>>) {
         match n % 4 {
             0 => queue.push(future),
             1 => group.push(future),
+            2 if n % 8 == 2 => {
+                let outcome = manyhands::block_on(future);
+                assert!(!matches!(outcome, Err(FutureError::TimedOut)));
+            }
             2 => assert!(!matches!(block_on(future), Err(FutureError::TimedOut))),
             _ => assert!(!matches!(future.result(None), Err(FutureError::TimedOut))),
         }

@@ -1,5 +1,6 @@
 //! `Future`: the Rust handle on a task's [`Promise`].
 
+mod block_on;
 mod continuation;
 mod poll;
 mod source;
@@ -13,13 +14,16 @@ use std::time::{Duration, Instant};
 
 use crate::errors::{Deadlock, Exception, FutureError, InvalidState};
 use crate::job;
-use crate::nested::graph::How;
+use crate::nested::graph::{How, TaskId};
 use crate::nested::{self, Waiting, Woken};
 use crate::promise::{Promise, State, Turn, View};
 use crate::ready::Ready;
 use crate::spin;
 use task::Handle;
 
+#[cfg(all(test, loom))]
+pub(crate) use block_on::Blocked;
+pub use block_on::block_on;
 pub(crate) use continuation::{Continuation, Continue};
 pub(crate) use source::{Source, Sources, are_pending, targets};
 pub(crate) use task::{Core, DERIVED, Watcher, tell};
@@ -30,7 +34,8 @@ pub(crate) use task::{Core, DERIVED, Watcher, tell};
 /// by panicking). A handle is as cheap to clone as an `Arc`, compares and hashes by the task it
 /// stands for, and may be dropped at any time: the task runs all the same.
 ///
-/// A future is also a [`std::future::Future`], so any async runtime can `.await` it.
+/// A future is also a [`std::future::Future`], so any async runtime can `.await` it. In a task it is best
+/// awaited by [`block_on`], which ends also where tasks await each other.
 ///
 /// ```
 /// use manyhands::{Executor, ThreadPoolExecutor};
@@ -509,6 +514,11 @@ impl<T, E> Future<T, E> {
             Inner::Bare(core) => Arc::as_ptr(core).cast(),
             Inner::Task(handle) => Arc::as_ptr(handle).cast(),
         }
+    }
+
+    /// The same, as the wait-for graph knows it.
+    pub(crate) fn id(&self) -> TaskId {
+        self.address().addr()
     }
 }
 

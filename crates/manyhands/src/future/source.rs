@@ -64,17 +64,27 @@ where
 {
     let mut targets = Targets::new(how);
     for future in futures {
-        let id = future.address().addr();
-        targets.on.push(id);
-        let Some(sources) = future.handle().sources() else { continue };
-        targets.may_change = true;
-        let mut links = Vec::from_iter(future.own_source());
-        if let Some(tasks) = made_from(sources, &mut links) {
-            targets.made_from.insert(id, tasks);
-            targets.links.append(&mut links);
-        }
+        let sources = future.handle().sources();
+        add_target(&mut targets, future.id(), sources, || future.own_source());
     }
     targets
+}
+
+/// The task or future of this number is waited for too.
+pub(super) fn add_target(
+    targets: &mut Targets,
+    id: TaskId,
+    sources: Option<Sources>,
+    itself: impl FnOnce() -> Option<Weak<dyn Source>>,
+) {
+    targets.on.push(id);
+    let Some(sources) = sources else { return };
+    targets.may_change = true;
+    let mut links = Vec::from_iter(itself());
+    if let Some(tasks) = made_from(sources, &mut links) {
+        targets.made_from.insert(id, tasks);
+        targets.links.append(&mut links);
+    }
 }
 
 /// The tasks behind these, of which one has to end before what is made from them can. `None`: it may end at
@@ -130,7 +140,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Future<T, E> {
 
 impl<T: Send, E: Send + Sync> Future<T, E> {
     /// Itself, if it is made from others.
-    fn own_source(&self) -> Option<Weak<dyn Source>> {
+    pub(super) fn own_source(&self) -> Option<Weak<dyn Source>> {
         match &self.0 {
             super::Inner::Bare(_) => None,
             super::Inner::Task(handle) => Arc::clone(handle).as_source(),

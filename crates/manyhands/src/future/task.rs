@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
-use std::task::Waker;
+use std::task::{Wake as _, Waker};
 use std::time::Instant;
 
 use crate::errors::Exception;
@@ -15,6 +15,7 @@ use crate::promise::{Cancel, Promise, State, Turn, View, Wake, Watch};
 use crate::ready::Ready;
 
 use super::Future;
+use super::block_on::Alarm;
 use super::continuation::Continuation;
 use super::source::{Source, Sources};
 
@@ -30,6 +31,8 @@ pub(crate) enum Watcher<T, E> {
     Callback(Callback<T, E>),
     /// Who polls, told from others by the address of its handle.
     Waker(usize, Waker),
+    /// The same, where it does so in `block_on`.
+    Blocked(usize, Arc<Alarm>),
     /// A queue of completed futures, and the number of this one in it.
     Ready(Arc<Ready>, usize),
     /// A task that waits for this one alone.
@@ -233,10 +236,16 @@ pub(crate) fn tell<T: Send, E: Send + Sync>(
 }
 
 impl<T: Send, E: Send + Sync> Watcher<T, E> {
+    /// Whether it is who polls the handle at this address.
+    pub(super) fn is_of(&self, party: usize) -> bool {
+        matches!(self, Self::Waker(other, _) | Self::Blocked(other, _) if *other == party)
+    }
+
     pub(super) fn tell(self, future: impl Fn() -> Future<T, E>) {
         match self {
             Self::Ready(ready, number) => ready.push([number]),
             Self::Task(ready) => ready.push([0]),
+            Self::Blocked(_, alarm) => alarm.wake(),
             Self::Next(continuation) => continuation.go_on(future()),
             Self::Follows(_) => (),
             Self::Callback(callback) => {

@@ -1,5 +1,5 @@
-//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, a graph and
-//! the wait-for graph, tried by loom in every order that can make a difference.
+//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, a graph,
+//! the wait-for graph and `block_on`, tried by loom in every order that can make a difference.
 //!
 //! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
 //! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
@@ -16,6 +16,10 @@
 //! | `completion_interrupt_wakes_nobody` | `completion::an_interrupt_that_meets…`, `nested::two_tasks…` |
 //! | `nested_tells_one_of_a_cycle` | `nested::two_tasks…` |
 //! | `nested_leaves_an_interrupt_behind` | `nested::one_that_ends…` |
+//! | `blockon_forgets_who_wakes_it` | `blockon::every_wake_up…` |
+//! | `blockon_lets_go_before_it_wakes` | `blockon::one_whose_future…`, `blockon::one_whom_somebody…` (both) |
+//! | `blockon_looks_once` | `blockon::one_whom_somebody…`, `blockon::one_whose_future…` (both) |
+//! | `blockon_takes_itself_for_alone` | `blockon::one_whom_somebody…` |
 //! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
 //! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
 //! | `block_forgets_that_nobody_wants_it` | `block::one_who_goes…` |
@@ -47,6 +51,7 @@ use loom::model::Builder;
 use loom::thread::JoinHandle;
 
 mod block;
+mod blockon;
 mod compensate;
 mod completion;
 mod graph;

@@ -276,10 +276,13 @@ pub(crate) fn begin_awaiting(pool: u32) {
     }
 }
 
-pub(crate) fn stop_awaiting() {
-    if AT.with(|at| at.awaiting.replace(false)) {
+/// Whether there was an `.await` that may have slept.
+pub(crate) fn stop_awaiting() -> bool {
+    let awaited = AT.with(|at| at.awaiting.replace(false));
+    if awaited {
         compensate(|it| it.end_wait(true));
     }
+    awaited
 }
 
 /// The thread may run a task meanwhile, which asks in turn: that shares the cell. It is changed only by a
