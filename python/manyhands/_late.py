@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _compose, _core, _onward, _stdlib
-from ._core import _derive, _take
+from ._core import _derive, _follow, _hear_of, _take
 from ._future import Future
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Late(Future[T]):
 def stand_for(future: Late[Any], inner: AnyFuture[Any], step: _onward.Step) -> None:
     """In a step: from here on, a late future stands for `inner`; the step is for when that has ended."""
     future._inner = inner
+    _follow(future, inner)
     # Cancelled meanwhile, it could not know of this one.
     if future.cancelled():
         stop(inner)
@@ -85,7 +86,7 @@ def submit_after(
     _compose.check_callable(fn)
     call = _Call(executor, fn, args, kwargs)
     futures = call.take_futures()
-    future: Late[T] = _derive(Late, call)
+    future: Late[T] = _derive(Late, call, tuple(futures.values()))
     make_known(executor, future)
     if not futures:
         _onward.run(partial(_submit, {}), future, future)
@@ -93,8 +94,8 @@ def submit_after(
     values: dict[Place, Any] = {}
     # However it ends: nobody wants the values any more.
     future.add_done_callback(partial(_compose.clear, values))
-    for place, source in futures.items():
-        _onward.when_done(source, partial(_put, values, len(futures), place), future)
+    for index, (place, source) in enumerate(futures.items()):
+        _onward.when_done(source, partial(_put, values, len(futures), index, place), future)
     return future
 
 
@@ -144,6 +145,7 @@ class _Call:
 def _put(
     values: dict[Place, Any],
     count: int,
+    index: int,
     place: Place,
     future: Late[Any],
     source: AnyFuture[Any],
@@ -159,6 +161,7 @@ def _put(
         _fail(future, error)
         return
     values[place] = source.result()
+    _hear_of(future, index)
     if len(values) == count:
         _submit(values, future, source)
 

@@ -103,7 +103,7 @@ class Retry:
         ZeroDivisionError('integer division or modulo by zero')
         """
         _compose.check_callable(fn)
-        future: Tried[T] = _derive(Tried, ())
+        future: Tried[T] = _derive(Tried, (), ())
         trying = _Trying(self, executor, fn, args, kwargs)
         make_known(executor, future)
         _onward.run(trying.submit, future, future)

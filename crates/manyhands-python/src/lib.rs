@@ -24,6 +24,7 @@ mod nested;
 mod park;
 mod pool;
 mod process;
+mod source;
 mod stdlib;
 mod task;
 mod wait;
@@ -42,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use crate::as_completed::AsCompleted;
     #[pymodule_export]
-    use crate::derived::{derive, take};
+    use crate::derived::{call_for, derive, follow, hear_of, take};
     #[pymodule_export]
     use crate::fork::after_fork_in_child;
     #[pymodule_export]

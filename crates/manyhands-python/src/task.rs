@@ -15,6 +15,7 @@ use crate::call::{call, call_one};
 use crate::errors;
 use crate::fat::Fat;
 use crate::process::Sent;
+use crate::source::Sources;
 
 /// What a task gives: a value, or what is to be raised (an exception, or a class of exceptions).
 pub(crate) type Outcome = Result<Py<PyAny>, Py<PyAny>>;
@@ -97,6 +98,8 @@ pub(crate) enum Watcher {
     Bell(Arc<Bell>),
     /// A thread that receives answers of worker processes while it waits.
     Attendant(Waker),
+    /// Nobody, but the futures that this one waits for.
+    Follows(Box<Sources>),
 }
 
 impl Watcher {
@@ -107,7 +110,7 @@ impl Watcher {
             Self::Task(ready) => ready.push([0]),
             Self::Bell(bell) => bell.ring(),
             Self::Attendant(waker) => waker.wake(),
-            Self::Callback { .. } => (),
+            Self::Callback { .. } | Self::Follows(_) => (),
         }
     }
 }
@@ -196,7 +199,11 @@ pub(crate) fn traverse<J>(
             visit.call(future)
         }
         Held::Watcher(
-            Watcher::Ready(..) | Watcher::Task(_) | Watcher::Bell(_) | Watcher::Attendant(_),
+            Watcher::Ready(..)
+            | Watcher::Task(_)
+            | Watcher::Bell(_)
+            | Watcher::Attendant(_)
+            | Watcher::Follows(_),
         ) => Ok(()),
     })
 }

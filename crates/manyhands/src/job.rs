@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 use crate::crossing::{Cross, FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception};
 use crate::function::attempt;
-use crate::future::{Core, Future, Source, Sources, tell};
+use crate::future::{Core, Future, tell};
 use crate::nested::graph::TaskId;
-use crate::nested::{self, Running};
+use crate::nested::{self, Running, Source, Sources};
 use crate::panic;
 use crate::promise::Promise;
 

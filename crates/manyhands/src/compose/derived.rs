@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 
 use super::outcome::Next;
 use crate::errors::{Exception, FutureError};
-use crate::future::{Continue, Core, DERIVED, Future, Source, Sources, Watcher, tell};
+use crate::future::{Continue, Core, DERIVED, Future, Watcher, tell};
 use crate::job::{self, Carried, end};
-use crate::nested::{self, Running};
+use crate::nested::{self, Running, Source, Sources};
 use crate::onward;
 use crate::panic;
 use crate::promise::{Cancel, Promise};

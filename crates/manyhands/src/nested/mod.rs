@@ -21,6 +21,7 @@
 pub mod graph;
 mod registry;
 mod sleep;
+mod source;
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -31,10 +32,11 @@ use crate::errors::WaitingTask;
 use graph::TaskId;
 
 pub use registry::{Registered, register};
+pub(crate) use sleep::sleep_here;
 #[cfg(all(test, loom))]
 pub(crate) use sleep::sleep_in_graph;
 pub use sleep::{Awaited, Woken, sleep};
-pub(crate) use sleep::{Targets, sleep_here};
+pub use source::{Source, Sources, Targets};
 
 /// How many tasks may be run in place, one inside the other, before a worker is let work in the stead of
 /// this one instead: a stack is not endless.
@@ -160,6 +162,11 @@ pub fn run<R>(task: Running, run: impl FnOnce() -> R) -> R {
     });
     let _leave = Leave;
     run()
+}
+
+/// How many tasks are on the stack of the calling thread.
+pub fn depth() -> usize {
+    AT.with(|at| at.depth.get())
 }
 
 /// Says that the innermost task of this thread is another one now: the next of several that are run in one
