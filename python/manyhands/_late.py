@@ -100,9 +100,11 @@ def submit_after(
 
 
 class _Call:
-    """A call and its executor, and the context that it is submitted in, whichever thread does that."""
+    """A call and its executor, and the context and place that it is submitted in, whichever thread does
+    that.
+    """
 
-    __slots__ = ("args", "context", "executor", "fn", "kwargs")
+    __slots__ = ("args", "context", "executor", "fn", "kwargs", "place")
 
     def __init__(
         self,
@@ -113,6 +115,7 @@ class _Call:
     ) -> None:
         self.executor = executor
         self.context = contextvars.copy_context()
+        self.place = _core._place()
         self.fn = fn
         self.args = list(args)
         self.kwargs = kwargs
@@ -139,7 +142,10 @@ class _Call:
             self.kwargs[place] = value
 
     def submit(self) -> AnyFuture[Any]:
-        return self.context.run(self.executor.submit, self.fn, *self.args, **self.kwargs)
+        submit = _core._submit_at
+        return self.context.run(
+            submit, self.place, self.executor, self.fn, *self.args, **self.kwargs
+        )
 
 
 def _put(

@@ -22,6 +22,7 @@ mod graph;
 mod map;
 mod nested;
 mod park;
+mod place;
 mod pool;
 mod process;
 mod source;
@@ -52,6 +53,8 @@ mod _core {
     use crate::graph::{PyGraph, PyNode};
     #[pymodule_export]
     use crate::map::ResultIterator;
+    #[pymodule_export]
+    use crate::place::{place, submit_at};
     #[pymodule_export]
     use crate::pool::PyThreadPoolExecutor;
     #[pymodule_export]

@@ -2,6 +2,7 @@
 //! objects and frames.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::block::Block;
+use crate::place::Place;
 use crate::source::targets;
 use crate::task::{Core, Watcher};
 use crate::worker::{self, Job};
 use crate::workers::Workers;
-use crate::{park, process, stdlib};
+use crate::{park, place, process, stdlib};
 
 /// How often one who waits for an item of a block looks whether it is in a deadlock.
 const LOOK: Duration = Duration::from_millis(50);
@@ -58,8 +60,9 @@ pub(crate) use manyhands::nested::{Awaited, go_on_with, in_task};
 
 /// Runs a task of the calling thread.
 #[inline]
-pub(crate) fn run<R>(id: TaskId, run: impl FnOnce() -> R) -> R {
-    nested::run(Running { id, name: "", place: None }, run)
+pub(crate) fn run<R>(id: TaskId, place: Place, run: impl FnOnce() -> R) -> R {
+    let known_as = place.map_or(0, NonZeroU32::get);
+    nested::run(Running { id, name: "", place: None, known_as }, run)
 }
 
 /// Calls the function of a future that is made from others.
@@ -69,7 +72,7 @@ pub(crate) fn run_function<R>(
     call: impl FnOnce() -> R,
 ) -> R {
     let _named = Named::new(Name::Function(function.clone().unbind()));
-    run(id, call)
+    run(id, None, call)
 }
 
 pub(crate) fn id(core: &Core) -> TaskId {
@@ -178,6 +181,7 @@ pub(crate) fn wait_in_task(
 
 /// Runs a task in place if it is pending in the pool of this thread. An error is no `Exception`.
 pub(crate) fn try_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
+    place::keep_on();
     if core.life.state() == State::Pending
         && core.derived_in == 0
         && nested::runs_in_place(core.life.pool())
@@ -198,17 +202,18 @@ fn run_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     });
     let name = called.map_or_else(nameless, |called| function(called.bind(py)));
     let _named = Named::new(Name::Known(name));
-    run(id(core), || worker::run_here(py, Job::Task(Arc::clone(core))))
+    run(id(core), core.place, || worker::run_here(py, Job::Task(Arc::clone(core))))
 }
 
 /// Runs items of a block in place up to the one of this number, as far as nobody else has begun them.
 pub(crate) fn try_items_in_place(py: Python<'_>, block: &Block, index: usize) {
+    place::keep_on();
     while block.items.len() - block.items.left() <= index && nested::runs_in_place(block.pool()) {
         let Some((item, function)) = block.claim(py) else { return };
         let id = item_id(block, item.index);
         let named = WaitingTask { name: "an item of `map`".to_owned(), place: None };
         let _named = Named::new(Name::Known(named));
-        run(id, || function.run_here(py, block, item));
+        run(id, block.place, || function.run_here(py, block, item));
     }
 }
 
@@ -262,7 +267,8 @@ fn sleep_by(
     deadline: Option<Instant>,
     wait: impl FnMut(Option<Instant>) -> PyResult<bool>,
 ) -> PyResult<bool> {
-    match nested::sleep(awaited, deadline, |depth| describe(py, depth), wait)? {
+    place::keep_on();
+    match nested::sleep(awaited, deadline, |depth, task| describe(py, depth, task), wait)? {
         Woken::Ended => Ok(true),
         Woken::TimeIsUp => Ok(false),
         Woken::Deadlock(deadlock) => Err(error(py, &deadlock)),
@@ -277,8 +283,18 @@ fn error(py: Python<'_>, deadlock: &Deadlock) -> PyErr {
     made.map_or_else(|error| error, PyErr::from_value)
 }
 
-/// What a task of this thread is called, with so many others below it on the stack.
-fn describe(py: Python<'_>, depth: usize) -> WaitingTask {
+/// What is told of a task of this thread, with so many others below it on the stack.
+fn describe(py: Python<'_>, depth: usize, task: Running) -> WaitingTask {
+    let WaitingTask { name, place } = name(py, depth);
+    let submitted = place::line(NonZeroU32::new(task.known_as));
+    let submitted = submitted.map(|line| format!("submitted at {line}"));
+    // Where a function is written tells little beside it.
+    let place = place.filter(|place| submitted.is_none() || !place.starts_with(WRITTEN));
+    let places: Vec<_> = submitted.into_iter().chain(place).collect();
+    WaitingTask { name, place: (!places.is_empty()).then(|| places.join(", ")) }
+}
+
+fn name(py: Python<'_>, depth: usize) -> WaitingTask {
     let named = NAMES.with_borrow(|names| {
         let (_, name) = names.iter().find(|(below, _)| *below == depth)?;
         Some(match name {
@@ -317,8 +333,11 @@ fn outermost(py: Python<'_>) -> PyResult<Option<WaitingTask>> {
     let Some((code, file, line)) = found else { return Ok(None) };
     let name = code.getattr(intern!(py, "co_name"))?.extract()?;
     let place = line.map_or(file.clone(), |line| format!("{file}:{line}"));
-    Ok(Some(WaitingTask { name, place: Some(format!("at {place}")) }))
+    Ok(Some(WaitingTask { name, place: Some(format!("waits at {place}")) }))
 }
+
+/// How the place of a function begins.
+const WRITTEN: &str = "written";
 
 /// What a function is called, and where it is written.
 fn function(function: &Bound<'_, PyAny>) -> WaitingTask {
@@ -328,7 +347,7 @@ fn function(function: &Bound<'_, PyAny>) -> WaitingTask {
         let code = function.getattr(intern!(py, "__code__"))?;
         let file: String = code.getattr(intern!(py, "co_filename"))?.extract()?;
         let line: u32 = code.getattr(intern!(py, "co_firstlineno"))?.extract()?;
-        Ok(format!("written at {file}:{line}"))
+        Ok(format!("{WRITTEN} at {file}:{line}"))
     };
     WaitingTask { name: name.unwrap_or_else(|_| nameless().name), place: place().ok() }
 }

@@ -14,6 +14,7 @@ use crate::bell::Bell;
 use crate::call::{call, call_one};
 use crate::errors;
 use crate::fat::Fat;
+use crate::place::Place;
 use crate::process::Sent;
 use crate::source::Sources;
 
@@ -49,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) submitted_in: u32,
     /// The same for a future that is made from others; 0 for any other.
     pub(crate) derived_in: u32,
+    /// Where it was submitted.
+    pub(crate) place: Place,
     /// Whether more than one Python object is a handle on it.
     pub(crate) shared: AtomicBool,
     /// The number of the last bell that this future was asked to ring; see `bell.rs`.
@@ -59,7 +62,7 @@ impl Core {
     pub(crate) fn new(task: Option<Task>, submitted_in: u32) -> Self {
         let (fat, shared, rings) = (OnceLock::new(), AtomicBool::new(false), AtomicU32::new(0));
         let life = Promise::new(task);
-        Self { life, fat, submitted_in, derived_in: 0, shared, rings }
+        Self { life, fat, submitted_in, derived_in: 0, place: None, shared, rings }
     }
 }
 

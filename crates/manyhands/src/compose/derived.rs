@@ -64,7 +64,7 @@ where
             if let Some(With { transform, .. }) = self.send_away(Some(DERIVED)) {
                 let begun = self.begin();
                 let name = std::any::type_name::<F>();
-                let running = Running { id: self.id(), name, place: None };
+                let running = Running { id: self.id(), name, place: None, known_as: 0 };
                 // Cancelled at this very moment, it is only dropped.
                 let run = move || begun.then(|| nested::run(running, || transform(source.take())));
                 let next = panic::catch(run);

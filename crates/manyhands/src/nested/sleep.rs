@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::graph::{TaskId, Wait, Waits};
 use super::registry::register;
 use super::source::{Sources, Targets, are_pending};
-use super::{Waiting, tasks};
+use super::{Running, Waiting, tasks};
 use crate::errors::{Deadlock, WaitingTask};
 use crate::ready::Ready;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +62,7 @@ impl fmt::Debug for Awaited<'_> {
 pub fn sleep<X>(
     awaited: &Awaited<'_>,
     deadline: Option<Instant>,
-    describe: impl Fn(usize) -> WaitingTask,
+    describe: impl Fn(usize, Running) -> WaitingTask,
     mut wait: impl FnMut(Option<Instant>) -> Result<bool, X>,
 ) -> Result<Woken, X> {
     let mut waiting = Waiting::begin(awaited.own);
@@ -161,7 +161,7 @@ pub(crate) fn sleep_here(
             Ok::<_, Infallible>(enough || ready.is_interrupted())
         })
     };
-    let nameless = |_| WaitingTask { name: "a task".to_owned(), place: None };
+    let nameless = |_, _| WaitingTask { name: "a task".to_owned(), place: None };
     let Ok(woken) = doze(deadline, &mut wait).and_then(|woken| match woken {
         Some(woken) => Ok(woken),
         None => sleep_in_graph(ready, wanted, &tasks(nameless), targets, wait),
