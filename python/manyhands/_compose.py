@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _onward, _stdlib, _timer
-from ._core import _derive, _take
+from ._core import _call_for, _derive, _follow, _hear_of, _take
 from ._future import Future
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ Exceptions = type[BaseException] | tuple[type[BaseException], ...]
 
 def then(source: AnyFuture[Any], fn: Callable[[Any], Any]) -> Future[Any]:
     check_callable(fn)
-    return _onward.when_done(source, _then, _derive(Future, fn))
+    return _onward.when_done(source, _then, _derive(Future, fn, (source,)))
 
 
 def _then(future: Future[Any], source: AnyFuture[Any]) -> None:
@@ -42,13 +42,13 @@ def _then(future: Future[Any], source: AnyFuture[Any]) -> None:
         return
     fn = _take(future, True)
     if fn is not None:
-        _settle(future, fn(source.result()))
+        _settle(future, _call_for(future, fn, source.result()))
 
 
 def catch(source: AnyFuture[Any], fn: Callable[[Any], Any], exceptions: Exceptions) -> Future[Any]:
     check_callable(fn)
     check_exceptions(exceptions)
-    return _onward.when_done(source, _catch, _derive(Future, (fn, exceptions)))
+    return _onward.when_done(source, _catch, _derive(Future, (fn, exceptions), (source,)))
 
 
 def _catch(future: Future[Any], source: AnyFuture[Any]) -> None:
@@ -61,7 +61,7 @@ def _catch(future: Future[Any], source: AnyFuture[Any]) -> None:
     fn, exceptions = taken
     error = source.exception()
     if isinstance(error, exceptions):
-        _settle(future, _handled(fn, error))
+        _settle(future, _handled(partial(_call_for, future, fn), error))
     else:
         _onward.follow(future, source)
 
@@ -86,11 +86,13 @@ def _settle(future: Future[Any], value: Any) -> None:
     elif value is future:
         raise TypeError("the function has returned the future that waits for it")
     else:
+        _follow(future, value)
         _onward.then_when_done(value, _onward.follow, future)
 
 
 def with_timeout(source: AnyFuture[Any], seconds: float) -> Future[Any]:
-    future = _derive(Future, ())
+    # Of no sources, for it may end at any moment.
+    future = _derive(Future, (), ())
     _onward.when_done(source, _onward.follow, future)
     if not future.done():
         start_timer(future, partial(_elapse, seconds), seconds)
@@ -117,7 +119,7 @@ def delay(seconds: float, value: Any = None) -> Future[Any]:
     ...     executor.submit_after(pow, delay(0.01, 2), 10).result()
     1024
     """
-    future = _derive(Future, ())
+    future = _derive(Future, (), ())
     start_timer(future, partial(_ring, value), seconds)
     return future
 
@@ -154,7 +156,7 @@ def gather(*futures: AnyFuture[Any], return_exceptions: bool = False) -> Future[
     14
     """
     values: dict[int, Any] = {}
-    future = _derive(Future, ())
+    future = _derive(Future, (), futures)
     if not futures:
         future.set_result([])
         return future
@@ -187,6 +189,7 @@ def _put(
         values[index] = source.result()
     else:
         return
+    _hear_of(future, index)
     # Of two who find it complete, one takes it.
     if len(values) == count and _take(future, True) is not None:
         _onward.finish(future, [values[index] for index in range(count)])
@@ -215,7 +218,7 @@ def race(*futures: AnyFuture[Any]) -> Future[Any]:
     """
     if not futures:
         raise ValueError("a race of no futures would never end: give it at least one")
-    future = _derive(Future, ())
+    future = _derive(Future, (), futures)
     for source in futures:
         _onward.when_done(source, _onward.follow, future)
     return future

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _compose, _core, _onward, _stdlib
-from ._core import _derive, _take
+from ._core import _derive, _follow, _hear_of, _take
 from ._future import Future
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Late(Future[T]):
 def stand_for(future: Late[Any], inner: AnyFuture[Any], step: _onward.Step) -> None:
     """In a step: from here on, a late future stands for `inner`; the step is for when that has ended."""
     future._inner = inner
+    _follow(future, inner)
     # Cancelled meanwhile, it could not know of this one.
     if future.cancelled():
         stop(inner)
@@ -85,7 +86,7 @@ def submit_after(
     _compose.check_callable(fn)
     call = _Call(executor, fn, args, kwargs)
     futures = call.take_futures()
-    future: Late[T] = _derive(Late, call)
+    future: Late[T] = _derive(Late, call, tuple(futures.values()))
     make_known(executor, future)
     if not futures:
         _onward.run(partial(_submit, {}), future, future)
@@ -93,15 +94,17 @@ def submit_after(
     values: dict[Place, Any] = {}
     # However it ends: nobody wants the values any more.
     future.add_done_callback(partial(_compose.clear, values))
-    for place, source in futures.items():
-        _onward.when_done(source, partial(_put, values, len(futures), place), future)
+    for index, (place, source) in enumerate(futures.items()):
+        _onward.when_done(source, partial(_put, values, len(futures), index, place), future)
     return future
 
 
 class _Call:
-    """A call and its executor, and the context that it is submitted in, whichever thread does that."""
+    """A call and its executor, and the context and place that it is submitted in, whichever thread does
+    that.
+    """
 
-    __slots__ = ("args", "context", "executor", "fn", "kwargs")
+    __slots__ = ("args", "context", "executor", "fn", "kwargs", "place")
 
     def __init__(
         self,
@@ -112,6 +115,7 @@ class _Call:
     ) -> None:
         self.executor = executor
         self.context = contextvars.copy_context()
+        self.place = _core._place()
         self.fn = fn
         self.args = list(args)
         self.kwargs = kwargs
@@ -138,12 +142,16 @@ class _Call:
             self.kwargs[place] = value
 
     def submit(self) -> AnyFuture[Any]:
-        return self.context.run(self.executor.submit, self.fn, *self.args, **self.kwargs)
+        submit = _core._submit_at
+        return self.context.run(
+            submit, self.place, self.executor, self.fn, *self.args, **self.kwargs
+        )
 
 
 def _put(
     values: dict[Place, Any],
     count: int,
+    index: int,
     place: Place,
     future: Late[Any],
     source: AnyFuture[Any],
@@ -159,6 +167,7 @@ def _put(
         _fail(future, error)
         return
     values[place] = source.result()
+    _hear_of(future, index)
     if len(values) == count:
         _submit(values, future, source)
 

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from . import _compose, _onward
-from ._core import _derive
+from ._core import _derive, _place, _submit_at
 from ._future import Future
 from ._late import Late, make_known, stand_for, stop
 
@@ -103,7 +103,7 @@ class Retry:
         ZeroDivisionError('integer division or modulo by zero')
         """
         _compose.check_callable(fn)
-        future: Tried[T] = _derive(Tried, ())
+        future: Tried[T] = _derive(Tried, (), ())
         trying = _Trying(self, executor, fn, args, kwargs)
         make_known(executor, future)
         _onward.run(trying.submit, future, future)
@@ -128,9 +128,9 @@ class Tried(Late[T]):
 
 
 class _Trying:
-    """A task and its attempts, and the context that they are submitted in."""
+    """A task and its attempts, and the context and place that they are submitted in."""
 
-    __slots__ = ("args", "attempt", "context", "executor", "fn", "kwargs", "retry")
+    __slots__ = ("args", "attempt", "context", "executor", "fn", "kwargs", "place", "retry")
 
     def __init__(
         self,
@@ -143,6 +143,7 @@ class _Trying:
         self.retry = retry
         self.executor = executor
         self.context = contextvars.copy_context()
+        self.place = _place()
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
@@ -151,8 +152,9 @@ class _Trying:
     def submit(self, future: Tried[Any], _: object) -> None:
         if not future.done():
             self.attempt += 1
-            submit = self.executor.submit
-            attempt = self.context.run(submit, self.fn, *self.args, **self.kwargs)
+            attempt = self.context.run(
+                _submit_at, self.place, self.executor, self.fn, *self.args, **self.kwargs
+            )
             stand_for(future, attempt, self.ended)
 
     def ended(self, future: Tried[Any], attempt: AnyFuture[Any]) -> None:

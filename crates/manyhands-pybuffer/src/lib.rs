@@ -1,6 +1,6 @@
 //! What crosses the border to Python as addresses and numbers, for data that crosses between processes:
 //! memory of ours is shown to Python where it lies, memory of Python's is copied from, descriptors of
-//! Python's become ours.
+//! Python's become ours. And where Python's code is that calls us.
 //!
 //! With `manyhands-shm` this crate has all the unsafe code of the workspace; what it offers is safe.
 //!
@@ -9,6 +9,7 @@
 //! | memory that NumPy arrays and memoryviews may lie in | [`SharedBuffer`], over a [`Memory`] |
 //! | the bytes of a `pickle.PickleBuffer`, or of any array | [`Buffer`] |
 //! | a descriptor that Python gives away | [`take_descriptor`] |
+//! | which line of a program has called | [`current_frame`], [`Spot`] |
 //!
 //! # Who may write
 //!
@@ -17,10 +18,12 @@
 
 mod buffer;
 mod descriptor;
+mod frame;
 mod memory;
 mod shared;
 
 pub use buffer::Buffer;
 pub use descriptor::take_descriptor;
+pub use frame::{Spot, current_frame};
 pub use memory::Memory;
 pub use shared::SharedBuffer;

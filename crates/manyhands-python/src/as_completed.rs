@@ -10,6 +10,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PySet;
 
+use crate::source::targets;
 use crate::task::Core;
 use crate::wait::{Awaited, distinct};
 use crate::{errors, nested, park, stdlib};
@@ -56,11 +57,8 @@ impl AsCompleted {
             }
             rest.looked += 1;
         }
-        let id = |core: &Option<Arc<Core>>| {
-            core.as_ref().map_or(nested::NOBODY, |core| nested::id(core))
-        };
-        let tasks = || (left(&rest.futures).iter().map(id).collect(), How::Any);
-        let awaited = nested::Awaited { ready, wanted: 1, own: rest.own, tasks: &tasks };
+        let targets = || targets(left(&rest.futures).iter().map(Option::as_ref), How::Any);
+        let awaited = nested::Awaited { ready, wanted: 1, own: rest.own, targets: &targets };
         Ok(!ready.is_empty() || nested::sleep(py, &awaited, self.deadline)?)
     }
 }

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyTuple};
 
 use crate::call::{call, call_one};
+use crate::place::Place;
 use crate::task::{self, Outcome};
 use crate::worker::Job;
 use crate::{fork, stdlib};
@@ -24,6 +25,8 @@ pub(crate) struct Block {
     /// Until the last item is claimed or cancelled, so that it is dropped with the last that runs.
     function: Mutex<Option<Py<PyAny>>>,
     made_in: u32,
+    /// Where `map` was called.
+    pub(crate) place: Place,
     /// The number of the pool whose workers run its items; 0 before it is known.
     pool: AtomicU32,
 }
@@ -155,10 +158,10 @@ impl Call {
 }
 
 impl Block {
-    pub(crate) fn new(function: Py<PyAny>, call: Call, arguments: Arguments) -> Self {
+    pub(crate) fn new(function: Py<PyAny>, call: Call, arguments: Arguments, place: Place) -> Self {
         let (items, made_in) = (block::Block::new(arguments), fork::generation());
         let (function, pool) = (Mutex::new(Some(function)), AtomicU32::new(0));
-        Self { items, call, function, made_in, pool }
+        Self { items, call, function, made_in, place, pool }
     }
 
     pub(crate) fn pool(&self) -> u32 {

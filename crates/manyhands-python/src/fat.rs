@@ -98,6 +98,7 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
             // It looks again, and finds that it is to wait for another.
             Watcher::Attendant(waker) => waker.wake(),
             Watcher::Task(ready) => ready.push([0]),
+            Watcher::Follows(_) => (),
             Watcher::Ready(ready, number) => {
                 waiters.append(Py::new(py, Waiter::new(ready, number))?)?;
             }

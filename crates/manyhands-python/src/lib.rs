@@ -22,8 +22,10 @@ mod graph;
 mod map;
 mod nested;
 mod park;
+mod place;
 mod pool;
 mod process;
+mod source;
 mod stdlib;
 mod task;
 mod wait;
@@ -42,13 +44,15 @@ mod _core {
     #[pymodule_export]
     use crate::as_completed::AsCompleted;
     #[pymodule_export]
-    use crate::derived::{derive, take};
+    use crate::derived::{call_for, derive, follow, hear_of, take};
     #[pymodule_export]
     use crate::future::{PyFuture, set_future_type};
     #[pymodule_export]
     use crate::graph::{PyGraph, PyNode};
     #[pymodule_export]
     use crate::map::ResultIterator;
+    #[pymodule_export]
+    use crate::place::{place, submit_at};
     #[pymodule_export]
     use crate::pool::PyThreadPoolExecutor;
     #[pymodule_export]

@@ -16,8 +16,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyList, PyRange, PyRangeMethods, PyTuple, PyWeakrefReference};
 
 use crate::block::{Arguments, Block, Call, Numbers};
+use crate::place::Place;
 use crate::pool::PyThreadPoolExecutor;
-use crate::{errors, fork, nested, park, stdlib};
+use crate::{errors, fork, nested, park, place, stdlib};
 
 /// The most items of a block: as many as stay in the caches on their way into the queue.
 const BLOCK: usize = 256;
@@ -60,6 +61,7 @@ struct Source {
     call: Call,
     items: Py<PyIterator>,
     executor: Py<PyWeakrefReference>,
+    place: Place,
 }
 
 /// Submits the items, all or as many as may be ahead.
@@ -83,6 +85,7 @@ pub(crate) fn start<'py>(
         call: Call { star, in_context: copy_context },
         items: items.unbind(),
         executor: PyWeakrefReference::new(executor.as_any())?.unbind(),
+        place: place::current(py),
     };
     let mut rest =
         Rest { ready: VecDeque::new(), ahead: VecDeque::new(), source: None, begun: false };
@@ -173,7 +176,12 @@ impl Rest {
         arguments: Arguments,
     ) -> PyResult<()> {
         let py = executor.py();
-        let block = Arc::new(Block::new(source.function.clone_ref(py), source.call, arguments));
+        let block = Arc::new(Block::new(
+            source.function.clone_ref(py),
+            source.call,
+            arguments,
+            source.place,
+        ));
         self.ahead.push_back(Ahead { block: Arc::clone(&block), next: 0 });
         executor.get().workers()?.add_block(py, block)
     }

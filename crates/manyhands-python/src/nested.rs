@@ -2,12 +2,13 @@
 //! objects and frames.
 
 use std::cell::RefCell;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use manyhands::nested::graph::NOBODY;
 use manyhands::nested::graph::{How, TaskId};
-use manyhands::nested::{self, Compensate, Running, Waiting, Woken};
+use manyhands::nested::{self, Compensate, Running, Targets, Waiting, Woken};
 use manyhands::promise::Held;
 use manyhands::thread::pool::{Moving, Seat, Worker};
 use manyhands::{Deadlock, State, WaitingTask};
@@ -16,25 +17,62 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::block::Block;
+use crate::place::Place;
+use crate::source::targets;
 use crate::task::{Core, Watcher};
 use crate::worker::{self, Job};
 use crate::workers::Workers;
-use crate::{park, process, stdlib};
+use crate::{park, place, process, stdlib};
 
 /// How often one who waits for an item of a block looks whether it is in a deadlock.
 const LOOK: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// What the tasks that this thread runs in place are called, the innermost last.
-    static IN_PLACE: RefCell<Vec<WaitingTask>> = const { RefCell::new(Vec::new()) };
+    /// What the tasks of this thread are called that its frames do not tell, the innermost last: those that
+    /// it runs in place, and the functions of futures that are made from others. Each with the number of
+    /// the tasks below it on the stack.
+    static NAMES: RefCell<Vec<(usize, Name)>> = const { RefCell::new(Vec::new()) };
+}
+
+enum Name {
+    Known(WaitingTask),
+    /// That of a function.
+    Function(Py<PyAny>),
+}
+
+/// A task of the calling thread has this name, as long as this lives.
+struct Named;
+
+impl Named {
+    fn new(name: Name) -> Self {
+        NAMES.with_borrow_mut(|names| names.push((nested::depth(), name)));
+        Self
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        drop(NAMES.with_borrow_mut(Vec::pop));
+    }
 }
 
 pub(crate) use manyhands::nested::{Awaited, go_on_with, in_task};
 
 /// Runs a task of the calling thread.
 #[inline]
-pub(crate) fn run<R>(id: TaskId, run: impl FnOnce() -> R) -> R {
-    nested::run(Running { id, name: "", place: None }, run)
+pub(crate) fn run<R>(id: TaskId, place: Place, run: impl FnOnce() -> R) -> R {
+    let known_as = place.map_or(0, NonZeroU32::get);
+    nested::run(Running { id, name: "", place: None, known_as }, run)
+}
+
+/// Calls the function of a future that is made from others.
+pub(crate) fn run_function<R>(
+    id: TaskId,
+    function: &Bound<'_, PyAny>,
+    call: impl FnOnce() -> R,
+) -> R {
+    let _named = Named::new(Name::Function(function.clone().unbind()));
+    run(id, None, call)
 }
 
 pub(crate) fn id(core: &Core) -> TaskId {
@@ -118,7 +156,7 @@ pub(crate) fn wait_in_task(
     if core.life.state().is_done() {
         return Ok(true);
     }
-    if core.life.executor().is_some() {
+    if core.derived_in == 0 && core.life.executor().is_some() {
         let _waits = process::begin_wait(py, core, deadline);
         return Waiting::begin(false).wait_by(deadline, |until| {
             park::wait(py, until, |until| {
@@ -131,18 +169,19 @@ pub(crate) fn wait_in_task(
     if core.life.watch(Watcher::Task(Arc::clone(&ready))).is_err() {
         return Ok(true);
     }
-    let tasks = || (vec![id(core)], How::All);
+    let targets = || targets(std::iter::once(Some(core)), How::All);
     let own = is_own(core);
-    let slept = sleep(py, &Awaited { ready: &ready, wanted: 1, own, tasks: &tasks }, deadline);
+    let slept = sleep(py, &Awaited { ready: &ready, wanted: 1, own, targets: &targets }, deadline);
     let is_it =
         |watcher: &Watcher| matches!(watcher, Watcher::Task(other) if Arc::ptr_eq(other, &ready));
     drop(core.life.unwatch(is_it));
-    // A result that has come after all is better than an error.
-    if core.life.state().is_done() { Ok(true) } else { slept }
+    // A deadlock counts also if the task has ended by now: it has because another in the cycle was told.
+    Ok(slept? || core.life.state().is_done())
 }
 
 /// Runs a task in place if it is pending in the pool of this thread. An error is no `Exception`.
 pub(crate) fn try_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
+    place::keep_on();
     if core.life.state() == State::Pending
         && core.derived_in == 0
         && nested::runs_in_place(core.life.pool())
@@ -154,14 +193,6 @@ pub(crate) fn try_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
 }
 
 fn run_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
-    /// The name goes with the task.
-    struct Named;
-    impl Drop for Named {
-        fn drop(&mut self) {
-            IN_PLACE.with_borrow_mut(Vec::pop);
-        }
-    }
-
     let mut called = None;
     let _ = core.life.trace(|held| {
         if let Held::Job(task) = held {
@@ -170,20 +201,19 @@ fn run_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
         Ok::<(), ()>(())
     });
     let name = called.map_or_else(nameless, |called| function(called.bind(py)));
-    IN_PLACE.with_borrow_mut(|names| names.push(name));
-    let _named = Named;
-    run(id(core), || worker::run_here(py, Job::Task(Arc::clone(core))))
+    let _named = Named::new(Name::Known(name));
+    run(id(core), core.place, || worker::run_here(py, Job::Task(Arc::clone(core))))
 }
 
 /// Runs items of a block in place up to the one of this number, as far as nobody else has begun them.
 pub(crate) fn try_items_in_place(py: Python<'_>, block: &Block, index: usize) {
+    place::keep_on();
     while block.items.len() - block.items.left() <= index && nested::runs_in_place(block.pool()) {
         let Some((item, function)) = block.claim(py) else { return };
         let id = item_id(block, item.index);
         let named = WaitingTask { name: "an item of `map`".to_owned(), place: None };
-        IN_PLACE.with_borrow_mut(|names| names.push(named));
-        run(id, || function.run_here(py, block, item));
-        IN_PLACE.with_borrow_mut(Vec::pop);
+        let _named = Named::new(Name::Known(named));
+        run(id, block.place, || function.run_here(py, block, item));
     }
 }
 
@@ -207,9 +237,13 @@ pub(crate) fn sleep_until_ended(
     deadline: Option<Instant>,
 ) -> PyResult<bool> {
     let ready = Arc::default();
-    let tasks = || (vec![item_id(block, index)], How::All);
+    let targets = || {
+        let mut targets = Targets::new(How::All);
+        targets.add(item_id(block, index), None, None);
+        targets
+    };
     let own = nested::is_own(block.pool());
-    let awaited = Awaited { ready: &ready, wanted: 1, own, tasks: &tasks };
+    let awaited = Awaited { ready: &ready, wanted: 1, own, targets: &targets };
     sleep_by(py, &awaited, deadline, |until| {
         loop {
             // Nobody wakes one who waits for a block but its workers.
@@ -233,7 +267,8 @@ fn sleep_by(
     deadline: Option<Instant>,
     wait: impl FnMut(Option<Instant>) -> PyResult<bool>,
 ) -> PyResult<bool> {
-    match nested::sleep(awaited, deadline, |depth| describe(py, depth), wait)? {
+    place::keep_on();
+    match nested::sleep(awaited, deadline, |depth, task| describe(py, depth, task), wait)? {
         Woken::Ended => Ok(true),
         Woken::TimeIsUp => Ok(false),
         Woken::Deadlock(deadlock) => Err(error(py, &deadlock)),
@@ -248,14 +283,31 @@ fn error(py: Python<'_>, deadlock: &Deadlock) -> PyErr {
     made.map_or_else(|error| error, PyErr::from_value)
 }
 
-/// What a task of this thread is called, with so many others below it on the stack.
-fn describe(py: Python<'_>, depth: usize) -> WaitingTask {
-    let in_place = |below: usize| IN_PLACE.with_borrow(|names| names.get(below).cloned());
-    let found = match depth.checked_sub(1) {
-        Some(below) => in_place(below),
-        None => outermost(py).ok().flatten(),
-    };
-    found.unwrap_or_else(nameless)
+/// What is told of a task of this thread, with so many others below it on the stack.
+fn describe(py: Python<'_>, depth: usize, task: Running) -> WaitingTask {
+    let WaitingTask { name, place } = name(py, depth);
+    let submitted = place::line(NonZeroU32::new(task.known_as));
+    let submitted = submitted.map(|line| format!("submitted at {line}"));
+    // Where a function is written tells little beside it.
+    let place = place.filter(|place| submitted.is_none() || !place.starts_with(WRITTEN));
+    let places: Vec<_> = submitted.into_iter().chain(place).collect();
+    WaitingTask { name, place: (!places.is_empty()).then(|| places.join(", ")) }
+}
+
+fn name(py: Python<'_>, depth: usize) -> WaitingTask {
+    let named = NAMES.with_borrow(|names| {
+        let (_, name) = names.iter().find(|(below, _)| *below == depth)?;
+        Some(match name {
+            Name::Known(task) => Name::Known(task.clone()),
+            Name::Function(function) => Name::Function(function.clone_ref(py)),
+        })
+    });
+    match named {
+        Some(Name::Known(task)) => task,
+        Some(Name::Function(called)) => function(called.bind(py)),
+        None if depth == 0 => outermost(py).ok().flatten().unwrap_or_else(nameless),
+        None => nameless(),
+    }
 }
 
 fn nameless() -> WaitingTask {
@@ -281,8 +333,11 @@ fn outermost(py: Python<'_>) -> PyResult<Option<WaitingTask>> {
     let Some((code, file, line)) = found else { return Ok(None) };
     let name = code.getattr(intern!(py, "co_name"))?.extract()?;
     let place = line.map_or(file.clone(), |line| format!("{file}:{line}"));
-    Ok(Some(WaitingTask { name, place: Some(format!("at {place}")) }))
+    Ok(Some(WaitingTask { name, place: Some(format!("waits at {place}")) }))
 }
+
+/// How the place of a function begins.
+const WRITTEN: &str = "written";
 
 /// What a function is called, and where it is written.
 fn function(function: &Bound<'_, PyAny>) -> WaitingTask {
@@ -292,7 +347,7 @@ fn function(function: &Bound<'_, PyAny>) -> WaitingTask {
         let code = function.getattr(intern!(py, "__code__"))?;
         let file: String = code.getattr(intern!(py, "co_filename"))?.extract()?;
         let line: u32 = code.getattr(intern!(py, "co_firstlineno"))?.extract()?;
-        Ok(format!("written at {file}:{line}"))
+        Ok(format!("{WRITTEN} at {file}:{line}"))
     };
     WaitingTask { name: name.unwrap_or_else(|_| nameless().name), place: place().ok() }
 }

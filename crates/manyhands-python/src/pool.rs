@@ -16,7 +16,7 @@ use crate::task::{Core, Task};
 use crate::work_queue::WorkQueue;
 use crate::worker::{self, Job, PyWorker};
 use crate::workers::{STARTING, Workers};
-use crate::{fork, future, park, stdlib};
+use crate::{fork, future, park, place, stdlib};
 
 #[pyclass(subclass, frozen, module = "manyhands._core", name = "ThreadPoolExecutor")]
 pub(crate) struct PyThreadPoolExecutor {
@@ -57,6 +57,7 @@ impl PyThreadPoolExecutor {
         copy_context: bool,
     ) -> PyResult<()> {
         static MADE: AtomicU32 = AtomicU32::new(1);
+        place::keep_on();
         let when_full = match when_full {
             "block" => WhenFull::Block,
             "raise" => WhenFull::Refuse,
@@ -108,7 +109,8 @@ impl PyThreadPoolExecutor {
             (r#fn, args.clone().unbind())
         };
         let task = Task { function, args, kwargs: kwargs.map(|it| it.clone().unbind()) };
-        let core = Arc::new(Core::new(Some(task), workers.made_in));
+        let made = Core::new(Some(task), workers.made_in);
+        let core = Arc::new(Core { place: place::current(py), ..made });
         let future = future::make(py, Arc::clone(&core))?;
         workers.add(py, Job::Task(core))?;
         Ok(future)

@@ -14,7 +14,9 @@ use crate::bell::Bell;
 use crate::call::{call, call_one};
 use crate::errors;
 use crate::fat::Fat;
+use crate::place::Place;
 use crate::process::Sent;
+use crate::source::Sources;
 
 /// What a task gives: a value, or what is to be raised (an exception, or a class of exceptions).
 pub(crate) type Outcome = Result<Py<PyAny>, Py<PyAny>>;
@@ -48,6 +50,8 @@ pub(crate) struct Core {
     pub(crate) submitted_in: u32,
     /// The same for a future that is made from others; 0 for any other.
     pub(crate) derived_in: u32,
+    /// Where it was submitted.
+    pub(crate) place: Place,
     /// Whether more than one Python object is a handle on it.
     pub(crate) shared: AtomicBool,
     /// The number of the last bell that this future was asked to ring; see `bell.rs`.
@@ -58,7 +62,7 @@ impl Core {
     pub(crate) fn new(task: Option<Task>, submitted_in: u32) -> Self {
         let (fat, shared, rings) = (OnceLock::new(), AtomicBool::new(false), AtomicU32::new(0));
         let life = Promise::new(task);
-        Self { life, fat, submitted_in, derived_in: 0, shared, rings }
+        Self { life, fat, submitted_in, derived_in: 0, place: None, shared, rings }
     }
 }
 
@@ -97,6 +101,8 @@ pub(crate) enum Watcher {
     Bell(Arc<Bell>),
     /// A thread that receives answers of worker processes while it waits.
     Attendant(Waker),
+    /// Nobody, but the futures that this one waits for.
+    Follows(Box<Sources>),
 }
 
 impl Watcher {
@@ -107,7 +113,7 @@ impl Watcher {
             Self::Task(ready) => ready.push([0]),
             Self::Bell(bell) => bell.ring(),
             Self::Attendant(waker) => waker.wake(),
-            Self::Callback { .. } => (),
+            Self::Callback { .. } | Self::Follows(_) => (),
         }
     }
 }
@@ -196,7 +202,11 @@ pub(crate) fn traverse<J>(
             visit.call(future)
         }
         Held::Watcher(
-            Watcher::Ready(..) | Watcher::Task(_) | Watcher::Bell(_) | Watcher::Attendant(_),
+            Watcher::Ready(..)
+            | Watcher::Task(_)
+            | Watcher::Bell(_)
+            | Watcher::Attendant(_)
+            | Watcher::Follows(_),
         ) => Ok(()),
     })
 }

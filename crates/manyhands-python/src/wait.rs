@@ -12,6 +12,7 @@ use pyo3::types::PySet;
 
 use crate::bell::Bell;
 use crate::future::PyFuture;
+use crate::source::targets;
 use crate::task::{Core, Watcher};
 use crate::{nested, park, process, stdlib, waiter};
 
@@ -276,15 +277,14 @@ fn wait_until(
     if how == How::All && deadline.is_none() {
         cores().try_for_each(|core| nested::try_in_place(py, core))?;
     }
-    let ids = || {
+    let left = || {
         let left = cores().filter(|core| !core.life.state().is_done());
         // One of another kind may end, whoever does it.
         let unknown = futures.iter().any(|future| future.core().is_none());
-        let ids = left.map(|core| nested::id(core));
-        (ids.chain((unknown && how == How::Any).then_some(nested::NOBODY)).collect(), how)
+        targets(left.map(Some).chain((unknown && how == How::Any).then_some(None)), how)
     };
     let own = cores().any(|core| nested::is_own(core));
-    nested::sleep(py, &nested::Awaited { ready, wanted, own, tasks: &ids }, deadline)
+    nested::sleep(py, &nested::Awaited { ready, wanted, own, targets: &left }, deadline)
 }
 
 /// Asks all that had not ended for their numbers; how many these are.

@@ -148,10 +148,10 @@ fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) ->
     match job {
         Job::Task(core) => {
             if let Some(task) = core.life.claim() {
-                let outcome = nested::run(nested::id(&core), || task.call(py));
+                let outcome = nested::run(nested::id(&core), core.place, || task.call(py));
                 return end(py, core, outcome, worker, workers);
             }
-            report(py, nested::run(nested::id(&core), || fat::run(py, &core)));
+            report(py, nested::run(nested::id(&core), core.place, || fat::run(py, &core)));
             bury(py, core, worker, workers);
             None
         }
@@ -163,7 +163,7 @@ fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) ->
 /// Runs tasks of a graph, until there are none or others are to have a turn.
 fn run_ticket(py: Python<'_>, ticket: Ticket, worker: &mut Worker<Job>) -> Option<Job> {
     // Its nodes have no futures that anybody could wait for: for the graph of waits they are nobody's.
-    let place = nested::run(nested::NOBODY, || ticket.work());
+    let place = nested::run(nested::NOBODY, None, || ticket.work());
     if worker.has_next() {
         worker.publish(true);
         drop(place);
@@ -181,7 +181,7 @@ fn run_ticket(py: Python<'_>, ticket: Ticket, worker: &mut Worker<Job>) -> Optio
 /// Runs items of a block, until none is left or the worker may be needed for something else.
 fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Option<Job> {
     let (item, function) = block.claim(py)?;
-    let (index, outcome) = nested::run(nested::item_id(&block, item.index), || {
+    let (index, outcome) = nested::run(nested::item_id(&block, item.index), block.place, || {
         call_items(py, &block, item, &function, worker)
     });
     // Before anybody sees the outcome.
@@ -289,7 +289,7 @@ fn settle(
         Ok(wake) if wake.is_empty() => (),
         // A callback may wait, as the task could.
         Ok(wake) => {
-            report(py, nested::run(nested::id(&core), || task::tell(py, wake, None)));
+            report(py, nested::run(nested::id(&core), core.place, || task::tell(py, wake, None)));
         }
         Err((outcome, _)) => {
             worker.publish(false);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::crossing::{Answer, Body, Cross, Declared, DecodeError, EncodeError, FunctionType};
 use crate::errors::Exception;
-use crate::future::Sources;
+use crate::nested::Sources;
 use crate::panic;
 
 /// Something that can be called with the arguments `Args`, a tuple: `fn(A, B) -> R` is a

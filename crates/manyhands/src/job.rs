@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 use crate::crossing::{Cross, FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception};
 use crate::function::attempt;
-use crate::future::{Core, Future, Source, Sources, tell};
+use crate::future::{Core, Future, tell};
 use crate::nested::graph::TaskId;
-use crate::nested::{self, Running};
+use crate::nested::{self, Running, Source, Sources};
 use crate::panic;
 use crate::promise::Promise;
 
@@ -123,7 +123,7 @@ where
 
 /// Runs a task in this thread, which would wait for it.
 pub(crate) fn run_in_place(task: Arc<dyn Run>) {
-    let running = Running { id: task.id(), name: task.name(), place: None };
+    let running = Running { id: task.id(), name: task.name(), place: None, known_as: 0 };
     panic::drop_caught(nested::run(running, || task.run(&mut |_| ())));
 }
 
@@ -140,7 +140,8 @@ impl<'env> Job<'env> {
 
     pub(crate) fn run_with(mut self, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>> {
         let task = self.task.take()?;
-        let running = Running { id: task.id(), name: task.name(), place: Some(self.place) };
+        let (id, name) = (task.id(), task.name());
+        let running = Running { id, name, place: Some(self.place), known_as: 0 };
         nested::run(running, || task.run(publish))
     }
 

@@ -103,24 +103,33 @@ fn a_cycle_through_what_a_closure_has_returned_is_found() {
 #[test]
 fn a_cycle_through_a_closure_that_waits_is_found() {
     let _watched = watched();
-    let pool = pool(2);
-    let (tell, told) = mpsc::channel::<Future<u8>>();
-    let (go, gate) = mpsc::channel::<()>();
-    let source = pool.spawn(move || gate.recv().map_or(0, |()| 1)).unwrap();
-    let (tell_closure, closure_told) = mpsc::channel::<Future<u8>>();
-    let derived = source.map(move |_| wait_for(&closure_told.recv().unwrap()));
-    let started = Arc::new(Barrier::new(2));
-    let start = Arc::clone(&started);
-    let waiting = move || {
-        start.wait();
-        wait_for(&told.recv().unwrap())
-    };
-    let task = pool.spawn(waiting).unwrap();
-    started.wait();
-    tell.send(derived.clone()).unwrap();
-    tell_closure.send(task.clone()).unwrap();
-    drop(go);
-    assert_eq!([derived.result(None).unwrap(), task.result(None).unwrap()], [1, 1]);
+    let ways: [fn(Future<u8>) -> Future<u8>; 3] =
+        [|made| made, |made| made.map(|n| n), |made| race([made])];
+    for derive in ways {
+        let pool = pool(2);
+        let (tell, told) = mpsc::channel::<Future<u8>>();
+        let (go, gate) = mpsc::channel::<()>();
+        let source = pool.spawn(move || gate.recv().map_or(0, |()| 1)).unwrap();
+        let (tell_closure, closure_told) = mpsc::channel::<Future<u8>>();
+        let (say, said) = mpsc::channel();
+        let made = source.map(move |_| {
+            let told = wait_for(&closure_told.recv().unwrap());
+            say.send(told).unwrap();
+            told
+        });
+        let started = Arc::new(Barrier::new(2));
+        let start = Arc::clone(&started);
+        let waiting = move || {
+            start.wait();
+            wait_for(&told.recv().unwrap())
+        };
+        let task = pool.spawn(waiting).unwrap();
+        started.wait();
+        tell.send(derive(made)).unwrap();
+        tell_closure.send(task.clone()).unwrap();
+        drop(go);
+        assert_eq!([said.recv().unwrap(), task.result(None).unwrap()], [1, 1]);
+    }
 }
 
 #[test]

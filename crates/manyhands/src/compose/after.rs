@@ -10,8 +10,9 @@ use crate::crossing::{Answer, Body, Cross, Declared, DecodeError, EncodeError, F
 use crate::errors::{DependencyFailed, Exception};
 use crate::executor::Executor;
 use crate::function::Call;
-use crate::future::{Core, Future, Sources};
+use crate::future::{Core, Future};
 use crate::job::Job;
+use crate::nested::Sources;
 use crate::panic;
 use crate::promise::Promise;
 use crate::sync::Mutex;

@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 
 use super::outcome::Next;
 use crate::errors::{Exception, FutureError};
-use crate::future::{Continue, Core, DERIVED, Future, Source, Sources, Watcher, tell};
+use crate::future::{Continue, Core, DERIVED, Future, Watcher, tell};
 use crate::job::{self, Carried, end};
-use crate::nested::{self, Running};
+use crate::nested::{self, Running, Source, Sources};
 use crate::onward;
 use crate::panic;
 use crate::promise::{Cancel, Promise};
@@ -64,7 +64,7 @@ where
             if let Some(With { transform, .. }) = self.send_away(Some(DERIVED)) {
                 let begun = self.begin();
                 let name = std::any::type_name::<F>();
-                let running = Running { id: self.id(), name, place: None };
+                let running = Running { id: self.id(), name, place: None, known_as: 0 };
                 // Cancelled at this very moment, it is only dropped.
                 let run = move || begun.then(|| nested::run(running, || transform(source.take())));
                 let next = panic::catch(run);

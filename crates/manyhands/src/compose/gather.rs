@@ -4,8 +4,9 @@ use std::sync::{Arc, Weak};
 
 use super::derived::{cancel, finish};
 use crate::errors::{Exception, FutureError};
-use crate::future::{Continue, Core, Future, Source, Sources};
+use crate::future::{Continue, Core, Future};
 use crate::job::{self, Carried};
+use crate::nested::{Source, Sources};
 use crate::onward;
 use crate::panic;
 use crate::promise::Promise;

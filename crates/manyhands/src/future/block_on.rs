@@ -17,10 +17,9 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::source::{Source, add_target};
 use crate::errors::Deadlock;
 use crate::nested::graph::{How, TaskId};
-use crate::nested::{self, Targets, Woken};
+use crate::nested::{self, Source, Targets, Woken};
 use crate::panic;
 use crate::ready::Ready;
 use crate::spin;
@@ -231,7 +230,7 @@ impl Blocked {
             let source = awaited.source.as_ref().and_then(Weak::upgrade);
             let sources = source.as_ref().and_then(|source| source.sources());
             panic::drop_caught(source);
-            add_target(&mut targets, *id, sources, || awaited.source.clone());
+            targets.add(*id, sources, awaited.source.clone());
         }
         // One of them may let go unended: dropped, or polled elsewhere.
         targets.may_change |= targets.on.len() > 1;

@@ -25,7 +25,7 @@ use task::Handle;
 pub(crate) use block_on::Blocked;
 pub use block_on::block_on;
 pub(crate) use continuation::{Continuation, Continue};
-pub(crate) use source::{Source, Sources, are_pending, targets};
+pub(crate) use source::targets;
 pub(crate) use task::{Core, DERIVED, Watcher, tell};
 
 /// A handle on a task: what it will return, when it has.

@@ -17,7 +17,7 @@ use crate::ready::Ready;
 use super::Future;
 use super::block_on::Alarm;
 use super::continuation::Continuation;
-use super::source::{Source, Sources};
+use crate::nested::{Source, Sources};
 
 /// A promise as the Rust host has it.
 pub(crate) type Core<J, T, E> = Promise<J, T, Exception<E>, Watcher<T, E>>;

@@ -18,7 +18,11 @@ fn wait_in(task: TaskId, other: TaskId, ready: &Arc<Ready>) -> Woken {
         let enough = ready.wait_for_all(1, None);
         Ok::<_, Infallible>(enough || ready.is_interrupted())
     };
-    let targets = || Targets { on: vec![other], ..Targets::new(How::All) };
+    let targets = || {
+        let mut targets = Targets::new(How::All);
+        targets.add(other, None, None);
+        targets
+    };
     let Ok(woken) = sleep_in_graph(ready, 1, &tasks, &targets, wait);
     assert!(!ready.is_interrupted(), "the next to sleep here would take it for itself");
     woken

@@ -21,6 +21,7 @@
 pub mod graph;
 mod registry;
 mod sleep;
+mod source;
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
@@ -31,10 +32,11 @@ use crate::errors::WaitingTask;
 use graph::TaskId;
 
 pub use registry::{Registered, register};
+pub(crate) use sleep::sleep_here;
 #[cfg(all(test, loom))]
 pub(crate) use sleep::sleep_in_graph;
 pub use sleep::{Awaited, Woken, sleep};
-pub(crate) use sleep::{Targets, sleep_here};
+pub use source::{Source, Sources, Targets};
 
 /// How many tasks may be run in place, one inside the other, before a worker is let work in the stead of
 /// this one instead: a stack is not endless.
@@ -73,6 +75,8 @@ pub struct Running {
     pub name: &'static str,
     /// Where it was submitted, if that is known.
     pub place: Option<&'static Location<'static>>,
+    /// A number of the host's own, for where it has no name.
+    pub known_as: u32,
 }
 
 /// How many tasks on one stack the wait-for graph gets to know: more than are run in place, unless every
@@ -96,7 +100,7 @@ thread_local! {
         At {
             pool: Cell::new(0),
             depth: Cell::new(0),
-            tasks: [const { Cell::new(Running { id: 0, name: "", place: None }) }; KNOWN],
+            tasks: [const { Cell::new(Running { id: 0, name: "", place: None, known_as: 0 }) }; KNOWN],
             awaiting: Cell::new(false),
         }
     };
@@ -162,6 +166,11 @@ pub fn run<R>(task: Running, run: impl FnOnce() -> R) -> R {
     run()
 }
 
+/// How many tasks are on the stack of the calling thread.
+pub fn depth() -> usize {
+    AT.with(|at| at.depth.get())
+}
+
 /// Says that the innermost task of this thread is another one now: the next of several that are run in one
 /// go.
 #[inline]
@@ -190,13 +199,13 @@ pub fn run_recent(task: TaskId) -> bool {
 
 /// The tasks that this thread is at, for the wait-for graph. `describe` is asked for those without a name,
 /// by how many tasks are below them on the stack.
-fn tasks(describe: impl Fn(usize) -> WaitingTask) -> Vec<(TaskId, WaitingTask)> {
+fn tasks(describe: impl Fn(usize, Running) -> WaitingTask) -> Vec<(TaskId, WaitingTask)> {
     let described = |(depth, task): (usize, Running)| {
         let named = || WaitingTask {
             name: task.name.to_owned(),
             place: task.place.map(|place| format!("submitted at {place}")),
         };
-        (task.id, if task.name.is_empty() { describe(depth) } else { named() })
+        (task.id, if task.name.is_empty() { describe(depth, task) } else { named() })
     };
     let known =
         || AT.with(|at| at.tasks.iter().take(at.depth.get()).map(Cell::get).collect::<Vec<_>>());

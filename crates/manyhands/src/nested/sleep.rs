@@ -1,16 +1,15 @@
 //! How a task sleeps until others have ended, and is told when that will never be.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::graph::{How, TaskId, Wait, Waits};
+use super::graph::{TaskId, Wait, Waits};
 use super::registry::register;
-use super::{Waiting, tasks};
+use super::source::{Sources, Targets, are_pending};
+use super::{Running, Waiting, tasks};
 use crate::errors::{Deadlock, WaitingTask};
-use crate::future::{Sources, are_pending};
 use crate::ready::Ready;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::now;
@@ -43,8 +42,8 @@ pub struct Awaited<'a> {
     /// Whether one of them is of the pool that the calling thread works for.
     pub own: bool,
     /// Which tasks these are, and whether all of them are needed for the next step. Asked for when the wait
-    /// has lasted for a while.
-    pub tasks: &'a dyn Fn() -> (Vec<TaskId>, How),
+    /// has lasted for a while, and again where that may change.
+    pub targets: &'a dyn Fn() -> Targets,
 }
 
 impl fmt::Debug for Awaited<'_> {
@@ -63,7 +62,7 @@ impl fmt::Debug for Awaited<'_> {
 pub fn sleep<X>(
     awaited: &Awaited<'_>,
     deadline: Option<Instant>,
-    describe: impl Fn(usize) -> WaitingTask,
+    describe: impl Fn(usize, Running) -> WaitingTask,
     mut wait: impl FnMut(Option<Instant>) -> Result<bool, X>,
 ) -> Result<Woken, X> {
     let mut waiting = Waiting::begin(awaited.own);
@@ -71,11 +70,7 @@ pub fn sleep<X>(
     if let Some(woken) = doze(deadline, &mut wait)? {
         return Ok(woken);
     }
-    let targets = || {
-        let (on, how) = (awaited.tasks)();
-        Targets { on, ..Targets::new(how) }
-    };
-    sleep_in_graph(awaited.ready, awaited.wanted, &tasks(describe), &targets, wait)
+    sleep_in_graph(awaited.ready, awaited.wanted, &tasks(describe), awaited.targets, wait)
 }
 
 /// Sleeps without the graph: a wait with a timeout, or the first part of one without. `None`: it takes longer.
@@ -89,25 +84,6 @@ fn doze<X>(
         (false, Some(_)) => Some(Woken::TimeIsUp),
         (false, None) => None,
     })
-}
-
-/// What a task waits for, as the graph has to know it.
-#[derive(Debug)]
-pub(crate) struct Targets {
-    pub(crate) on: Vec<TaskId>,
-    pub(crate) how: How,
-    pub(crate) made_from: BTreeMap<TaskId, Vec<TaskId>>,
-    /// The futures of which that is said: it is so as long as they have not ended.
-    pub(crate) links: Sources,
-    /// Whether to look again some time.
-    pub(crate) may_change: bool,
-}
-
-impl Targets {
-    pub(crate) fn new(how: How) -> Self {
-        let (on, made_from, links) = Default::default();
-        Self { on, how, made_from, links, may_change: false }
-    }
 }
 
 /// Sleeps as one of those whom the graph knows. `wait` as for [`sleep`].
@@ -185,7 +161,7 @@ pub(crate) fn sleep_here(
             Ok::<_, Infallible>(enough || ready.is_interrupted())
         })
     };
-    let nameless = |_| WaitingTask { name: "a task".to_owned(), place: None };
+    let nameless = |_, _| WaitingTask { name: "a task".to_owned(), place: None };
     let Ok(woken) = doze(deadline, &mut wait).and_then(|woken| match woken {
         Some(woken) => Ok(woken),
         None => sleep_in_graph(ready, wanted, &tasks(nameless), targets, wait),
