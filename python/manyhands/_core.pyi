@@ -33,6 +33,7 @@ __all__ = [
     "_Lender",
     "_ProcessPoolManager",
     "_Shared",
+    "_Tells",
     "_Waiter",
     "_WorkItem",
     "_WorkQueue",
@@ -41,6 +42,7 @@ __all__ = [
     "_current_thread_pool",
     "_derive",
     "_interpreter_shutdown",
+    "_open_future",
     "_open_shared",
     "_set_future_type",
     "_take",
@@ -165,6 +167,10 @@ class _Shared:
     def __reduce__(self) -> Any: ...
 
 def _open_shared(start: int, count: int) -> Any: ...
+def _open_future(place: int) -> Any: ...
+@final
+class _Tells:
+    def __call__(self, future: Any) -> None: ...
 
 @final
 class _Lender:

@@ -536,6 +536,11 @@ impl PyFuture {
         fat::set_field(slf, intern!(slf.py(), "_done_callbacks"), value)
     }
 
+    /// Part of a task of a process pool it can be, and of nothing else.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (usize,))> {
+        process::reduce(slf)
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // In a forked child a lock may be held by a thread that is not there.
         let from_before = fork::generation() > 1 && self.core.submitted_in != fork::generation();
@@ -569,8 +574,13 @@ impl Drop for PyFuture {
             return;
         }
         let last = Arc::strong_count(core) == 1 || core.shared.load(Ordering::Relaxed);
-        if !last && core.life.state().is_done() {
+        if last {
+            return;
+        }
+        if core.life.state().is_done() && core.fat.get().is_none() {
             drop(core.life.hand_over());
+        } else if core.submitted_in > 0 {
+            process::forget(core);
         }
     }
 }

@@ -22,7 +22,9 @@ pub use frame::{Answer, Body, Flags, Kind, RequestHead};
 pub use later::tell_later;
 
 pub(crate) use declared::{Registry, is_crossing};
-pub(crate) use frame::{AnswerHead, Failure, parse_place, place_to_bytes, read_list, write_list};
+pub(crate) use frame::{
+    AnswerHead, Failure, parse_place, place_to_bytes, read_list, read_number, write_list,
+};
 pub(crate) use later::{Telling, tell_all, tellings_of};
 pub(crate) use perform::{fail, perform};
 pub(crate) use remote::Remote;

@@ -107,7 +107,8 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
                 process::attend(executor, self, deadline);
             }
             let address = (executor == Some(process::PARENTS)).then(|| address(self));
-            let _waits = process::waits(address, deadline, |soon| Promise::wait(self, soon));
+            let what = || address.map(process::For::one);
+            let _waits = process::waits(what, deadline, |soon| Promise::wait(self, soon));
             return Promise::wait(self, deadline);
         }
         Promise::wait(self, deadline)

@@ -32,6 +32,8 @@ pub(super) struct Carrier {
     pub(super) source: Option<ArenaView>,
     /// What the data that is read belongs to.
     pub(super) lease: Option<Arc<Lease>>,
+    /// The number of the first of the futures that came along.
+    pub(super) passes: Option<u64>,
     /// Only its looks are wanted.
     pub(super) for_show: bool,
 }
@@ -62,6 +64,15 @@ pub(super) fn install(carrier: Carrier) {
 /// Looks at this thread's carrier; `None` if nothing is being written or read.
 pub(super) fn with_carrier<R>(look: impl FnOnce(&mut Carrier) -> R) -> Option<R> {
     CARRIER.with(|carrier| carrier.try_borrow_mut().ok()?.as_mut().map(look))
+}
+
+/// Notes the number of the first of the futures that came with the request that is performed.
+pub(super) fn set_passes(first: Option<u64>) {
+    CARRIER.with(|carrier| {
+        if let Ok(mut carrier) = carrier.try_borrow_mut() {
+            carrier.get_or_insert_default().passes = first;
+        }
+    });
 }
 
 impl Carrier {

@@ -84,4 +84,4 @@ pub use supervisor::{OnCrash, Stats};
 pub use worker::stop_requested;
 
 pub(crate) use by_number::{Awaited, attend, stop};
-pub(crate) use nested::{PARENTS, is_worker, waits, withdraw};
+pub(crate) use nested::{For, PARENTS, is_worker, waits, withdraw};

@@ -19,7 +19,7 @@ use super::program::Program;
 use super::request::{MOST_IN_FRAME, spill};
 use crate::crossing::{
     AnswerHead, Failure, Flags, Kind, Registry, RequestHead, fail, parse_place, perform,
-    place_to_bytes, read_list, write_list,
+    place_to_bytes, read_list, read_number, write_list,
 };
 use crate::panic;
 
@@ -224,10 +224,17 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
         *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.stop_token());
         nested::begin_request(desk.answered);
         desk.take_back(&read_list(head.flags.has(Flags::RETURNS), &mut rest).ok_or_else(torn)?);
+        let passes = read_number(head.flags.has(Flags::PASSES), &mut rest).ok_or_else(torn)?;
         let lease = desk.borrow(head.flags);
+        if passes.is_some() {
+            lending::set_passes(passes);
+        }
         let begun = Instant::now();
         let kind = desk.answer(host, head, rest).ok_or_else(torn)?;
         let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        if passes.is_some() {
+            lending::set_passes(None);
+        }
         let (kind, flags) = desk.finish(host, kind, lease);
         let head = AnswerHead { nanos, kind, flags }.to_bytes();
         link.answer(&[&head, &desk.lists, desk.body()])?;

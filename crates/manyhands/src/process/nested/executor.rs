@@ -104,7 +104,8 @@ impl Executor for CurrentExecutor {
         if task.begin() {
             let rules = Rules { timeout: self.options.timeout, retries: self.options.retries };
             let Body { kind, bytes } = body;
-            self.upward.submit(task, Call { function: declared.id(), kind, body: bytes }, rules);
+            let (function, passes) = (declared.id(), Vec::new());
+            self.upward.submit(task, Call { function, kind, body: bytes, passes }, rules);
         }
         Ok(())
     }

@@ -13,51 +13,40 @@
 //! | for | see |
 //! |---|---|
 //! | what is said | `protocol.rs` |
-//! | the worker's end | `upward.rs`, `sub.rs`, `this_worker.rs` |
+//! | the worker's end | `upward.rs`, `sub.rs`, `this_worker.rs`; its waits: `waiting.rs` |
+//! | futures that go along with tasks | `passed.rs` in the parent, `arrived.rs` in the worker |
 //! | the executor that tasks have | `executor.rs` |
 //! | the parent's end | `channel.rs`, and `nested.rs` of the pool |
 //! | who runs in whose stead | `waits.rs` of the supervisor |
 
+mod arrived;
 mod channel;
 mod executor;
+mod passed;
 mod protocol;
 mod sub;
 mod this_worker;
 mod upward;
+mod waiting;
 
 use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
 
+pub use arrived::{Unopened, forget, passes, unopened};
 pub use executor::{CurrentExecutor, current_executor};
-pub use sub::Withdrawn;
-pub use upward::{Call, RunInPlace, Upward, Waits};
+pub use passed::{Outlet, PassedFuture};
+pub use sub::{Ends, Withdrawn};
+pub use upward::{Call, PassedOn, RunInPlace, Upward};
+pub use waiting::{For, LOOK, Waits, is_in_graph, told_of_deadlock, waits};
 
 pub(super) use channel::{Channel, Ear, SubTask, Whose};
-pub(super) use protocol::{Down, Reply, Up, Why};
+pub(super) use passed::{Ended, Mailbox, Passed, Passes};
+pub(super) use protocol::{Down, Edge, Given, Id, Outcome, Reply, Up, Why};
 pub(super) use this_worker::{begin_request, has_spoken, install};
 
 use super::by_number::Awaited;
 
 /// In a worker, the number that stands for its parent's pool: none of its own has it.
 pub const PARENTS: NonZeroU32 = NonZeroU32::new(u32::MAX - 1).unwrap();
-
-/// A wait that is over sooner is not told of: nobody would be started in its stead in time.
-const WORTH_TELLING: Duration = Duration::from_millis(1);
-
-/// Tells the parent that the task of this worker waits, until what is returned is dropped: for the task
-/// of its pool at this address, or for any of those that it has submitted. `None` if there is nothing to
-/// tell: in a process that is no worker, or in one that has submitted nothing that has not ended, or if
-/// `is_done` says that the wait is over, which has waited until the moment that it is given.
-pub fn waits(
-    address: Option<usize>,
-    deadline: Option<Instant>,
-    is_done: impl FnOnce(Option<Instant>) -> bool,
-) -> Option<Waits> {
-    Upward::current()?.waits(address, deadline.is_some(), || {
-        let soon = Instant::now().checked_add(WORTH_TELLING);
-        is_done(deadline.into_iter().chain(soon).min())
-    })
-}
 
 /// Whether this process is a worker.
 pub(crate) fn is_worker() -> bool {

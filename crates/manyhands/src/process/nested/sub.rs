@@ -9,15 +9,24 @@ use crate::process::task::{Loss, Task};
 pub(super) struct Sub {
     pub(super) task: Box<dyn Open>,
     pub(super) function: u64,
-    /// It has rules of its own, which hold in a worker of its own.
-    pub(super) has_rules: bool,
+    /// It is not to be run in place: it has rules of its own, or futures go along with it, or it is none
+    /// of this worker's.
+    pub(super) stays_away: bool,
+    /// The futures that went along with it, until it has ended.
+    pub(super) passes: Vec<Box<dyn Ends>>,
 }
 
 /// A [`Task`] of any kind.
 pub(super) trait Open: Send {
     fn answer(self: Box<Self>, kind: Kind, body: &[u8]);
     fn lose(self: Box<Self>, loss: Loss, kind: Kind, request: &[u8]);
-    fn is_at(&self, address: usize) -> bool;
+    fn address(&self) -> Option<usize>;
+}
+
+/// A future of this worker's that went along with a task.
+pub trait Ends: Send {
+    /// Its outcome, as the body of an answer: it has ended, or is about to. `None`: it was cancelled.
+    fn outcome(&self) -> Option<(Kind, Vec<u8>)>;
 }
 
 impl<T: Task> Open for T {
@@ -29,8 +38,8 @@ impl<T: Task> Open for T {
         Task::lose(*self, loss, kind, request);
     }
 
-    fn is_at(&self, address: usize) -> bool {
-        Task::is_at(self, address)
+    fn address(&self) -> Option<usize> {
+        Task::address(self)
     }
 }
 

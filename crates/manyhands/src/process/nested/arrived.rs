@@ -1,0 +1,126 @@
+//! Futures that have come to a worker with a task or an outcome, and those that go on from there.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::protocol::{Given, Id, Outcome, Up};
+use super::sub::{Ends, Sub};
+use super::upward::{PassedOn, Upward};
+use crate::errors::Reason;
+use crate::process::lending::with_carrier;
+use crate::process::task::Task;
+
+/// The number of the first of the futures that came with what is being read.
+///
+/// What comes with a request is there as long as its task runs; what comes with an outcome is there as long
+/// as what [`unopened`] returns.
+pub fn passes() -> Option<u64> {
+    with_carrier(|carrier| carrier.passes).flatten()
+}
+
+/// Keeps the futures in an outcome in the parent, until it is dropped: those from this number on.
+pub fn unopened(first: u64) -> Option<Unopened> {
+    Some(Unopened { upward: Arc::clone(Upward::current()?), first })
+}
+
+/// See [`unopened`].
+pub struct Unopened {
+    upward: Arc<Upward>,
+    first: u64,
+}
+
+impl Drop for Unopened {
+    fn drop(&mut self) {
+        if !self.upward.is_in_a_fork() {
+            self.upward.say_opened(Some(self.first));
+        }
+    }
+}
+
+impl fmt::Debug for Unopened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unopened").field("first", &self.first).finish_non_exhaustive()
+    }
+}
+
+/// Nobody in this worker has the future at this address any more, which has come to it.
+pub fn forget(address: usize) {
+    let Some(upward) = Upward::current() else { return };
+    if let Some(id @ Id::Passed(number)) = upward.find(address)
+        && let Some(sub) = upward.take(id)
+    {
+        upward.say(&Up::Forgets { number }, &[]);
+        drop(sub);
+    }
+}
+
+impl Upward {
+    /// Has a future end as the parent's of this number does, which has come here.
+    ///
+    /// # Errors
+    /// Why nothing can be heard of the parent.
+    pub fn receive<T: Task>(self: &Arc<Self>, number: u64, future: T) -> Result<(), Reason> {
+        self.begin_to_hear()?;
+        let (task, passes) = (Box::new(future), Vec::new());
+        self.open(Id::Passed(number), Sub { task, function: 0, stays_away: true, passes });
+        self.say(&Up::Wants { number }, &[]);
+        Ok(())
+    }
+
+    /// A future of this worker's that is to go along with a task: the one at this address, which has not
+    /// ended. `is_done` waits until it has, or until the time given is over. `None`: its outcome comes from
+    /// nowhere but here.
+    pub fn pass_on(
+        &self,
+        address: usize,
+        ends: Box<dyn Ends>,
+        is_done: impl FnOnce(Instant) -> bool,
+    ) -> Option<PassedOn> {
+        /// Of one that the thread that hears has at hand.
+        const MOMENT: Duration = Duration::from_millis(200);
+        let given = match self.find(address) {
+            Some(id) => Given::Task(id),
+            None if is_done(Instant::now() + MOMENT) => Given::Ended(outcome(&*ends)),
+            None => return None,
+        };
+        Some(PassedOn { given, ends })
+    }
+
+    pub(super) fn say_opened(&self, first: Option<u64>) {
+        if let Some(first) = first {
+            self.say(&Up::Opened { first }, &[]);
+        }
+    }
+
+    /// The end of what went along with a task of this worker's, which the parent had told of before.
+    pub(super) fn tell_end(&self, id: u64, place: u32, mailbox: u64) {
+        let passed = || {
+            let mut state = self.state();
+            let passes = &mut state.subs.get_mut(&Id::Own(id))?.passes;
+            Some(std::mem::replace(passes.get_mut(place as usize)?, Box::new(Nothing)))
+        };
+        let outcome = passed().map_or(Outcome::Cancelled, |ends| outcome(&*ends));
+        self.say(&Up::Tells { mailbox, outcome }, &[]);
+    }
+}
+
+impl PassedOn {
+    /// One that has ended.
+    pub fn ended(ends: Box<dyn Ends>) -> Self {
+        Self { given: Given::Ended(outcome(&*ends)), ends }
+    }
+}
+
+fn outcome(ends: &dyn Ends) -> Outcome {
+    ends.outcome().map_or(Outcome::Cancelled, |(kind, body)| Outcome::Answered(kind, body))
+}
+
+/// In the place of one that was asked for.
+struct Nothing;
+
+impl Ends for Nothing {
+    fn outcome(&self) -> Option<(crate::crossing::Kind, Vec<u8>)> {
+        None
+    }
+}
