@@ -174,6 +174,20 @@ impl PyFuture {
         if state == State::Finished && self.is_fat() { None } else { Some(state) }
     }
 
+    /// In a worker: has the parent cancel it, also if it is `running`; whether it is cancelled.
+    fn withdraw(slf: &Bound<'_, Self>, running: bool) -> PyResult<bool> {
+        let (py, core) = (slf.py(), &slf.get().core);
+        let Some(_withdrawn) = py.detach(|| process::withdraw(core, running)) else {
+            // One that has come here may have been told of that before the answer.
+            return Ok(core.life.state() == State::CancelledAndNotified);
+        };
+        match core.life.cancel_running().0 {
+            Cancel::Now(_, wake) => task::tell(py, wake, Some(slf)).map(|()| true),
+            Cancel::Already => Ok(true),
+            Cancel::TooLate(_) => Ok(false),
+        }
+    }
+
     fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
         let py = slf.py();
         slf.get().check_lock()?;
@@ -210,17 +224,7 @@ impl PyFuture {
         match task::cancel(slf.py(), &future.core.life, Some(slf)) {
             Some(told) => told.map(|()| true),
             None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
-            None => {
-                let py = slf.py();
-                let Some(_withdrawn) = py.detach(|| process::withdraw(&future.core)) else {
-                    return Ok(false);
-                };
-                match future.core.life.cancel_running().0 {
-                    Cancel::Now(_, wake) => task::tell(py, wake, Some(slf)).map(|()| true),
-                    Cancel::Already => Ok(true),
-                    Cancel::TooLate(_) => Ok(false),
-                }
-            }
+            None => Self::withdraw(slf, false),
         }
     }
 
@@ -234,6 +238,9 @@ impl PyFuture {
         let py = slf.py();
         let future = slf.get();
         future.check_lock()?;
+        if process::is_passed(&future.core) {
+            return Self::withdraw(slf, true);
+        }
         match future.core.life.cancel_running() {
             (Cancel::Now(job, wake), executor) => {
                 drop(job);

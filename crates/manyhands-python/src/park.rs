@@ -61,13 +61,14 @@ pub(crate) fn wait(
             WAITING.fetch_sub(1, Ordering::Relaxed);
             done
         });
+        // Also if it is done by now: then it is because another one in the cycle was told.
+        if let Some(deadlock) = host::told_of_deadlock() {
+            return Err(nested::error(py, &deadlock));
+        }
         if done {
             return Ok(true);
         }
         py.check_signals()?;
-        if let Some(deadlock) = host::told_of_deadlock() {
-            return Err(nested::error(py, &deadlock));
-        }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok(false);
         }

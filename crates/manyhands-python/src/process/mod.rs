@@ -40,5 +40,5 @@ pub(crate) use pickle::Lender;
 pub(crate) use pool::PyProcessPoolExecutor;
 pub(crate) use sent::Sent;
 pub(crate) use shared::{Shared, open_shared};
-pub(crate) use task::{attend, begin_wait, begin_waits, run_in_place, withdraw};
+pub(crate) use task::{attend, begin_wait, begin_waits, is_passed, run_in_place, withdraw};
 pub(crate) use worker::{stop_requested, work};

@@ -4,6 +4,7 @@
 //! makes a future that ends as the one here does; its outcome is sent only then, if there is one, or when
 //! there is. Pickling it anywhere else is an error, as ever.
 
+use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
@@ -264,15 +265,49 @@ pub(super) fn pass_on(
     })
 }
 
+/// How one has ended, and the futures in that, which go on too.
+fn in_worker(
+    py: Python<'_>,
+    future: &Bound<'_, PyAny>,
+    pickler: &Bound<'_, PyAny>,
+) -> PyResult<Option<(Kind, Vec<u8>, Vec<PassedOn>)>> {
+    /// One may be in its own result.
+    const DEEPEST: u32 = 20;
+    thread_local! {
+        static DEPTH: Cell<u32> = const { Cell::new(0) };
+    }
+    if DEPTH.get() >= DEEPEST {
+        let why =
+            "futures that are in the results of each other cannot be passed on by a worker process";
+        return Err(PyRuntimeError::new_err(why));
+    }
+    DEPTH.set(DEPTH.get() + 1);
+    let upward = Upward::current();
+    let outcome = told(future, pickler, upward.map(|_| PARENTS)).and_then(|told| {
+        let Some(Told { kind, body, futures }) = told else { return Ok(None) };
+        let futures = upward.into_iter().flat_map(|upward| {
+            let futures = futures.iter().map(|it| it.clone_ref(py));
+            futures.map(|it| pass_on(py, upward, it, pickler)).collect::<Vec<_>>()
+        });
+        Ok(Some((kind, body, futures.collect::<PyResult<_>>()?)))
+    });
+    DEPTH.set(DEPTH.get() - 1);
+    outcome
+}
+
 struct EndsAs(Option<(Py<PyAny>, Py<PyAny>)>);
 
 impl Ends for EndsAs {
-    fn outcome(&self) -> Option<(Kind, Vec<u8>)> {
+    fn outcome(&self) -> Option<(Kind, Vec<u8>, Vec<PassedOn>)> {
         Python::attach(|py| {
             let (future, pickler) = self.0.as_ref()?;
-            let told = told(future.bind(py), pickler.bind(py), None)
-                .unwrap_or_else(|error| Some(Told::failed(py, error)));
-            told.map(|told| (told.kind, told.body))
+            match in_worker(py, future.bind(py), pickler.bind(py)) {
+                Ok(outcome) => outcome,
+                Err(error) => {
+                    let Told { kind, body, .. } = Told::failed(py, error);
+                    Some((kind, body, Vec::new()))
+                }
+            }
         })
     }
 }

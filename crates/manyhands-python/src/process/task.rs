@@ -199,9 +199,14 @@ pub(crate) fn begin_waits(
     host::waits(what, deadline, |soon| py.detach(|| wait(soon)))
 }
 
-/// In a worker: has the parent cancel its task, if nobody has begun it.
-pub(crate) fn withdraw(core: &Core) -> Option<host::Withdrawn> {
-    if is_parents(core) { host::withdraw(address(core)) } else { None }
+/// In a worker: has the parent cancel its task, if nobody has begun it or if it may be `running`.
+pub(crate) fn withdraw(core: &Core, running: bool) -> Option<host::Withdrawn> {
+    if is_parents(core) { host::withdraw(address(core), running) } else { None }
+}
+
+/// Whether this process is a worker, and the future has come to it with a task.
+pub(crate) fn is_passed(core: &Core) -> bool {
+    is_parents(core) && host::is_passed(address(core))
 }
 
 /// Has the calling thread, which waits for this task, receive the answers of the pool it is in.

@@ -146,7 +146,7 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
             Cancel::Already => Ok(None),
             #[cfg(all(target_os = "linux", not(loom)))]
             Cancel::TooLate(State::Running) if self.executor() == Some(process::PARENTS) => {
-                let Some(_withdrawn) = process::withdraw(address(self)) else {
+                let Some(_withdrawn) = process::withdraw(address(self), false) else {
                     return Err(State::Running);
                 };
                 match Promise::cancel_running(self).0 {

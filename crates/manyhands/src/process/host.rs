@@ -14,8 +14,8 @@ pub use super::lending::Borrowed;
 pub use super::manager::Setting;
 pub use super::nested::{
     Call, Ends, For, LOOK, Outlet, PARENTS, PassedFuture, PassedOn, RunInPlace, Unopened, Upward,
-    Waits, Withdrawn, forget, is_in_graph, passes, run_in_place, told_of_deadlock, unopened, waits,
-    withdraw,
+    Waits, Withdrawn, forget, is_in_graph, is_passed, passes, run_in_place, told_of_deadlock,
+    unopened, waits, withdraw,
 };
 pub use super::pool::{ManagedBy, Pool, Reservation};
 pub use super::request::Request;

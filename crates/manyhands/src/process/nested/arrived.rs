@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::protocol::{Given, Id, Outcome, Up};
 use super::sub::{Ends, Sub};
 use super::upward::{PassedOn, Upward};
+use crate::crossing::Kind;
 use crate::errors::Reason;
 use crate::process::lending::with_carrier;
 use crate::process::task::Task;
@@ -44,6 +45,12 @@ impl fmt::Debug for Unopened {
     }
 }
 
+/// Whether the future at this address has come to this worker, and has not ended.
+pub fn is_passed(address: usize) -> bool {
+    let found = Upward::current().and_then(|upward| upward.find(address));
+    matches!(found, Some(Id::Passed(_)))
+}
+
 /// Nobody in this worker has the future at this address any more, which has come to it.
 pub fn forget(address: usize) {
     let Some(upward) = Upward::current() else { return };
@@ -79,12 +86,13 @@ impl Upward {
     ) -> Option<PassedOn> {
         /// Of one that the thread that hears has at hand.
         const MOMENT: Duration = Duration::from_millis(200);
-        let given = match self.find(address) {
-            Some(id) => Given::Task(id),
-            None if is_done(Instant::now() + MOMENT) => Given::Ended(outcome(&*ends)),
-            None => return None,
-        };
-        Some(PassedOn { given, ends })
+        if let Some(id) = self.find(address) {
+            return Some(PassedOn { given: Given::Task(id), ends: vec![ends] });
+        }
+        is_done(Instant::now() + MOMENT).then(|| {
+            let (outcome, ends) = outcome(&*ends);
+            PassedOn { given: Given::Ended(outcome), ends }
+        })
     }
 
     pub(super) fn say_opened(&self, first: Option<u64>) {
@@ -100,27 +108,31 @@ impl Upward {
             let passes = &mut state.subs.get_mut(&Id::Own(id))?.passes;
             Some(std::mem::replace(passes.get_mut(place as usize)?, Box::new(Nothing)))
         };
-        let outcome = passed().map_or(Outcome::Cancelled, |ends| outcome(&*ends));
+        let outcome = passed().map_or(Outcome::Cancelled, |ends| outcome(&*ends).0);
         self.say(&Up::Tells { mailbox, outcome }, &[]);
     }
 }
 
 impl PassedOn {
-    /// One that has ended.
-    pub fn ended(ends: Box<dyn Ends>) -> Self {
-        Self { given: Given::Ended(outcome(&*ends)), ends }
+    pub(super) fn split(all: Vec<Self>) -> (Vec<Given>, Vec<Box<dyn Ends>>) {
+        let (given, ends): (_, Vec<_>) = all.into_iter().map(|it| (it.given, it.ends)).unzip();
+        (given, ends.into_iter().flatten().collect())
     }
 }
 
-fn outcome(ends: &dyn Ends) -> Outcome {
-    ends.outcome().map_or(Outcome::Cancelled, |(kind, body)| Outcome::Answered(kind, body))
+fn outcome(ends: &dyn Ends) -> (Outcome, Vec<Box<dyn Ends>>) {
+    let Some((kind, body, passes)) = ends.outcome() else {
+        return (Outcome::Cancelled, Vec::new());
+    };
+    let (given, ends) = PassedOn::split(passes);
+    (Outcome::Answered(kind, body, given), ends)
 }
 
 /// In the place of one that was asked for.
 struct Nothing;
 
 impl Ends for Nothing {
-    fn outcome(&self) -> Option<(crate::crossing::Kind, Vec<u8>)> {
+    fn outcome(&self) -> Option<(Kind, Vec<u8>, Vec<PassedOn>)> {
         None
     }
 }

@@ -190,7 +190,7 @@ impl Task for SubTask {
     fn answer(mut self, kind: Kind, body: &[u8]) {
         let id = Id::Own(self.id);
         self.tell(&Down::Answered { id, kind, passes: None }, body);
-        self.leave(|| Ended::Answered(kind, body.to_vec()));
+        self.leave(|| Ended::Answered(kind, body.to_vec(), Vec::new()));
     }
 
     fn lose(mut self, loss: Loss, kind: Kind, request: &[u8]) {

@@ -31,7 +31,7 @@ mod waiting;
 
 use std::num::NonZeroU32;
 
-pub use arrived::{Unopened, forget, passes, unopened};
+pub use arrived::{Unopened, forget, is_passed, passes, unopened};
 pub use executor::{CurrentExecutor, current_executor};
 pub use passed::{Outlet, PassedFuture};
 pub use sub::{Ends, Withdrawn};
@@ -61,10 +61,10 @@ pub fn run_in_place(task: &dyn Awaited) {
     }
 }
 
-/// Has the parent cancel its task at this address, if nobody has begun it: its future is the caller's to
-/// cancel, while it has what is returned.
-pub fn withdraw(address: usize) -> Option<Withdrawn> {
-    Upward::current()?.cancel(address, false)
+/// Has the parent cancel its task at this address, if nobody has begun it or if it may be `running`: its
+/// future is the caller's to cancel, while it has what is returned.
+pub fn withdraw(address: usize, running: bool) -> Option<Withdrawn> {
+    Upward::current()?.cancel(address, running)
 }
 
 /// Cancels the parent's task at this address.

@@ -169,7 +169,11 @@ impl Outlet {
 
     /// It has ended with this, as the body of an answer, in which these futures go along.
     pub fn answer(&self, kind: Kind, body: &[u8], futures: Vec<Arc<dyn PassedFuture>>) {
-        let passes = Passes::new(futures.into_iter().map(Passed::Host).collect());
+        self.answer_with(kind, body, futures.into_iter().map(Passed::Host).collect());
+    }
+
+    fn answer_with(&self, kind: Kind, body: &[u8], futures: Vec<Passed>) {
+        let passes = Passes::new(futures);
         let first = passes.as_ref().map(Passes::first);
         let mut known = self.channel.known();
         let future = known.wanted.remove(&self.number);
@@ -234,14 +238,16 @@ enum Inside {
 
 /// How it has ended.
 pub(in crate::process) enum Ended {
-    Answered(Kind, Vec<u8>),
+    Answered(Kind, Vec<u8>, Vec<Passed>),
     Lost(Loss, Kind, Vec<u8>),
 }
 
 impl Ended {
     fn tell(&self, outlet: &Outlet) {
         match self {
-            Self::Answered(kind, body) => outlet.answer(*kind, body, Vec::new()),
+            Self::Answered(kind, body, futures) => {
+                outlet.answer_with(*kind, body, futures.clone());
+            }
             Self::Lost(loss, kind, body) => outlet.lose(loss.clone().into(), *kind, body),
         }
     }

@@ -48,7 +48,8 @@ pub(in crate::process) enum Given {
 /// How a future has ended.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::process) enum Outcome {
-    Answered(Kind, Vec<u8>),
+    /// In which these futures go along.
+    Answered(Kind, Vec<u8>, Vec<Given>),
     Cancelled,
 }
 
@@ -154,8 +155,8 @@ pub(in crate::process) enum Down {
         token: u64,
         cycle: Vec<(String, Option<String>)>,
     },
-    /// With a task that the worker has submitted, a future went along that it had been told the end of:
-    /// what was that?
+    /// With the task that the worker has submitted by this number, a future went along that it had been told
+    /// the end of, in this place among those that it said had not ended: what was that?
     Asks {
         id: u64,
         place: u32,

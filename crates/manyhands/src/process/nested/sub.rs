@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::upward::PassedOn;
 use crate::crossing::Kind;
 use crate::process::task::{Loss, Task};
 
@@ -25,8 +26,9 @@ pub(super) trait Open: Send {
 
 /// A future of this worker's that went along with a task.
 pub trait Ends: Send {
-    /// Its outcome, as the body of an answer: it has ended, or is about to. `None`: it was cancelled.
-    fn outcome(&self) -> Option<(Kind, Vec<u8>)>;
+    /// Its outcome, as the body of an answer, and the futures in it: it has ended, or is about to. `None`: it
+    /// was cancelled.
+    fn outcome(&self) -> Option<(Kind, Vec<u8>, Vec<PassedOn>)>;
 }
 
 impl<T: Task> Open for T {

@@ -51,7 +51,8 @@ pub struct Call {
 /// A future that goes along with a task of this worker's.
 pub struct PassedOn {
     pub(super) given: Given,
-    pub(super) ends: Box<dyn Ends>,
+    /// Of it, or of those in its outcome: those that have not ended, in the order in which they are given.
+    pub(super) ends: Vec<Box<dyn Ends>>,
 }
 
 /// The way to the pool whose worker this process is.
@@ -175,7 +176,7 @@ impl Upward {
         let Call { function, kind, body, passes } = call;
         let Rules { timeout, retries } = rules;
         let stays_away = timeout.is_some() || retries.is_some() || !passes.is_empty();
-        let (given, ends) = passes.into_iter().map(|it| (it.given, it.ends)).unzip();
+        let (given, ends) = PassedOn::split(passes);
         let id = self.state().number();
         let sub = Sub { task: Box::new(task), function, stays_away, passes: ends };
         self.open(Id::Own(id), sub);

@@ -72,6 +72,7 @@ impl<T: Task> State<T> {
                     let call = (id, number, passes);
                     self.submit_nested(&channel, seat, call, request, rules, now);
                 }
+                Up::Tells { mailbox, outcome } => self.tells(&channel, seat, mailbox, outcome),
                 // By now that is over.
                 Up::Waits { token, .. } if ended.contains(&token) => (),
                 up => self.heard_one(seat, &channel, &up, now),
@@ -138,7 +139,7 @@ impl<T: Task> State<T> {
 
     fn heard_one(&mut self, seat: Seat, channel: &Arc<Channel>, up: &Up, now: Instant) {
         match up {
-            Up::Submit { .. } => (),
+            Up::Submit { .. } | Up::Tells { .. } => (),
             Up::Cancel { ask, id: Id::Passed(future), running } => {
                 self.cancel_passed(channel, *ask, *future, *running, now);
             }
@@ -177,9 +178,6 @@ impl<T: Task> State<T> {
             Up::Opened { first } => {
                 let passes = channel.opened(*first);
                 self.later(passes);
-            }
-            Up::Tells { mailbox, outcome } => {
-                self.seats[seat.index()].nested.asked.tells(*mailbox, outcome)
             }
             Up::Shutdown { cancel } => {
                 if self.closing.is_none() {

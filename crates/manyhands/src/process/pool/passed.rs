@@ -17,6 +17,9 @@ use crate::process::task::{Loss, Task};
 #[derive(Default)]
 pub(super) struct Asked(HashMap<u64, Arc<Mailbox>>);
 
+/// Of futures in the outcome of one that a worker was asked for.
+const IN_TWO_TURNS: &str = "the future ended while the one that it came in was on its way";
+
 impl Asked {
     fn ask(&mut self) -> (u64, Arc<Mailbox>) {
         let mailbox = Mailbox::new(None);
@@ -26,24 +29,11 @@ impl Asked {
         (number, mailbox)
     }
 
-    pub(super) fn tells(&mut self, number: u64, outcome: &Outcome) {
-        if let Some(mailbox) = self.0.remove(&number) {
-            mailbox.end(ended(outcome));
-        }
-    }
-
     /// The worker is gone.
     fn end_all(&mut self) {
         for mailbox in std::mem::take(&mut self.0).into_values() {
             mailbox.end(lost("the worker process that knew how it had ended is gone"));
         }
-    }
-}
-
-fn ended(outcome: &Outcome) -> Ended {
-    match outcome {
-        Outcome::Answered(kind, body) => Ended::Answered(*kind, body.clone()),
-        Outcome::Cancelled => Ended::Lost(Loss::Cancelled, Kind::One, Vec::new()),
     }
 }
 
@@ -60,19 +50,65 @@ impl<T: Task> State<T> {
         id: u64,
         given: Vec<Given>,
     ) -> Vec<Passed> {
-        let mut passed = Vec::new();
-        for (place, given) in (0_u32..).zip(given) {
-            passed.push(match given {
-                Given::Ended(outcome) => Passed::Mailbox(Mailbox::ended(ended(&outcome))),
-                Given::Task(of) => self.future(channel, seat, of).unwrap_or_else(|| {
-                    // It is being told of its end at this moment.
-                    let (mailbox, future) = self.seats[seat.index()].nested.asked.ask();
-                    channel.say(&Down::Asks { id, place, mailbox }, &[]);
-                    Passed::Mailbox(future)
-                }),
-            });
-        }
-        passed
+        let mut place = 0;
+        let given = given.into_iter();
+        given.map(|given| self.given(channel, seat, id, &mut place, given)).collect()
+    }
+
+    /// One of them; `place` counts those that had not ended for the worker.
+    fn given(
+        &mut self,
+        channel: &Arc<Channel>,
+        seat: Seat,
+        id: u64,
+        place: &mut u32,
+        given: Given,
+    ) -> Passed {
+        let of = match given {
+            Given::Task(of) => of,
+            Given::Ended(Outcome::Cancelled) => {
+                let ended = Ended::Lost(Loss::Cancelled, Kind::One, Vec::new());
+                return Passed::Mailbox(Mailbox::ended(ended));
+            }
+            Given::Ended(Outcome::Answered(kind, body, given)) => {
+                let given = given.into_iter();
+                let futures = given.map(|given| self.given(channel, seat, id, place, given));
+                let ended = Ended::Answered(kind, body, futures.collect());
+                return Passed::Mailbox(Mailbox::ended(ended));
+            }
+        };
+        *place += 1;
+        self.future(channel, seat, of).unwrap_or_else(|| {
+            // It is being told of its end at this moment.
+            let (mailbox, future) = self.seats[seat.index()].nested.asked.ask();
+            channel.say(&Down::Asks { id, place: *place - 1, mailbox }, &[]);
+            Passed::Mailbox(future)
+        })
+    }
+
+    /// What the worker was asked for.
+    pub(super) fn tells(
+        &mut self,
+        channel: &Arc<Channel>,
+        seat: Seat,
+        number: u64,
+        outcome: Outcome,
+    ) {
+        let Some(mailbox) = self.seats[seat.index()].nested.asked.0.remove(&number) else { return };
+        mailbox.end(match outcome {
+            Outcome::Cancelled => Ended::Lost(Loss::Cancelled, Kind::One, Vec::new()),
+            Outcome::Answered(kind, body, given) => {
+                let ended = |future: Option<Passed>| {
+                    future.unwrap_or_else(|| Passed::Mailbox(Mailbox::ended(lost(IN_TWO_TURNS))))
+                };
+                let futures = given.into_iter().map(|given| match given {
+                    Given::Task(of) => ended(self.future(channel, seat, of)),
+                    Given::Ended(_) => ended(None),
+                });
+                Ended::Answered(kind, body, futures.collect())
+            }
+        });
+        self.later(mailbox);
     }
 
     /// What a worker knows by this, as long as it has not ended.
