@@ -15,15 +15,27 @@ import tasks
 
 from manyhands import (
     FIRST_COMPLETED,
+    CancelledError,
     Future,
     ThreadPoolExecutor,
+    TimeoutError,
     as_completed,
     current_executor,
     gather,
     wait,
 )
 
-WAYS = ["result", "timeout", "exception", "wait", "first", "as_completed", "callback", "then", "await"]
+WAYS = [
+    "result",
+    "timeout",
+    "exception",
+    "wait",
+    "first",
+    "as_completed",
+    "callback",
+    "then",
+    "await",
+]
 
 _kept: list[Any] = []
 
@@ -79,7 +91,7 @@ def end_of(future: Future[Any]) -> tuple[str, str, str]:
     """How it has failed, with what is said of its cause."""
     try:
         error = future.exception()
-    except BaseException as cancelled:
+    except CancelledError as cancelled:
         error = cancelled
     return type(error).__name__, str(error), str(error.__cause__ if error else None)
 
@@ -87,7 +99,7 @@ def end_of(future: Future[Any]) -> tuple[str, str, str]:
 def impatient(future: Future[Any]) -> tuple[str, Any]:
     try:
         future.result(0.05)
-    except Exception as error:
+    except TimeoutError as error:
         return type(error).__name__, future.result()
     return "in time", None
 
@@ -209,7 +221,7 @@ def waits_in_order(futures: Future[list[Future[Any]]]) -> int:
 def waits_for_a_while(future: Future[Future[Any]]) -> str:
     try:
         future.result().result(0.3)
-    except Exception as error:
+    except TimeoutError as error:
         return type(error).__name__
     return "in time"
 

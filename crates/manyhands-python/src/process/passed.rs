@@ -9,7 +9,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
-use manyhands::process::host::{self, Ends, Kind, Outlet, PARENTS, PassedFuture, PassedOn, Upward};
+use manyhands::process::host::{
+    self, Answered, Ends, Kind, Outlet, PARENTS, PassedFuture, PassedOn, Upward,
+};
 use manyhands::promise::View;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::intern;
@@ -133,7 +135,7 @@ pub(super) struct Passing {
 }
 
 impl Passing {
-    pub(super) fn new(
+    pub(super) fn of(
         future: &Bound<'_, PyAny>,
         pickler: &Bound<'_, PyAny>,
         to: NonZeroU32,
@@ -236,7 +238,7 @@ impl Tells {
             Ok(Some(told)) => told,
             Err(error) => Told::failed(py, error),
         };
-        let futures = told.futures.iter().map(|it| Passing::new(it.bind(py), pickler, self.to));
+        let futures = told.futures.iter().map(|it| Passing::of(it.bind(py), pickler, self.to));
         let futures = futures.collect::<PyResult<Vec<_>>>()?;
         py.detach(|| self.outlet.answer(told.kind, &told.body, futures));
         Ok(())
@@ -270,7 +272,7 @@ fn in_worker(
     py: Python<'_>,
     future: &Bound<'_, PyAny>,
     pickler: &Bound<'_, PyAny>,
-) -> PyResult<Option<(Kind, Vec<u8>, Vec<PassedOn>)>> {
+) -> PyResult<Option<Answered>> {
     /// One may be in its own result.
     const DEEPEST: u32 = 20;
     thread_local! {
@@ -298,7 +300,7 @@ fn in_worker(
 struct EndsAs(Option<(Py<PyAny>, Py<PyAny>)>);
 
 impl Ends for EndsAs {
-    fn outcome(&self) -> Option<(Kind, Vec<u8>, Vec<PassedOn>)> {
+    fn outcome(&self) -> Option<Answered> {
         Python::attach(|py| {
             let (future, pickler) = self.0.as_ref()?;
             match in_worker(py, future.bind(py), pickler.bind(py)) {

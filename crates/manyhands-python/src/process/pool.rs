@@ -309,7 +309,7 @@ fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
         return Ok(request);
     }
     let (pickler, to) = (opened.pickler.bind(py), opened.pool.number());
-    let futures = packed.passes.iter().map(|it| Passing::new(it.bind(py), pickler, to));
+    let futures = packed.passes.iter().map(|it| Passing::of(it.bind(py), pickler, to));
     Ok(request.passing(futures.collect::<PyResult<_>>()?))
 }
 

@@ -104,14 +104,11 @@ pub(crate) fn read_list(there: bool, from: &mut &[u8]) -> Option<Vec<u64>> {
     Some(numbers.iter().map(|number| u64::from_le_bytes(*number)).collect())
 }
 
-/// Reads a number, if it is `there`.
-pub(crate) fn read_number(there: bool, from: &mut &[u8]) -> Option<Option<u64>> {
-    if !there {
-        return Some(None);
-    }
+/// Reads a number.
+pub(crate) fn read_number(from: &mut &[u8]) -> Option<u64> {
     let (number, rest) = from.split_first_chunk()?;
     *from = rest;
-    Some(Some(u64::from_le_bytes(*number)))
+    Some(u64::from_le_bytes(*number))
 }
 
 /// The bytes of a place in shared memory: its offset and its length.

@@ -224,7 +224,11 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
         *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.stop_token());
         nested::begin_request(desk.answered);
         desk.take_back(&read_list(head.flags.has(Flags::RETURNS), &mut rest).ok_or_else(torn)?);
-        let passes = read_number(head.flags.has(Flags::PASSES), &mut rest).ok_or_else(torn)?;
+        let passes = if head.flags.has(Flags::PASSES) {
+            Some(read_number(&mut rest).ok_or_else(torn)?)
+        } else {
+            None
+        };
         let lease = desk.borrow(head.flags);
         if passes.is_some() {
             lending::set_passes(passes);

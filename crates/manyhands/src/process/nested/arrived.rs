@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::protocol::{Given, Id, Outcome, Up};
-use super::sub::{Ends, Sub};
-use super::upward::{PassedOn, Upward};
-use crate::crossing::Kind;
+use super::sub::{Answered, Ends, PassedOn, Sub};
+use super::upward::Upward;
 use crate::errors::Reason;
 use crate::process::lending::with_carrier;
 use crate::process::task::Task;
@@ -132,7 +131,7 @@ fn outcome(ends: &dyn Ends) -> (Outcome, Vec<Box<dyn Ends>>) {
 struct Nothing;
 
 impl Ends for Nothing {
-    fn outcome(&self) -> Option<(Kind, Vec<u8>, Vec<PassedOn>)> {
+    fn outcome(&self) -> Option<Answered> {
         None
     }
 }

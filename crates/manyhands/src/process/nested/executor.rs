@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::PARENTS;
-use super::upward::{Call, Upward};
+use super::sub::Call;
+use super::upward::Upward;
 use crate::crossing::{Body, Registry};
 use crate::errors::{Exception, Reason, Refused};
 use crate::executor::Executor;

@@ -34,8 +34,8 @@ use std::num::NonZeroU32;
 pub use arrived::{Unopened, forget, is_passed, passes, unopened};
 pub use executor::{CurrentExecutor, current_executor};
 pub use passed::{Outlet, PassedFuture};
-pub use sub::{Ends, Withdrawn};
-pub use upward::{Call, PassedOn, RunInPlace, Upward};
+pub use sub::{Answered, Call, Ends, PassedOn, Withdrawn};
+pub use upward::{RunInPlace, Upward};
 pub use waiting::{For, LOOK, Waits, is_in_graph, told_of_deadlock, waits};
 
 pub(super) use channel::{Channel, Ear, SubTask, Whose};

@@ -1,10 +1,29 @@
-//! A task that this worker has submitted, as the worker has it.
+//! A task that this worker submits, as the worker has it.
 
 use std::fmt;
 
-use super::upward::PassedOn;
+use super::protocol::Given;
 use crate::crossing::Kind;
 use crate::process::task::{Loss, Task};
+
+/// What is to be called, as bytes that refer to nothing.
+pub struct Call {
+    /// In the words of the host.
+    pub function: u64,
+    /// Of what the body holds.
+    pub kind: Kind,
+    /// The arguments.
+    pub body: Vec<u8>,
+    /// The futures among them, which know them by their places in this list.
+    pub passes: Vec<PassedOn>,
+}
+
+/// A future that goes along with a task of this worker's.
+pub struct PassedOn {
+    pub(super) given: Given,
+    /// Of it, or of those in its outcome: those that have not ended, in the order in which they are given.
+    pub(super) ends: Vec<Box<dyn Ends>>,
+}
 
 /// A task that this worker has submitted and that has not ended.
 pub(super) struct Sub {
@@ -24,11 +43,13 @@ pub(super) trait Open: Send {
     fn address(&self) -> Option<usize>;
 }
 
+/// The body of an answer, and the futures in it.
+pub type Answered = (Kind, Vec<u8>, Vec<PassedOn>);
+
 /// A future of this worker's that went along with a task.
 pub trait Ends: Send {
-    /// Its outcome, as the body of an answer, and the futures in it: it has ended, or is about to. `None`: it
-    /// was cancelled.
-    fn outcome(&self) -> Option<(Kind, Vec<u8>, Vec<PassedOn>)>;
+    /// Its outcome: it has ended, or is about to. `None`: it was cancelled.
+    fn outcome(&self) -> Option<Answered>;
 }
 
 impl<T: Task> Open for T {
@@ -54,5 +75,17 @@ pub struct Withdrawn {
 impl fmt::Debug for Withdrawn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Withdrawn").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("function", &self.function).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PassedOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PassedOn").field(&self.given).finish()
     }
 }

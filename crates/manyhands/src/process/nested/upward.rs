@@ -15,8 +15,8 @@ use std::thread;
 use manyhands_shm::ForkMark;
 use rustix::event::PollFlags;
 
-use super::protocol::{Down, Given, Id, Reply, Up, Why, frame, parse};
-use super::sub::{Ends, Sub, Withdrawn};
+use super::protocol::{Down, Id, Reply, Up, Why, frame, parse};
+use super::sub::{Call, PassedOn, Sub, Withdrawn};
 use super::this_worker;
 use super::waiting::{self, KNOWN};
 use crate::crossing::{Kind, Telling, tell_all, tellings_of};
@@ -34,25 +34,6 @@ use crate::spin;
 pub trait RunInPlace: Send + Sync {
     /// Does what the request says, and writes the body of its answer.
     fn run(&self, function: u64, kind: Kind, body: &[u8], answer: &mut Vec<u8>) -> Kind;
-}
-
-/// What is to be called, as bytes that refer to nothing.
-pub struct Call {
-    /// In the words of the host.
-    pub function: u64,
-    /// Of what the body holds.
-    pub kind: Kind,
-    /// The arguments.
-    pub body: Vec<u8>,
-    /// The futures among them, which know them by their places in this list.
-    pub passes: Vec<PassedOn>,
-}
-
-/// A future that goes along with a task of this worker's.
-pub struct PassedOn {
-    pub(super) given: Given,
-    /// Of it, or of those in its outcome: those that have not ended, in the order in which they are given.
-    pub(super) ends: Vec<Box<dyn Ends>>,
 }
 
 /// The way to the pool whose worker this process is.
@@ -392,18 +373,6 @@ impl Upward {
             let loss = Loss::Broken { reason: Arc::clone(&reason), by: None };
             self.end_one(|| sub.task.lose(loss, Kind::One, &[]));
         }
-    }
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("function", &self.function).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for PassedOn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PassedOn").field(&self.given).finish()
     }
 }
 
