@@ -49,7 +49,7 @@ pub(crate) fn wait(
         return Ok(true);
     }
     loop {
-        let until = if main || host::is_in_graph() {
+        let until = if main || host::may_last() {
             let slice = Instant::now() + SLICE;
             Some(deadline.map_or(slice, |deadline| deadline.min(slice)))
         } else {
@@ -72,6 +72,7 @@ pub(crate) fn wait(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok(false);
         }
+        host::lasts(|| nested::this_task(py));
     }
 }
 

@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyTuple};
 use super::message::{Passes, Received, borrow};
 use super::sent::{Closed, Sent};
 use crate::task::{self, Core, Value, Watcher};
-use crate::{errors, fat, nested};
+use crate::{errors, fat};
 
 /// The call of a task and where it was submitted, to be told in errors.
 pub(super) struct Call {
@@ -192,10 +192,7 @@ pub(crate) fn begin_waits(
     what: impl FnOnce() -> Option<(Vec<usize>, How)>,
     wait: impl Fn(Option<Instant>) -> bool + Send + Sync,
 ) -> Option<host::Waits> {
-    let what = || {
-        let (tasks, how) = what()?;
-        Some(For { tasks, how, task: nested::this_task(py) })
-    };
+    let what = || what().map(|(tasks, how)| For { tasks, how });
     host::waits(what, deadline, |soon| py.detach(|| wait(soon)))
 }
 

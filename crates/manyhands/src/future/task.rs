@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use crate::errors::Exception;
 use crate::job::{Carried, Run};
+use crate::nested::graph::How;
 use crate::panic;
 #[cfg(all(target_os = "linux", not(loom)))]
 use crate::process;
@@ -107,7 +108,8 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
                 process::attend(executor, self, deadline);
             }
             let address = (executor == Some(process::PARENTS)).then(|| address(self));
-            let what = || address.map(process::For::one);
+            let one = |address| process::For { tasks: vec![address], how: How::All };
+            let what = || address.map(one);
             let _waits = process::waits(what, deadline, |soon| Promise::wait(self, soon));
             return Promise::wait(self, deadline);
         }

@@ -14,7 +14,7 @@ pub use super::lending::Borrowed;
 pub use super::manager::Setting;
 pub use super::nested::{
     Answered, Call, Ends, For, LOOK, Outlet, PARENTS, PassedFuture, PassedOn, RunInPlace, Unopened,
-    Upward, Waits, Withdrawn, forget, is_in_graph, is_passed, passes, run_in_place,
+    Upward, Waits, Withdrawn, forget, is_passed, lasts, may_last, passes, run_in_place,
     told_of_deadlock, unopened, waits, withdraw,
 };
 pub use super::pool::{ManagedBy, Pool, Reservation};

@@ -36,11 +36,11 @@ pub use executor::{CurrentExecutor, current_executor};
 pub use passed::{Outlet, PassedFuture};
 pub use sub::{Answered, Call, Ends, PassedOn, Withdrawn};
 pub use upward::{RunInPlace, Upward};
-pub use waiting::{For, LOOK, Waits, is_in_graph, told_of_deadlock, waits};
+pub use waiting::{For, LOOK, Waits, lasts, may_last, told_of_deadlock, waits};
 
 pub(super) use channel::{Channel, Ear, SubTask, Whose};
 pub(super) use passed::{Ended, Mailbox, Passed, Passes};
-pub(super) use protocol::{Down, Edge, Given, Id, Outcome, Reply, Up, Why};
+pub(super) use protocol::{Down, Given, Id, Outcome, Reply, Up, Why};
 pub(super) use this_worker::{begin_request, has_spoken, install};
 
 use super::by_number::Awaited;

@@ -85,8 +85,15 @@ pub(in crate::process) enum Up {
         /// What for; nothing if that may be any of its own.
         ids: Vec<Id>,
         timed: bool,
-        /// The task goes on only when all of these have ended, or any one.
-        edge: Option<Edge>,
+    },
+    /// It has waited for a while, in the thread that runs the task, and is to be in the wait-for graph.
+    Lasts {
+        token: u64,
+        /// It is over as soon as one has ended.
+        any: bool,
+        /// What the task is called, and where it is.
+        name: String,
+        place: Option<String>,
     },
     Resumes {
         token: u64,
@@ -111,16 +118,6 @@ pub(in crate::process) enum Up {
         mailbox: u64,
         outcome: Outcome,
     },
-}
-
-/// A wait of the thread that runs a task, as the wait-for graph knows it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::process) struct Edge {
-    /// It is over as soon as one of them has ended.
-    pub(in crate::process) any: bool,
-    /// What the task is called, and where it is.
-    pub(in crate::process) name: String,
-    pub(in crate::process) place: Option<String>,
 }
 
 /// The parent's words.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::protocol::{Edge, Up};
+use super::protocol::Up;
 use super::this_worker;
 use super::upward::Upward;
 use crate::errors::{Deadlock, WaitingTask};
@@ -20,8 +20,15 @@ pub const LOOK: Duration = Duration::from_millis(50);
 thread_local! {
     /// Whether the parent knows that this thread waits, or is not to be told.
     pub(super) static KNOWN: Cell<bool> = const { Cell::new(false) };
-    /// What the parent says of the wait of this thread.
-    static TOLD: RefCell<Option<Arc<OnceLock<Deadlock>>>> = const { RefCell::new(None) };
+    /// The wait of this thread, if it may turn out to be for ever.
+    static LASTING: RefCell<Option<Lasting>> = const { RefCell::new(None) };
+}
+
+struct Lasting {
+    token: u64,
+    any: bool,
+    /// What the parent says of it, once it knows that it lasts.
+    told: Option<Arc<OnceLock<Deadlock>>>,
 }
 
 /// What a thread of a worker waits for.
@@ -31,8 +38,6 @@ pub struct For {
     pub tasks: Vec<usize>,
     /// See `tasks`.
     pub how: How,
-    /// The task that waits.
-    pub task: WaitingTask,
 }
 
 /// Tells the parent that the task of this worker waits, until what is returned is dropped. `what` says for
@@ -56,49 +61,47 @@ pub fn waits(
     Some(upward.say_waits(what(), deadline.is_some()))
 }
 
-/// That the calling thread waits for ever, if the parent has said so.
+/// Whether the wait of the calling thread may turn out to be for ever: then it calls [`lasts`] every
+/// [`LOOK`].
+pub fn may_last() -> bool {
+    LASTING.with_borrow(Option::is_some)
+}
+
+/// That the wait of the calling thread would last for ever, if the parent has said so.
 pub fn told_of_deadlock() -> Option<Deadlock> {
-    TOLD.with_borrow(|told| told.as_ref()?.get().cloned())
+    LASTING.with_borrow(|lasting| lasting.as_ref()?.told.as_ref()?.get().cloned())
 }
 
-/// Whether the parent may say so: the thread is to look every [`LOOK`].
-pub fn is_in_graph() -> bool {
-    TOLD.with_borrow(Option::is_some)
-}
-
-impl For {
-    /// One, in a task whose name nobody knows.
-    pub(crate) fn one(address: usize) -> Self {
-        let task = WaitingTask { name: "a task".to_owned(), place: None };
-        Self { tasks: vec![address], how: How::All, task }
+/// The calling thread has waited for a while, and goes on to wait; `describe` says which task it is at.
+pub fn lasts(describe: impl FnOnce() -> WaitingTask) {
+    let told = Arc::default();
+    let first = LASTING.with_borrow_mut(|lasting| {
+        let lasting = lasting.as_mut().filter(|lasting| lasting.told.is_none())?;
+        lasting.told = Some(Arc::clone(&told));
+        Some((lasting.token, lasting.any))
+    });
+    if let (Some((token, any)), Some(upward)) = (first, Upward::current()) {
+        upward.state().waiting.insert(token, told);
+        let WaitingTask { name, place } = describe();
+        upward.say(&Up::Lasts { token, any, name, place }, &[]);
     }
 }
 
 impl Upward {
     fn say_waits(self: &Arc<Self>, what: Option<For>, timed: bool) -> Waits {
         let mut ids = Vec::new();
-        let mut edge = None;
-        if let Some(For { tasks, how, task }) = what {
+        let token = self.state().number();
+        if let Some(For { tasks, how }) = what {
             ids.extend(tasks.iter().filter_map(|address| self.find(*address)));
-            let all_known = ids.len() == tasks.len();
-            // Any other thread may wait while its task goes on. What is not known here may end.
-            let holds_up = this_worker::serves() && !timed && !ids.is_empty();
-            edge = (holds_up && (how == How::All || all_known)).then(|| {
-                let WaitingTask { name, place } = task;
-                Edge { any: how == How::Any, name, place }
-            });
+            // What is not known here may end; and any other thread may wait while its task goes on.
+            let all_known = how == How::All || ids.len() == tasks.len();
+            if this_worker::serves() && !timed && !ids.is_empty() && all_known {
+                LASTING.set(Some(Lasting { token, any: how == How::Any, told: None }));
+            }
         }
-        let mut state = self.state();
-        let token = state.number();
-        if edge.is_some() {
-            let told = Arc::default();
-            state.waiting.insert(token, Arc::clone(&told));
-            TOLD.set(Some(told));
-        }
-        drop(state);
         KNOWN.set(true);
         let number = self.number.load(Ordering::Relaxed);
-        self.say(&Up::Waits { token, number, ids, timed, edge }, &[]);
+        self.say(&Up::Waits { token, number, ids, timed }, &[]);
         Waits { upward: Arc::clone(self), token }
     }
 }
@@ -118,8 +121,9 @@ pub struct Waits {
 impl Drop for Waits {
     fn drop(&mut self) {
         KNOWN.set(false);
-        TOLD.take();
-        self.upward.state().waiting.remove(&self.token);
+        if LASTING.take().is_some_and(|lasting| lasting.told.is_some()) {
+            self.upward.state().waiting.remove(&self.token);
+        }
         self.upward.say(&Up::Resumes { token: self.token }, &[]);
     }
 }

@@ -8,9 +8,9 @@ use super::passed::Asked;
 use super::state::{Entry, State};
 use super::waits::RemoteWait;
 use crate::crossing::Kind;
-use crate::errors::Reason;
+use crate::errors::{Reason, WaitingTask};
 use crate::process::nested::{
-    Channel, Down, Ear, Edge, Given, Id, Passed, Reply, SubTask, Up, Whose, Why,
+    Channel, Down, Ear, Given, Id, Passed, Reply, SubTask, Up, Whose, Why,
 };
 use crate::process::request::Request;
 use crate::process::supervisor::{Event, Rules, Seat, Ticket};
@@ -34,6 +34,8 @@ struct Wait {
     token: u64,
     /// The request whose task waits.
     number: u64,
+    /// What for.
+    ids: Vec<Id>,
     /// In the wait-for graph.
     edge: Option<Arc<RemoteWait>>,
 }
@@ -165,9 +167,12 @@ impl<T: Task> State<T> {
                 }
                 self.on(Event::Cancel(ticket), now);
             }
-            Up::Waits { token, number, ids, timed, edge } => {
-                let wait = (*token, *number);
-                self.task_waits(channel, seat, wait, ids, *timed, edge.as_ref(), now);
+            Up::Waits { token, number, ids, timed } => {
+                self.task_waits(channel, seat, (*token, *number), ids, *timed, now);
+            }
+            Up::Lasts { token, any, name, place } => {
+                let task = WaitingTask { name: name.clone(), place: place.clone() };
+                self.wait_lasts(channel, seat, *token, *any, task);
             }
             Up::Resumes { token } => {
                 self.end_waits(seat, |wait| wait.token == *token);
@@ -213,15 +218,13 @@ impl<T: Task> State<T> {
     /// waits for those that the worker knows by `ids`, or, without any, for one or more of all that it
     /// has submitted: for some time only, if `timed`. The task is the one in the worker's lane behind so
     /// many that were asked before it and have not been heard of.
-    #[expect(clippy::too_many_arguments, reason = "all that one word says")]
     fn task_waits(
         &mut self,
         channel: &Arc<Channel>,
         seat: Seat,
         (token, number): (u64, u64),
         ids: &[Id],
-        timed: bool,
-        edge: Option<&Edge>,
+        mut timed: bool,
         now: Instant,
     ) {
         let place = &self.seats[seat.index()];
@@ -229,48 +232,63 @@ impl<T: Task> State<T> {
             return; // It was left behind by a task that has ended.
         }
         let subs = &place.nested.subs;
-        let mut awaited: Vec<Ticket> = Vec::new();
-        let mut passed: Vec<Passed> = Vec::new();
+        let mut awaited = Vec::new();
         if ids.is_empty() {
             awaited.extend(subs.values().filter(|(_, of)| *of == number).map(|(ticket, _)| ticket));
         }
         for id in ids {
             match id {
                 Id::Own(id) => awaited.extend(subs.get(id).map(|(ticket, _)| ticket)),
+                Id::Passed(future) => {
+                    let Some(future) = channel.wanted(*future) else { continue };
+                    match self.ticket_of(&future) {
+                        Some(ticket) => awaited.push(ticket),
+                        // What others do may end it.
+                        None => timed = true,
+                    }
+                    self.tellings.push(Box::new(move || drop(future)));
+                }
+            }
+        }
+        let wait = Wait { token, number, ids: ids.to_vec(), edge: None };
+        self.seats[seat.index()].nested.waits.push(wait);
+        self.on(Event::Waits { seat, awaited, timed }, now);
+    }
+
+    /// It goes on to wait, and is to be known to the wait-for graph.
+    fn wait_lasts(
+        &mut self,
+        channel: &Arc<Channel>,
+        seat: Seat,
+        token: u64,
+        any: bool,
+        task: WaitingTask,
+    ) {
+        let place = &self.seats[seat.index()];
+        let Some(wait) = place.nested.waits.iter().find(|wait| wait.token == token) else { return };
+        let (mut on, mut passed) = (Vec::new(), Vec::new());
+        for id in &wait.ids {
+            match id {
+                Id::Own(id) => {
+                    let ticket = place.nested.subs.get(id).map(|(ticket, _)| *ticket);
+                    on.extend(ticket.and_then(|it| self.node(it)));
+                }
                 Id::Passed(future) => passed.extend(channel.wanted(*future)),
             }
         }
-        let ahead = usize::try_from(number - place.answered).unwrap_or(usize::MAX);
-        let edge = edge.and_then(|edge| {
-            let task = self.supervisor.in_lane(seat).nth(ahead)?;
-            let on = awaited.iter().filter_map(|it| self.node(*it)).collect();
-            Some(RemoteWait::new(
-                channel,
-                token,
-                self.waiting_task(task, edge)?,
-                edge.any,
-                on,
-                &passed,
-            ))
-        });
-        // What others do may end it, too.
-        let mut timed = timed;
-        for future in &passed {
-            match self.ticket_of(future) {
-                Some(ticket) => awaited.push(ticket),
-                None => timed = true,
-            }
+        on.extend(passed.iter().map(Passed::id));
+        let over = if any { on.len() < wait.ids.len() } else { on.is_empty() };
+        let ahead = usize::try_from(wait.number - place.answered).unwrap_or(usize::MAX);
+        let waits = self.supervisor.in_lane(seat).nth(ahead);
+        let task = waits.and_then(|ticket| self.waiting_task(ticket, task));
+        let (Some(task), false) = (task, over) else { return self.later(passed) };
+        let (edge, entry) = RemoteWait::new(channel, token, task, any, on, passed);
+        let registers = Arc::clone(&edge);
+        self.tellings.push(Box::new(move || registers.register(entry)));
+        let waits = &mut self.seats[seat.index()].nested.waits;
+        if let Some(wait) = waits.iter_mut().find(|wait| wait.token == token) {
+            wait.edge = Some(edge);
         }
-        if !passed.is_empty() {
-            self.later(passed);
-        }
-        let edge = edge.map(|(edge, wait)| {
-            let registers = Arc::clone(&edge);
-            self.tellings.push(Box::new(move || registers.register(wait)));
-            edge
-        });
-        self.seats[seat.index()].nested.waits.push(Wait { token, number, edge });
-        self.on(Event::Waits { seat, awaited, timed }, now);
     }
 
     /// Forgets the waits of this worker that are over.

@@ -11,7 +11,7 @@ use super::state::State;
 use crate::errors::{Deadlock, WaitingTask};
 use crate::nested::graph::{How, TaskId, Wait, Waits};
 use crate::nested::{Registered, register};
-use crate::process::nested::{Channel, Down, Edge, Passed};
+use crate::process::nested::{Channel, Down, Passed};
 use crate::process::supervisor::Ticket;
 use crate::process::task::Task;
 
@@ -27,22 +27,21 @@ pub(super) struct RemoteWait {
 
 impl RemoteWait {
     /// The wait of this `task`, which the worker knows by the `token`, for those that the graph knows as
-    /// `on`, and those that have come to it.
+    /// `on`, or any of them: some of which have come to it.
     pub(super) fn new(
         channel: &Arc<Channel>,
         token: u64,
         task: (TaskId, WaitingTask),
         any: bool,
-        mut on: Vec<TaskId>,
-        passed: &[Passed],
+        on: Vec<TaskId>,
+        passed: Vec<Passed>,
     ) -> (Arc<Self>, Wait<dyn Waits>) {
-        on.extend(passed.iter().map(Passed::id));
         let waiter = Arc::new(Self {
             channel: Arc::clone(channel),
             token,
             is_over: AtomicBool::new(false),
             registered: Mutex::default(),
-            _passed: passed.to_vec(),
+            _passed: passed,
         });
         let how = if any { How::Any } else { How::All };
         let tasks = vec![task];
@@ -105,10 +104,10 @@ impl<T: Task> State<T> {
     pub(super) fn waiting_task(
         &self,
         ticket: Ticket,
-        edge: &Edge,
+        described: WaitingTask,
     ) -> Option<(TaskId, WaitingTask)> {
         let task = &self.supervisor.payload(ticket)?.task;
-        let place = task.place().or_else(|| edge.place.clone());
-        Some((task.address()?, WaitingTask { name: edge.name.clone(), place }))
+        let place = task.place().or(described.place);
+        Some((task.address()?, WaitingTask { place, ..described }))
     }
 }
