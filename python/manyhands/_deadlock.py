@@ -7,7 +7,8 @@ class DeadlockError(RuntimeError):
     """Tasks that wait for each other, or one that waits for itself: none of them would ever end.
 
     Raised by each of their waits: `result`, `exception`, `wait`, `as_completed` and the iterator of
-    `map`. A wait with a timeout is no part of a deadlock.
+    `map`; in threads and in worker processes, and also where some wait in the one and some in the other.
+    A wait with a timeout is no part of a deadlock.
 
     cycle: the tasks, as tuples of a name and a place (or None): each waits for the next one, and the
         last for the first.

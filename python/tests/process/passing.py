@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -250,3 +252,18 @@ class Unreadable:
 
 def _refuses() -> None:
     raise ValueError("not here")
+
+
+def deadly(futures: list[Future[int]], seed: int) -> int:
+    """Some kill their worker, or pass on what they have got, or wait, or do not."""
+    chance = random.Random(seed)
+    if chance.random() < 0.1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if chance.random() < 0.5:
+        return sum(future.result() for future in futures)
+    if chance.random() < 0.5:
+        part = chance.sample(futures, len(futures) // 2)
+        mine = current_executor().submit(deadly, part, seed + 1000)
+        return current_executor().submit(value, mine).result()
+    wait(futures, return_when=FIRST_COMPLETED)
+    return 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import random
 import signal
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -306,3 +308,31 @@ def test_a_task_that_times_out_while_it_waits(pool: MakePool) -> None:
     future.cancel()
     with pytest.raises(CancelledError):
         future.result()
+
+
+def test_workers_are_killed_as_futures_go_round(pool: MakePool) -> None:
+    """Chaos: whatever dies, each task ends, and nothing is left of it here."""
+    executor = pool(2, on_crash="isolate")
+    chance = random.Random(1)
+    plain: list[Future[int]] = [Future() for _ in range(5)]
+    end = time.monotonic() + float(os.environ.get("MANYHANDS_CHAOS_SECONDS", "4")) / 2
+    ends: set[str] = set()
+    seed = 0
+    while time.monotonic() < end or len(ends) < 2:
+        one: Future[int] = Future()
+        futures = [*plain, one]
+        for _ in range(6):
+            seed += 1
+            some = chance.sample(futures, 3)
+            futures.append(executor.submit(passing.deadly, some, seed))
+        for future in plain:
+            if not future.done():
+                future.set_result(1)
+        one.set_result(2)
+        for future in futures:
+            error = future.exception()
+            ends.add(type(error).__name__)
+            known = (WorkerCrashError, CancelledError, BrokenProcessPool)
+            assert error is None or isinstance(error, known), error
+        plain = [Future() for _ in range(5)]
+    assert executor.submit(tasks.double, 2).result() == 4
