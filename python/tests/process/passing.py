@@ -98,10 +98,11 @@ def end_of(future: Future[Any]) -> tuple[str, str, str]:
     return type(error).__name__, str(error), str(error.__cause__ if error else None)
 
 
-def impatient(future: Future[Any]) -> tuple[str, Any]:
+def impatient(future: Future[Any], late: Path) -> tuple[str, Any]:
     try:
         future.result(0.05)
     except TimeoutError as error:
+        late.touch()
         return type(error).__name__, future.result()
     return "in time", None
 

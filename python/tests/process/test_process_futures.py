@@ -94,13 +94,12 @@ def test_failures_and_cancellations_arrive(pool: MakePool) -> None:
     assert executor.submit(passing.end_of, future).result()[0] == "CancelledError"
 
 
-def test_a_wait_with_a_timeout(pool: MakePool) -> None:
+def test_a_wait_with_a_timeout(pool: MakePool, files: Files) -> None:
     executor = pool(1)
     future: Future[int] = Future()
-    waits = executor.submit(passing.impatient, future)
-    # Another runs in its stead, so this is no matter of time.
-    until(waits.running)
-    threading.Timer(0.3, future.set_result, [5]).start()
+    waits = executor.submit(passing.impatient, future, files("late"))
+    until(files("late").exists)
+    future.set_result(5)
     assert waits.result() == ("TimeoutError", 5)
 
 
@@ -231,7 +230,7 @@ def test_what_nobody_has_any_more_is_forgotten(pool: MakePool) -> None:
         executor.submit(passing.drops, future).result()
     until(lambda: future._done_callbacks == [])
     executor.submit(passing.keeps, future).result()
-    assert len(future._done_callbacks) == 1
+    until(lambda: len(future._done_callbacks) == 1)
     executor.submit(passing.keeps, None).result()
     until(lambda: future._done_callbacks == [])
     # Also one that the standard library has not looked into.
