@@ -258,9 +258,19 @@ pub(crate) enum Failure {
     Arguments(String),
     /// The result could not be written.
     Result(String),
+    /// Of a future that was passed on: what is said of it.
+    Told(String),
 }
 
 impl Failure {
+    /// What is to be known of an exception elsewhere.
+    pub(crate) fn of<E: std::fmt::Display>(exception: &Exception<E>) -> Self {
+        match exception {
+            Exception::Panic(panic) => Self::of_panic(panic),
+            other => Self::Told(other.to_string()),
+        }
+    }
+
     pub(crate) fn of_panic(panic: &Panic) -> Self {
         Self::Panic {
             message: panic.message().to_owned(),
@@ -285,6 +295,7 @@ impl Failure {
             }
             Self::Arguments(why) => Exception::not_crossed("the arguments", why),
             Self::Result(why) => Exception::not_crossed("the result", why),
+            Self::Told(why) => Exception::not_crossed("the exception", why),
         }
     }
 }

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands_shm::{Arena, ArenaView, Block, Place, PrivateView, View};
 
+use super::passing::Passing;
+
 /// The most numbers of blocks in a frame, of each kind: frames are short, whatever goes along.
 pub(super) const MOST_IN_FRAME: usize = 2048;
 
@@ -34,6 +36,8 @@ pub(super) struct Carrier {
     pub(super) lease: Option<Arc<Lease>>,
     /// The number of the first of the futures that came along.
     pub(super) passes: Option<u64>,
+    /// The futures in what is written, where they can go along.
+    pub(super) passing: Option<Passing>,
     /// Only its looks are wanted.
     pub(super) for_show: bool,
 }

@@ -23,6 +23,11 @@ pub trait Task: Send + 'static {
     /// The address that the host knows it by; none when it has ended.
     fn address(&self) -> Option<usize>;
 
+    /// Whether somebody has its future.
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
     /// Where it was submitted, if the host knows that.
     fn place(&self) -> Option<String> {
         None

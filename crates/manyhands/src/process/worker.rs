@@ -111,7 +111,8 @@ pub trait Perform {
 impl RunInPlace for Arc<Registry> {
     fn run(&self, function: u64, kind: Kind, body: &[u8], answer: &mut Vec<u8>) -> Kind {
         if let Some(function) = self.of_id(function) {
-            perform(function, kind, body, answer)
+            let name = function.function().name;
+            nested::running(name, || perform(function, kind, body, answer))
         } else {
             let why = "the function is not declared".to_owned();
             fail(&Failure::Arguments(why), answer)
@@ -129,7 +130,9 @@ impl Perform for Arc<Registry> {
     }
 
     fn perform(&mut self, request: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind {
-        self.run(request.function, request.kind, body, answer)
+        let kind = self.run(request.function, request.kind, body, answer);
+        nested::forget_unwanted();
+        kind
     }
 
     fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind {

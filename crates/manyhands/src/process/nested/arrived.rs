@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::protocol::{Given, Id, Outcome, Up};
@@ -58,6 +59,26 @@ pub fn forget(address: usize) {
     {
         upward.say(&Up::Forgets { number }, &[]);
         drop(sub);
+    }
+}
+
+/// Forgets those that have come to this worker and that nobody has any more, of a host that does not say so
+/// itself.
+pub(in crate::process) fn forget_unwanted() {
+    let Some(upward) = Upward::current() else { return };
+    if upward.open.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let unwanted = |(id, sub): (&Id, &Sub)| match id {
+        Id::Passed(number) if !sub.task.is_wanted() => Some(*number),
+        _ => None,
+    };
+    let unwanted: Vec<_> = upward.state().subs.iter().filter_map(unwanted).collect();
+    for number in unwanted {
+        if let Some(sub) = upward.take(Id::Passed(number)) {
+            upward.say(&Up::Forgets { number }, &[]);
+            drop(sub);
+        }
     }
 }
 

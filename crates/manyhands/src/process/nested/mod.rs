@@ -36,12 +36,14 @@ pub use executor::{CurrentExecutor, current_executor};
 pub use passed::{Outlet, PassedFuture};
 pub use sub::{Answered, Call, Ends, PassedOn, Withdrawn};
 pub use upward::{RunInPlace, Upward};
+pub(crate) use waiting::wait_in_graph;
 pub use waiting::{For, LOOK, Waits, lasts, may_last, told_of_deadlock, waits};
 
+pub(super) use arrived::forget_unwanted;
 pub(super) use channel::{Channel, Ear, SubTask, Whose};
 pub(super) use passed::{Ended, Mailbox, Passed, Passes};
 pub(super) use protocol::{Down, Given, Id, Outcome, Reply, Up, Why};
-pub(super) use this_worker::{begin_request, has_spoken, install};
+pub(super) use this_worker::{begin_request, has_spoken, install, running};
 
 use super::by_number::Awaited;
 

@@ -167,6 +167,11 @@ impl Outlet {
         self.channel.known().wanted.contains_key(&self.number)
     }
 
+    /// What tells those who wake it from others: no address.
+    pub(in crate::process) fn party(&self) -> usize {
+        usize::try_from(self.number).unwrap_or(usize::MAX) << 1 | 1
+    }
+
     /// It has ended with this, as the body of an answer, in which these futures go along.
     pub fn answer(&self, kind: Kind, body: &[u8], futures: Vec<Arc<dyn PassedFuture>>) {
         self.answer_with(kind, body, futures.into_iter().map(Passed::Host).collect());

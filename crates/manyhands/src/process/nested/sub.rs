@@ -41,6 +41,7 @@ pub(super) trait Open: Send {
     fn answer(self: Box<Self>, kind: Kind, body: &[u8]);
     fn lose(self: Box<Self>, loss: Loss, kind: Kind, request: &[u8]);
     fn address(&self) -> Option<usize>;
+    fn is_wanted(&self) -> bool;
 }
 
 /// The body of an answer, and the futures in it.
@@ -63,6 +64,10 @@ impl<T: Task> Open for T {
 
     fn address(&self) -> Option<usize> {
         Task::address(self)
+    }
+
+    fn is_wanted(&self) -> bool {
+        Task::is_wanted(self)
     }
 }
 

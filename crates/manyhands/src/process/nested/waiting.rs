@@ -87,6 +87,23 @@ pub fn lasts(describe: impl FnOnce() -> WaitingTask) {
     }
 }
 
+/// Waits by `wait`, which is given the time to wait until, where the wait [`may_last`]; whether what it
+/// waits for has ended.
+///
+/// # Errors
+/// That it never will.
+pub(crate) fn wait_in_graph(wait: impl Fn(Option<Instant>) -> bool) -> Result<bool, Deadlock> {
+    loop {
+        let ended = wait(Instant::now().checked_add(LOOK));
+        // Also if it has ended by now: then because another one in the cycle was told.
+        match told_of_deadlock() {
+            Some(deadlock) => return Err(deadlock),
+            None if ended => return Ok(true),
+            None => lasts(|| WaitingTask { name: this_worker::function().to_owned(), place: None }),
+        }
+    }
+}
+
 impl Upward {
     fn say_waits(self: &Arc<Self>, what: Option<For>, timed: bool) -> Waits {
         let mut ids = Vec::new();
