@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::protocol::{Given, Id, Outcome, Up};
+use super::protocol::{Given, Id, Up};
 use super::sub::{Answered, Ends, PassedOn, Sub};
 use super::upward::Upward;
 use crate::errors::Reason;
@@ -107,11 +107,11 @@ impl Upward {
         /// Of one that the thread that hears has at hand.
         const MOMENT: Duration = Duration::from_millis(200);
         if let Some(id) = self.find(address) {
-            return Some(PassedOn { given: Given::Task(id), ends: vec![ends] });
+            return Some(PassedOn { given: vec![Given::Task(id)], ends: vec![ends] });
         }
         is_done(Instant::now() + MOMENT).then(|| {
-            let (outcome, ends) = outcome(&*ends);
-            PassedOn { given: Given::Ended(outcome), ends }
+            let (given, ends) = outcome(&*ends);
+            PassedOn { given, ends }
         })
     }
 
@@ -128,24 +128,28 @@ impl Upward {
             let passes = &mut state.subs.get_mut(&Id::Own(id))?.passes;
             Some(std::mem::replace(passes.get_mut(place as usize)?, Box::new(Nothing)))
         };
-        let outcome = passed().map_or(Outcome::Cancelled, |ends| outcome(&*ends).0);
-        self.say(&Up::Tells { mailbox, outcome }, &[]);
+        let given = passed().map_or_else(|| vec![Given::Cancelled], |ends| outcome(&*ends).0);
+        self.say(&Up::Tells { mailbox, given }, &[]);
     }
 }
 
 impl PassedOn {
     pub(super) fn split(all: Vec<Self>) -> (Vec<Given>, Vec<Box<dyn Ends>>) {
         let (given, ends): (_, Vec<_>) = all.into_iter().map(|it| (it.given, it.ends)).unzip();
-        (given, ends.into_iter().flatten().collect())
+        let given: Vec<Vec<_>> = given;
+        (given.into_iter().flatten().collect(), ends.into_iter().flatten().collect())
     }
 }
 
-fn outcome(ends: &dyn Ends) -> (Outcome, Vec<Box<dyn Ends>>) {
+/// One that has ended, and those in its outcome.
+fn outcome(ends: &dyn Ends) -> (Vec<Given>, Vec<Box<dyn Ends>>) {
     let Some((kind, body, passes)) = ends.outcome() else {
-        return (Outcome::Cancelled, Vec::new());
+        return (vec![Given::Cancelled], Vec::new());
     };
-    let (given, ends) = PassedOn::split(passes);
-    (Outcome::Answered(kind, body, given), ends)
+    let count = u32::try_from(passes.len()).unwrap_or(u32::MAX);
+    let (mut given, ends) = PassedOn::split(passes);
+    given.insert(0, Given::Answered(kind, body, count));
+    (given, ends)
 }
 
 /// In the place of one that was asked for.

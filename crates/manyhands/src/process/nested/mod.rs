@@ -42,7 +42,7 @@ pub use waiting::{For, LOOK, Waits, lasts, may_last, told_of_deadlock, waits};
 pub(super) use arrived::forget_unwanted;
 pub(super) use channel::{Channel, Ear, SubTask, Whose};
 pub(super) use passed::{Ended, Mailbox, Passed, Passes};
-pub(super) use protocol::{Down, Given, Id, Outcome, Reply, Up, Why};
+pub(super) use protocol::{Down, Given, Id, Reply, Up, Why};
 pub(super) use this_worker::{begin_request, has_spoken, install, running};
 
 use super::by_number::Awaited;

@@ -289,6 +289,14 @@ impl Mailbox {
         }
     }
 
+    /// How it has ended, of one that nobody else has.
+    pub(in crate::process) fn take(self: Arc<Self>) -> Option<Ended> {
+        match Arc::into_inner(self)?.inside.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Inside::Ended(ended) => Some(ended),
+            Inside::Open(_) => None,
+        }
+    }
+
     /// Ends it, once.
     pub(in crate::process) fn end(&self, ended: Ended) {
         let mut inside = self.inside();

@@ -37,19 +37,12 @@ pub(in crate::process) enum Id {
     Passed(u64),
 }
 
-/// A future that a worker passes on with a task that it submits.
+/// A future that a worker passes on. In a list of them, those in the outcome of one come right after it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::process) enum Given {
     Task(Id),
-    /// One that has ended there.
-    Ended(Outcome),
-}
-
-/// How a future has ended.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::process) enum Outcome {
-    /// In which these futures go along.
-    Answered(Kind, Vec<u8>, Vec<Given>),
+    /// It has ended there, with this as the body of an answer, in which so many others are.
+    Answered(Kind, Vec<u8>, u32),
     Cancelled,
 }
 
@@ -116,7 +109,8 @@ pub(in crate::process) enum Up {
     /// To `Asks`.
     Tells {
         mailbox: u64,
-        outcome: Outcome,
+        /// Of that one, and of those in its outcome.
+        given: Vec<Given>,
     },
 }
 

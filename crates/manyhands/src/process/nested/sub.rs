@@ -20,8 +20,9 @@ pub struct Call {
 
 /// A future that goes along with a task of this worker's.
 pub struct PassedOn {
-    pub(super) given: Given,
-    /// Of it, or of those in its outcome: those that have not ended, in the order in which they are given.
+    /// It, and those in its outcome.
+    pub(super) given: Vec<Given>,
+    /// Of those of them that have not ended.
     pub(super) ends: Vec<Box<dyn Ends>>,
 }
 

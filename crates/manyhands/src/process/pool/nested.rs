@@ -74,7 +74,7 @@ impl<T: Task> State<T> {
                     let call = (id, number, passes);
                     self.submit_nested(&channel, seat, call, request, rules, now);
                 }
-                Up::Tells { mailbox, outcome } => self.tells(&channel, seat, mailbox, outcome),
+                Up::Tells { mailbox, given } => self.tells(&channel, seat, mailbox, given),
                 // By now that is over.
                 Up::Waits { token, .. } if ended.contains(&token) => (),
                 up => self.heard_one(seat, &channel, &up, now),
@@ -278,8 +278,8 @@ impl<T: Task> State<T> {
         }
         on.extend(passed.iter().map(Passed::id));
         let over = if any { on.len() < wait.ids.len() } else { on.is_empty() };
-        let ahead = usize::try_from(wait.number - place.answered).unwrap_or(usize::MAX);
-        let waits = self.supervisor.in_lane(seat).nth(ahead);
+        let ahead = wait.number.checked_sub(place.answered).and_then(|it| usize::try_from(it).ok());
+        let waits = ahead.and_then(|ahead| self.supervisor.in_lane(seat).nth(ahead));
         let task = waits.and_then(|ticket| self.waiting_task(ticket, task));
         let (Some(task), false) = (task, over) else { return self.later(passed) };
         let (edge, entry) = RemoteWait::new(channel, token, task, any, on, passed);

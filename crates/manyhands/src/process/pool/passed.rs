@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::state::State;
 use crate::crossing::Kind;
 use crate::process::nested::{
-    Channel, Down, Ended, Given, Id, Mailbox, Outcome, Outlet, Passed, Reply, Whose,
+    Channel, Down, Ended, Given, Id, Mailbox, Outlet, Passed, Reply, Whose,
 };
 use crate::process::request::Request;
 use crate::process::supervisor::{Event, Seat, Ticket};
@@ -17,8 +17,16 @@ use crate::process::task::{Loss, Task};
 #[derive(Default)]
 pub(super) struct Asked(HashMap<u64, Arc<Mailbox>>);
 
-/// Of futures in the outcome of one that a worker was asked for.
-const IN_TWO_TURNS: &str = "the future ended while the one that it came in was on its way";
+/// What a worker gives, being taken.
+struct Taking<'a> {
+    channel: &'a Arc<Channel>,
+    seat: Seat,
+    /// The number of the task that it goes along with, if it is one.
+    with: Option<u64>,
+    /// How many there were that had not ended for the worker.
+    place: u32,
+    given: std::vec::IntoIter<Given>,
+}
 
 impl Asked {
     fn ask(&mut self) -> (u64, Arc<Mailbox>) {
@@ -50,40 +58,45 @@ impl<T: Task> State<T> {
         id: u64,
         given: Vec<Given>,
     ) -> Vec<Passed> {
-        let mut place = 0;
-        let given = given.into_iter();
-        given.map(|given| self.given(channel, seat, id, &mut place, given)).collect()
+        let mut taking =
+            Taking { channel, seat, with: Some(id), place: 0, given: given.into_iter() };
+        std::iter::from_fn(|| self.take_given(&mut taking, 0)).collect()
     }
 
-    /// One of them; `place` counts those that had not ended for the worker.
-    fn given(
-        &mut self,
-        channel: &Arc<Channel>,
-        seat: Seat,
-        id: u64,
-        place: &mut u32,
-        given: Given,
-    ) -> Passed {
-        let of = match given {
-            Given::Task(of) => of,
-            Given::Ended(Outcome::Cancelled) => {
-                let ended = Ended::Lost(Loss::Cancelled, Kind::One, Vec::new());
-                return Passed::Mailbox(Mailbox::ended(ended));
+    /// The next one, with those in its outcome; `None`: there is none.
+    fn take_given(&mut self, taking: &mut Taking<'_>, depth: u32) -> Option<Passed> {
+        /// A worker of ours goes no deeper.
+        const DEEPEST: u32 = 32;
+        let ended = match taking.given.next()? {
+            Given::Task(of) => {
+                taking.place += 1;
+                return Some(self.future(taking.channel, taking.seat, of).unwrap_or_else(|| {
+                    // It is being told of its end at this moment.
+                    Passed::Mailbox(self.ask(taking))
+                }));
             }
-            Given::Ended(Outcome::Answered(kind, body, given)) => {
-                let given = given.into_iter();
-                let futures = given.map(|given| self.given(channel, seat, id, place, given));
-                let ended = Ended::Answered(kind, body, futures.collect());
-                return Passed::Mailbox(Mailbox::ended(ended));
+            Given::Cancelled => Ended::Lost(Loss::Cancelled, Kind::One, Vec::new()),
+            Given::Answered(..) if depth >= DEEPEST => {
+                lost("too many futures are in the results of each other")
+            }
+            Given::Answered(kind, body, count) => {
+                let futures = (0..count).map_while(|_| self.take_given(taking, depth + 1));
+                Ended::Answered(kind, body, futures.collect())
             }
         };
-        *place += 1;
-        self.future(channel, seat, of).unwrap_or_else(|| {
-            // It is being told of its end at this moment.
-            let (mailbox, future) = self.seats[seat.index()].nested.asked.ask();
-            channel.say(&Down::Asks { id, place: *place - 1, mailbox }, &[]);
-            Passed::Mailbox(future)
-        })
+        Some(Passed::Mailbox(Mailbox::ended(ended)))
+    }
+
+    /// The end of one that the worker has been told of, which it is asked for.
+    fn ask(&mut self, taking: &Taking<'_>) -> Arc<Mailbox> {
+        let Some(id) = taking.with else {
+            return Mailbox::ended(lost(
+                "the future ended while that with it in its result was on its way",
+            ));
+        };
+        let (mailbox, future) = self.seats[taking.seat.index()].nested.asked.ask();
+        taking.channel.say(&Down::Asks { id, place: taking.place - 1, mailbox }, &[]);
+        future
     }
 
     /// What the worker was asked for.
@@ -92,22 +105,15 @@ impl<T: Task> State<T> {
         channel: &Arc<Channel>,
         seat: Seat,
         number: u64,
-        outcome: Outcome,
+        given: Vec<Given>,
     ) {
         let Some(mailbox) = self.seats[seat.index()].nested.asked.0.remove(&number) else { return };
-        mailbox.end(match outcome {
-            Outcome::Cancelled => Ended::Lost(Loss::Cancelled, Kind::One, Vec::new()),
-            Outcome::Answered(kind, body, given) => {
-                let ended = |future: Option<Passed>| {
-                    future.unwrap_or_else(|| Passed::Mailbox(Mailbox::ended(lost(IN_TWO_TURNS))))
-                };
-                let futures = given.into_iter().map(|given| match given {
-                    Given::Task(of) => ended(self.future(channel, seat, of)),
-                    Given::Ended(_) => ended(None),
-                });
-                Ended::Answered(kind, body, futures.collect())
-            }
-        });
+        let mut taking = Taking { channel, seat, with: None, place: 0, given: given.into_iter() };
+        let told = match self.take_given(&mut taking, 0) {
+            Some(Passed::Mailbox(told)) => told.take(),
+            _ => None,
+        };
+        mailbox.end(told.unwrap_or_else(|| lost("the worker process does not know how it ended")));
         self.later(mailbox);
     }
 
