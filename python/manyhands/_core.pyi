@@ -33,6 +33,7 @@ __all__ = [
     "_Lender",
     "_ProcessPoolManager",
     "_Shared",
+    "_Tells",
     "_Waiter",
     "_WorkItem",
     "_WorkQueue",
@@ -43,6 +44,7 @@ __all__ = [
     "_follow",
     "_hear_of",
     "_interpreter_shutdown",
+    "_open_future",
     "_open_shared",
     "_place",
     "_set_future_type",
@@ -169,6 +171,11 @@ class _Shared:
     def __reduce__(self) -> Any: ...
 
 def _open_shared(start: int, count: int) -> Any: ...
+def _open_future(place: int) -> Any: ...
+
+@final
+class _Tells:
+    def __call__(self, future: Any) -> None: ...
 
 @final
 class _Lender:

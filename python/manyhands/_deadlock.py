@@ -7,10 +7,11 @@ class DeadlockError(RuntimeError):
     """Tasks that wait for each other, or one that waits for itself: none of them would ever end.
 
     Raised by each of their waits: `result`, `exception`, `wait`, `as_completed` and the iterator of
-    `map`, also where what they wait for is made from the futures of others (`then`, `catch`, `gather`,
-    `race`, `submit_after`, `Retry`). A wait with a timeout is no part of a deadlock, nor is what a timer
-    ends. A future that has several sources may end with any of them: as long as one is not part of the
-    deadlock, none is reported.
+    `map`; in threads and in worker processes, and also where some wait in the one and some in the other;
+    and where what they wait for is made from the futures of others (`then`, `catch`, `gather`, `race`,
+    `submit_after`, `Retry`). A wait with a timeout is no part of a deadlock, nor is what a timer ends. A
+    future that has several sources may end with any of them: as long as one is not part of the deadlock,
+    none is reported.
 
     cycle: the tasks, as tuples of a name and a place (or None): each waits for the next one, and the
         last for the first.

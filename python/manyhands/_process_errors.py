@@ -84,6 +84,11 @@ class ResultError(BrokenProcessPool):
     """What the task returned or raised could not be unpickled. The pool goes on."""
 
 
+def shown_here(exception: BaseException) -> str:
+    """The same of one that others may still hold."""
+    return "".join(traceback.format_exception(type(exception), exception, exception.__traceback__))
+
+
 def raised(exception: Any, note: str) -> BaseException:
     """An exception that has come from a worker, with its traceback there as its cause."""
     if not isinstance(exception, BaseException):

@@ -89,12 +89,23 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
     argument, and wait. In the stead of a worker whose task waits another one may be started, up to 61
     more than `max_workers`; a task for which none is left then fails with NoWorkerLeftError.
 
+    A future can be an argument of a task, or part of one, whoever is to end it. The task gets a future of
+    its own process, which ends as that one does: its outcome is sent to the worker when there is one, and
+    pickled for each task that gets it. While the task waits for it, another worker runs in its stead.
+    To cancel it cancels that one, if it has not started. What a task has submitted or was given, it can
+    pass on to others; a future that it has made itself, only when that has ended. A task cannot return a
+    future.
+
+    Tasks that wait for each other, in worker processes or in threads, end with DeadlockError.
+
     Nothing that cannot be pickled or unpickled breaks the pool: it fails its own task.
 
-    >>> from manyhands import ProcessPoolExecutor
+    >>> from manyhands import Future, ProcessPoolExecutor
     >>> with ProcessPoolExecutor(max_workers=2) as executor:
     ...     future = executor.submit(pow, 2, 10)
     ...     print(future.result())
+    ...     print(executor.submit(Future.result, future).result())
+    1024
     1024
     """
 

@@ -13,7 +13,7 @@ use pyo3::types::PySet;
 use crate::source::targets;
 use crate::task::Core;
 use crate::wait::{Awaited, distinct};
-use crate::{errors, nested, park, stdlib};
+use crate::{errors, nested, park, process, stdlib};
 
 /// An iterator over futures in the order in which they end, each once. It lets go of each as it
 /// yields it.
@@ -43,14 +43,20 @@ impl AsCompleted {
     /// Waits until a number is there; whether one is.
     fn wait(&self, py: Python<'_>, rest: &mut Rest) -> PyResult<bool> {
         let ready = &self.ready;
-        if !nested::in_task() {
-            return park::wait(py, self.deadline, |until| ready.wait_for_all(1, until));
-        }
         let left = |futures: &[Option<Py<PyAny>>]| -> Vec<Option<Arc<Core>>> {
             let left = futures.iter().flatten();
             let core = |future: &Py<PyAny>| Awaited::new(future.bind(py).clone()).core().cloned();
             left.map(core).collect()
         };
+        if !nested::in_task() {
+            let what = || {
+                let left: Option<Vec<_>> = left(&rest.futures).into_iter().collect();
+                Some((left?.iter().map(|core| nested::id(core)).collect(), How::Any))
+            };
+            let wait = |until| ready.wait_for_all(1, until);
+            let _waits = process::begin_waits(py, self.deadline, what, wait);
+            return park::wait(py, self.deadline, wait);
+        }
         while self.deadline.is_none() && ready.is_empty() && rest.looked < rest.futures.len() {
             for core in left(&rest.futures[rest.looked..=rest.looked]).iter().flatten() {
                 nested::try_in_place(py, core)?;

@@ -49,10 +49,19 @@ pub(crate) fn set_future_type(py: Python<'_>, class: Py<PyType>) {
 
 /// A new future for this core.
 pub(crate) fn make(py: Python<'_>, core: Arc<Core>) -> PyResult<Bound<'_, PyAny>> {
-    let class = FUTURE_TYPE
-        .get(py)
-        .ok_or_else(|| PyRuntimeError::new_err("import manyhands, not manyhands._core"))?;
-    make_of(class.bind(py), core)
+    match FUTURE_TYPE.get(py) {
+        Some(class) => make_of(class.bind(py), core),
+        None => make_of(import_class(py)?.bind(py), core),
+    }
+}
+
+/// A worker process does without it until a task gets or makes a future.
+#[cold]
+fn import_class(py: Python<'_>) -> PyResult<&Py<PyType>> {
+    py.import("manyhands._future")?;
+    let missing =
+        || PyRuntimeError::new_err("manyhands._future has not said which class is Future");
+    FUTURE_TYPE.get(py).ok_or_else(missing)
 }
 
 /// A new future of this class for this core.
@@ -174,6 +183,20 @@ impl PyFuture {
         if state == State::Finished && self.is_fat() { None } else { Some(state) }
     }
 
+    /// In a worker: has the parent cancel it, also if it is `running`; whether it is cancelled.
+    fn withdraw(slf: &Bound<'_, Self>, running: bool) -> PyResult<bool> {
+        let (py, core) = (slf.py(), &slf.get().core);
+        let Some(_withdrawn) = py.detach(|| process::withdraw(core, running)) else {
+            // One that has come here may have been told of that before the answer.
+            return Ok(core.life.state() == State::CancelledAndNotified);
+        };
+        match core.life.cancel_running().0 {
+            Cancel::Now(_, wake) => task::tell(py, wake, Some(slf)).map(|()| true),
+            Cancel::Already => Ok(true),
+            Cancel::TooLate(_) => Ok(false),
+        }
+    }
+
     fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
         let py = slf.py();
         slf.get().check_lock()?;
@@ -210,17 +233,7 @@ impl PyFuture {
         match task::cancel(slf.py(), &future.core.life, Some(slf)) {
             Some(told) => told.map(|()| true),
             None if future.is_fat() => fat::call(slf, "cancel", None)?.is_truthy(),
-            None => {
-                let py = slf.py();
-                let Some(_withdrawn) = py.detach(|| process::withdraw(&future.core)) else {
-                    return Ok(false);
-                };
-                match future.core.life.cancel_running().0 {
-                    Cancel::Now(_, wake) => task::tell(py, wake, Some(slf)).map(|()| true),
-                    Cancel::Already => Ok(true),
-                    Cancel::TooLate(_) => Ok(false),
-                }
-            }
+            None => Self::withdraw(slf, false),
         }
     }
 
@@ -234,6 +247,9 @@ impl PyFuture {
         let py = slf.py();
         let future = slf.get();
         future.check_lock()?;
+        if process::is_passed(&future.core) {
+            return Self::withdraw(slf, true);
+        }
         match future.core.life.cancel_running() {
             (Cancel::Now(job, wake), executor) => {
                 drop(job);
@@ -536,6 +552,11 @@ impl PyFuture {
         fat::set_field(slf, intern!(slf.py(), "_done_callbacks"), value)
     }
 
+    /// Part of a task of a process pool it can be, and of nothing else.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (usize,))> {
+        process::reduce(slf)
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // In a forked child a lock may be held by a thread that is not there.
         let from_before = fork::generation() > 1 && self.core.submitted_in != fork::generation();
@@ -569,8 +590,13 @@ impl Drop for PyFuture {
             return;
         }
         let last = Arc::strong_count(core) == 1 || core.shared.load(Ordering::Relaxed);
-        if !last && core.life.state().is_done() {
+        if last {
+            return;
+        }
+        if core.life.state().is_done() && core.fat.get().is_none() {
             drop(core.life.hand_over());
+        } else if core.submitted_in > 0 {
+            process::forget(core);
         }
     }
 }

@@ -57,8 +57,8 @@ mod _core {
     use crate::pool::PyThreadPoolExecutor;
     #[pymodule_export]
     use crate::process::{
-        Lender, PyCurrentPool, PyManager, PyProcessPoolExecutor, Shared, open_shared,
-        stop_requested, work,
+        Lender, PyCurrentPool, PyManager, PyProcessPoolExecutor, Shared, Tells, open_future,
+        open_shared, stop_requested, work,
     };
     #[pymodule_export]
     use crate::wait::wait;

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 pub(crate) use manyhands::nested::graph::NOBODY;
 use manyhands::nested::graph::{How, TaskId};
 use manyhands::nested::{self, Compensate, Running, Targets, Waiting, Woken};
+use manyhands::process::host;
 use manyhands::promise::Held;
+use manyhands::ready::Ready;
 use manyhands::thread::pool::{Moving, Seat, Worker};
 use manyhands::{Deadlock, State, WaitingTask};
 use pyo3::intern;
@@ -26,6 +28,9 @@ use crate::{park, place, process, stdlib};
 
 /// How often one who waits for an item of a block looks whether it is in a deadlock.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The modules whose frames lie below those of tasks.
+const RUN_TASKS: [&str; 2] = ["manyhands.thread", "manyhands._process_worker"];
 
 thread_local! {
     /// What the tasks of this thread are called that its frames do not tell, the innermost last: those that
@@ -156,7 +161,8 @@ pub(crate) fn wait_in_task(
     if core.life.state().is_done() {
         return Ok(true);
     }
-    if core.derived_in == 0 && core.life.executor().is_some() {
+    let executor = core.life.executor().filter(|_| core.derived_in == 0);
+    if executor == Some(host::PARENTS) {
         let _waits = process::begin_wait(py, core, deadline);
         return Waiting::begin(false).wait_by(deadline, |until| {
             park::wait(py, until, |until| {
@@ -171,12 +177,43 @@ pub(crate) fn wait_in_task(
     }
     let targets = || targets(std::iter::once(Some(core)), How::All);
     let own = is_own(core);
-    let slept = sleep(py, &Awaited { ready: &ready, wanted: 1, own, targets: &targets }, deadline);
+    let awaited = Awaited { ready: &ready, wanted: 1, own, targets: &targets };
+    let slept = match executor {
+        None => sleep(py, &awaited, deadline),
+        Some(_) => {
+            sleep_by(py, &awaited, deadline, |until| wait_attending(py, core, &ready, until))
+        }
+    };
     let is_it =
         |watcher: &Watcher| matches!(watcher, Watcher::Task(other) if Arc::ptr_eq(other, &ready));
     drop(core.life.unwatch(is_it));
     // A deadlock counts also if the task has ended by now: it has because another in the cycle was told.
     Ok(slept? || core.life.state().is_done())
+}
+
+/// Waits for a task of a process pool until the time given, and sees to its answer; whether it has ended,
+/// or the wait is interrupted.
+fn wait_attending(
+    py: Python<'_>,
+    core: &Core,
+    ready: &Ready,
+    until: Option<Instant>,
+) -> PyResult<bool> {
+    loop {
+        // Who attends hears of nothing else.
+        let look = Instant::now() + LOOK;
+        let before = until.map_or(look, |until| look.min(until));
+        let is_over = |_| {
+            process::attend(core, Some(before));
+            ready.wait_for_all(1, Some(before)) || ready.is_interrupted()
+        };
+        if park::wait(py, Some(before), is_over)? {
+            return Ok(true);
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(false);
+        }
+    }
 }
 
 /// Runs a task in place if it is pending in the pool of this thread. An error is no `Exception`.
@@ -276,7 +313,7 @@ fn sleep_by(
 }
 
 /// Python's `DeadlockError`.
-fn error(py: Python<'_>, deadlock: &Deadlock) -> PyErr {
+pub(crate) fn error(py: Python<'_>, deadlock: &Deadlock) -> PyErr {
     let cycle = deadlock.cycle().iter().map(|task| (task.name.clone(), task.place.clone()));
     let made = PyList::new(py, cycle)
         .and_then(|cycle| stdlib::DEADLOCK_ERROR.get(py)?.call1((deadlock.to_string(), cycle)));
@@ -310,6 +347,11 @@ fn name(py: Python<'_>, depth: usize) -> WaitingTask {
     }
 }
 
+/// The task of a worker process that this thread runs.
+pub(crate) fn this_task(py: Python<'_>) -> WaitingTask {
+    outermost(py).ok().flatten().unwrap_or_else(nameless)
+}
+
 fn nameless() -> WaitingTask {
     WaitingTask { name: "a task".to_owned(), place: None }
 }
@@ -322,7 +364,7 @@ fn outermost(py: Python<'_>) -> PyResult<Option<WaitingTask>> {
         let code = frame.getattr(intern!(py, "f_code"))?;
         let globals = frame.getattr(intern!(py, "f_globals"))?;
         let module = globals.get_item("__name__").and_then(|name| name.extract::<String>());
-        if module.is_ok_and(|module| module == "manyhands.thread") {
+        if module.is_ok_and(|module| RUN_TASKS.contains(&module.as_str())) {
             break;
         }
         let file: String = code.getattr(intern!(py, "co_filename"))?.extract()?;

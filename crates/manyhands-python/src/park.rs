@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyAnyMethods;
 
-use crate::fork;
+use crate::{fork, nested};
 use manyhands::process::host;
 
 /// How long Ctrl-C may go unheard.
@@ -37,15 +37,19 @@ pub(crate) fn wait(
     let main = on_main_thread(py)?;
     // In a worker process: the parent may have another run in its stead.
     let mut is_done = false;
-    let _waits = host::waits(None, deadline, |soon| {
-        is_done = py.detach(|| wait(soon));
-        is_done
-    });
+    let _waits = host::waits(
+        || None,
+        deadline,
+        |soon| {
+            is_done = py.detach(|| wait(soon));
+            is_done
+        },
+    );
     if is_done {
         return Ok(true);
     }
     loop {
-        let until = if main {
+        let until = if main || host::may_last() {
             let slice = Instant::now() + SLICE;
             Some(deadline.map_or(slice, |deadline| deadline.min(slice)))
         } else {
@@ -57,6 +61,10 @@ pub(crate) fn wait(
             WAITING.fetch_sub(1, Ordering::Relaxed);
             done
         });
+        // Also if it is done by now: then it is because another one in the cycle was told.
+        if let Some(deadlock) = host::told_of_deadlock() {
+            return Err(nested::error(py, &deadlock));
+        }
         if done {
             return Ok(true);
         }
@@ -64,6 +72,7 @@ pub(crate) fn wait(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Ok(false);
         }
+        host::lasts(|| nested::this_task(py));
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) static LOADS: Named = Named::new("pickle", "loads");
 pub(crate) static PICKLE_ANYTHING: Named = Named::new("manyhands._pickling", "dumps");
 pub(crate) static MAIN_CAN_BE_IMPORTED: Named =
     Named::new("manyhands._pickling", "main_can_be_imported");
+pub(crate) static OPEN_FUTURE: Named = Named::new("manyhands._core", "_open_future");
 pub(crate) static OPEN_SHARED: Named = Named::new("manyhands._core", "_open_shared");
 pub(crate) static TOLD: Named = Named::new("manyhands._process_worker", "told");
 pub(crate) static GET_FRAME: Named = Named::new("sys", "_getframe");

@@ -270,7 +270,16 @@ fn wait_until(
     deadline: Option<Instant>,
 ) -> PyResult<bool> {
     if !nested::in_task() {
-        return park::wait(py, deadline, |until| ready.wait_for_all(wanted, until));
+        let what = || {
+            let known = || futures.iter().map(Awaited::core);
+            // One of another kind may end, whoever does it.
+            let all_known = how == How::All || known().all(|core| core.is_some());
+            let left = known().flatten().filter(|core| !core.life.state().is_done());
+            all_known.then(|| (left.map(|core| nested::id(core)).collect(), how))
+        };
+        let wait = |until| ready.wait_for_all(wanted, until);
+        let _waits = process::begin_waits(py, deadline, what, wait);
+        return park::wait(py, deadline, wait);
     }
     let cores = || futures.iter().filter_map(Awaited::core);
     // All are wanted, so nothing is lost by running one in place.

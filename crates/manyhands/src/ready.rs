@@ -198,7 +198,7 @@ impl Ready {
             None
         } else {
             let is_done = |soon| self.sleep_for(wanted, soon).queue.len() >= wanted;
-            crate::process::waits(None, deadline, is_done)
+            crate::process::waits(|| None, deadline, is_done)
         };
         self.sleep_for(wanted, deadline)
     }

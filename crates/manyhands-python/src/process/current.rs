@@ -9,6 +9,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use super::passed;
 use super::pickle::Room;
 use super::pool;
 use super::task::ProcessTask;
@@ -50,7 +51,13 @@ impl PyCurrentPool {
         let Some(task) = core.life.send_away(Some(PARENTS)) else { return Ok(future) };
         // Without shared memory: what lies in this worker's, others cannot see.
         let room = Room::Of(None, Some(PARENTS));
-        let packed = match pool::pack(py, &task, slf.get().pickler.bind(py), room) {
+        let pickler = slf.get().pickler.bind(py);
+        let packed = pool::pack(py, &task, pickler, room).and_then(|mut packed| {
+            let futures = std::mem::take(&mut packed.passes).into_iter();
+            let passes = futures.map(|it| passed::pass_on(py, upward, it, pickler));
+            Ok((packed, passes.collect::<PyResult<_>>()?))
+        });
+        let (packed, passes) = match packed {
             Ok(packed) => packed,
             // Ctrl-C, which is for the submitter.
             Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => return Err(error),
@@ -65,7 +72,7 @@ impl PyCurrentPool {
         if core.life.begin() {
             let task = ProcessTask::new(core, call);
             let rules = slf.get().rules;
-            let call = Sent { function: 0, kind: Kind::One, body };
+            let call = Sent { function: 0, kind: Kind::One, body, passes };
             py.detach(|| upward.submit(task, call, rules));
         }
         Ok(future)

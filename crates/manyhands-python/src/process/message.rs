@@ -11,11 +11,13 @@
 
 use std::sync::Arc;
 
-use manyhands::process::host::{self, Borrowed};
+use manyhands::process::host::{self, Borrowed, Unopened};
 use manyhands_pybuffer::{Memory, SharedBuffer};
 use manyhands_shm::{Block, Place};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
+
+use super::shared;
 
 /// An object on its way: its pickle, and the blocks of shared memory that go along.
 #[derive(Default)]
@@ -24,6 +26,8 @@ pub(super) struct Packed {
     pub(super) lent: Vec<Lent>,
     /// Lent with other messages too.
     pub(super) shared: Vec<Arc<Block>>,
+    /// The futures that go along.
+    pub(super) passes: Vec<Py<PyAny>>,
 }
 
 pub(super) struct Lent {
@@ -37,6 +41,15 @@ pub(super) struct Received {
     pub(super) note: String,
     buffers: Vec<(Borrowed, bool)>,
     shared: Vec<Borrowed>,
+    passes: Option<Passes>,
+}
+
+/// The number of the first of the futures that came along.
+pub(super) enum Passes {
+    /// With a request.
+    With(u64),
+    /// With an outcome, in which they are kept until it is opened.
+    In(u64, Option<Unopened>),
 }
 
 impl Packed {
@@ -52,9 +65,19 @@ impl Packed {
             into.extend(len.to_le_bytes());
             into.push(u8::from(writable));
         }
+        Self::write_rest(note, &self.pickle, into);
+    }
+
+    fn write_plain(note: &str, pickle: &[u8], into: &mut Vec<u8>) {
+        into.extend(length(0));
+        into.extend(length(0));
+        Self::write_rest(note, pickle, into);
+    }
+
+    fn write_rest(note: &str, pickle: &[u8], into: &mut Vec<u8>) {
         into.extend(length(note.len()));
         into.extend(note.as_bytes());
-        into.extend(&self.pickle);
+        into.extend(pickle);
     }
 }
 
@@ -90,11 +113,42 @@ impl Received {
         let note = take_u32(body).ok_or_else(torn)?;
         let (note, pickle) = body.split_at_checked(note as usize).ok_or_else(torn)?;
         let note = String::from_utf8_lossy(note).into_owned();
-        Ok(Self { pickle: pickle.to_vec(), note, buffers, shared })
+        Ok(Self { pickle: pickle.to_vec(), note, buffers, shared, passes: None })
+    }
+
+    /// The same with the futures that came along.
+    pub(super) fn with_passes(self, passes: Option<Passes>) -> Self {
+        Self { passes, ..self }
+    }
+
+    /// The message again, if all of it is here.
+    pub(super) fn again(&self) -> Option<Vec<u8>> {
+        let is_whole = self.buffers.is_empty() && self.shared.is_empty() && self.passes.is_none();
+        is_whole.then(|| {
+            let mut body = Vec::new();
+            Packed::write_plain(&self.note, &self.pickle, &mut body);
+            body
+        })
     }
 
     /// Makes the object of it.
     pub(super) fn open<'py>(
+        mut self,
+        py: Python<'py>,
+        loads: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match self.passes.take() {
+            None => self.open_rest(py, loads),
+            Some(Passes::With(first)) => shared::receiving(first, || self.open_rest(py, loads)),
+            Some(Passes::In(first, unopened)) => {
+                let opened = shared::receiving(first, || self.open_rest(py, loads));
+                py.detach(|| drop(unopened));
+                opened
+            }
+        }
+    }
+
+    fn open_rest<'py>(
         self,
         py: Python<'py>,
         loads: &Bound<'py, PyAny>,
@@ -107,11 +161,12 @@ impl Received {
         for (borrowed, writable) in self.buffers {
             buffers.append(Py::new(py, SharedBuffer::new(Shown { borrowed, writable }))?)?;
         }
-        let shared = PyList::empty(py);
+        let shared_list = PyList::empty(py);
         for borrowed in self.shared {
-            shared.append(Py::new(py, SharedBuffer::new(Shown { borrowed, writable: false }))?)?;
+            shared_list
+                .append(Py::new(py, SharedBuffer::new(Shown { borrowed, writable: false }))?)?;
         }
-        super::shared::opening(shared.unbind(), || {
+        shared::opening(shared_list.unbind(), || {
             super::pickle::loads_with(loads, pickle.as_any(), &buffers)
         })
     }

@@ -8,6 +8,7 @@
 //! | what becomes of it there | `task.rs` |
 //! | objects as bytes, and large data beside them | `pickle.rs`, `message.rs` |
 //! | an object that many tasks get | `shared.rs` |
+//! | futures among a task's arguments | `passed.rs` |
 //! | an outcome that is read when somebody asks for it | `sent.rs` |
 //! | starting a worker, and seeing it end | `launch.rs` |
 //! | the worker's part | `worker.rs` |
@@ -20,6 +21,7 @@ mod current;
 mod launch;
 mod manager;
 mod message;
+mod passed;
 mod pickle;
 mod pool;
 mod sent;
@@ -42,9 +44,10 @@ fn errors(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 
 pub(crate) use current::PyCurrentPool;
 pub(crate) use manager::PyManager;
+pub(crate) use passed::{Tells, forget, open_future, reduce};
 pub(crate) use pickle::Lender;
 pub(crate) use pool::PyProcessPoolExecutor;
 pub(crate) use sent::Sent;
 pub(crate) use shared::{Shared, open_shared};
-pub(crate) use task::{attend, begin_wait, run_in_place, withdraw};
+pub(crate) use task::{attend, begin_wait, begin_waits, is_passed, run_in_place, withdraw};
 pub(crate) use worker::{stop_requested, work};

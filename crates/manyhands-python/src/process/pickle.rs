@@ -37,14 +37,14 @@ pub(super) fn pack(
     let (arena, pool) = (room.arena().cloned(), room.pool());
     let lender = Bound::new(py, Lender { room, lent: Mutex::default() })?;
     let pickle_anything = stdlib::PICKLE_ANYTHING.get(py)?;
-    let (dumped, shared) =
+    let (dumped, (shared, passes)) =
         shared::packing(arena, pool, || pickle_anything.call1((object, pickler, &lender)));
     let dumped = dumped?;
     let pickle = Buffer::of(&dumped)?;
     let mut bytes = vec![0; pickle.len()];
     pickle.copy_to(py, &mut bytes);
     let lent = std::mem::take(&mut *lender.get().lent());
-    Ok(Packed { pickle: bytes, lent, shared })
+    Ok(Packed { pickle: bytes, lent, shared, passes })
 }
 
 /// Whether pickling it runs no code but the interpreter's, and leaves nothing to be put beside it.
@@ -115,6 +115,9 @@ pub(super) enum Room {
 }
 
 impl Room {
+    /// Nowhere but in the pickle.
+    pub(super) const NONE: Self = Self::Of(None, None);
+
     fn arena(&self) -> Option<&Arena> {
         match self {
             Self::Of(arena, _) => arena.as_ref(),

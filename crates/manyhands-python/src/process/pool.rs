@@ -20,6 +20,7 @@ use super::BUILD;
 use super::launch::{self, PythonLauncher};
 use super::manager::PyManager;
 use super::message::Packed;
+use super::passed::Passing;
 use super::pickle::{self, Room};
 use super::shared::Shared;
 use super::task::{Call, ProcessTask};
@@ -301,8 +302,15 @@ fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
     let mut body = Vec::new();
     packed.write("", &mut body);
     let lent = packed.lent.into_iter().map(|lent| lent.block).chain(packed.shared).collect();
-    Request::new(0, Kind::One, body, lent, arena)
-        .map_err(|why| PyMemoryError::new_err(format!("no shared memory for the arguments: {why}")))
+    let request = Request::new(0, Kind::One, body, lent, arena).map_err(|why| {
+        PyMemoryError::new_err(format!("no shared memory for the arguments: {why}"))
+    })?;
+    if packed.passes.is_empty() {
+        return Ok(request);
+    }
+    let (pickler, to) = (opened.pickler.bind(py), opened.pool.number());
+    let futures = packed.passes.iter().map(|it| Passing::of(it.bind(py), pickler, to));
+    Ok(request.passing(futures.collect::<PyResult<_>>()?))
 }
 
 /// A call as bytes, and what goes along.

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use manyhands::process::host::Loss;
+use manyhands::process::host::{Kind, Loss};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -46,6 +46,15 @@ impl Sent {
         match outcome {
             Ok(value) => Ok(value.clone_ref(py)),
             Err(exception) => Err(exception.clone_ref(py)),
+        }
+    }
+
+    /// As it came, for another process, if nobody has opened it and all of it is here.
+    pub(super) fn unopened(&self) -> Option<(Kind, Vec<u8>)> {
+        match &self.closed.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.0 {
+            Closed::Value(received) => Some((Kind::One, received.again()?)),
+            Closed::Exception(received) => Some((Kind::Failed, received.again()?)),
+            Closed::Torn(_) | Closed::Lost(_) => None,
         }
     }
 

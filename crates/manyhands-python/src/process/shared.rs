@@ -15,6 +15,7 @@ use pyo3::types::PyList;
 
 use super::message::{Lent, Packed};
 use super::pickle::{self, Room};
+use crate::future::PyFuture;
 use crate::stdlib;
 
 thread_local! {
@@ -22,6 +23,8 @@ thread_local! {
     static PACKING: RefCell<Vec<Packing>> = const { RefCell::new(Vec::new()) };
     /// What came along with the messages that this thread opens.
     static OPENING: RefCell<Vec<Py<PyList>>> = const { RefCell::new(Vec::new()) };
+    /// The numbers of the first of the futures that came along with them, in a worker.
+    pub(super) static FIRST_PASSED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Packing {
@@ -29,18 +32,41 @@ struct Packing {
     /// The number of the pool to which it goes with a task.
     pool: Option<NonZeroU32>,
     blocks: Vec<Arc<Block>>,
+    futures: Vec<Py<PyAny>>,
 }
 
-/// Calls `pack`; what handles of that arena are part of, beside what it returns.
+/// What goes along with a message: blocks of shared memory that handles stand for, and futures.
+pub(super) type Along = (Vec<Arc<Block>>, Vec<Py<PyAny>>);
+
+/// Calls `pack`; what goes along with what it returns.
 pub(super) fn packing<R>(
     arena: Option<Arena>,
     pool: Option<NonZeroU32>,
     pack: impl FnOnce() -> R,
-) -> (R, Vec<Arc<Block>>) {
-    PACKING.with_borrow_mut(|all| all.push(Packing { arena, pool, blocks: Vec::new() }));
+) -> (R, Along) {
+    let (blocks, futures) = Along::default();
+    PACKING.with_borrow_mut(|all| all.push(Packing { arena, pool, blocks, futures }));
     let packed = pack();
-    let blocks = PACKING.with_borrow_mut(|all| all.pop().map(|packing| packing.blocks));
-    (packed, blocks.unwrap_or_default())
+    let along = PACKING.with_borrow_mut(|all| all.pop().map(|it| (it.blocks, it.futures)));
+    (packed, along.unwrap_or_default())
+}
+
+/// Has a future go along with the task that this thread packs at this moment; its place among those that
+/// do. `None`: nothing is packed, or it is not for a task.
+pub(super) fn pass(future: &Bound<'_, PyFuture>) -> Option<usize> {
+    PACKING.with_borrow_mut(|all| {
+        let packing = all.last_mut().filter(|packing| packing.pool.is_some())?;
+        packing.futures.push(future.clone().into_any().unbind());
+        Some(packing.futures.len() - 1)
+    })
+}
+
+/// Calls `open` with the number of the first of the futures of the message.
+pub(super) fn receiving<R>(first: u64, open: impl FnOnce() -> R) -> R {
+    FIRST_PASSED.with_borrow_mut(|all| all.push(first));
+    let opened = open();
+    FIRST_PASSED.with_borrow_mut(Vec::pop);
+    opened
 }
 
 /// Whether what this thread packs at this moment goes to the pool of this number, with a task.
@@ -74,7 +100,7 @@ impl Shared {
         arena: Option<&Arena>,
     ) -> PyResult<Self> {
         let py = object.py();
-        let Packed { pickle, lent, shared } =
+        let Packed { pickle, lent, shared, .. } =
             pickle::pack(py, object, pickler, Room::Of(arena.cloned(), None))?;
         if !shared.is_empty() {
             return Err(PyTypeError::new_err("a shared object cannot be part of another one"));

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use manyhands::process::host::{self, Awaited, Kind, Loss, tell_later};
+use manyhands::nested::graph::How;
+use manyhands::process::host::{self, Awaited, For, Kind, Loss, tell_later};
 use manyhands::promise::{Cancel, Wake};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use super::message::{Received, borrow};
+use super::message::{Passes, Received, borrow};
 use super::sent::{Closed, Sent};
 use crate::task::{self, Core, Value, Watcher};
 use crate::{errors, fat};
@@ -69,7 +70,9 @@ impl host::Task for ProcessTask {
     }
 
     fn answer(self, kind: Kind, body: &[u8]) {
-        let received = Received::read(body, borrow);
+        let first = host::passes();
+        let passes = first.map(|first| Passes::In(first, host::unopened(first)));
+        let received = Received::read(body, borrow).map(|it| it.with_passes(passes));
         self.finish(match received {
             Err(why) => Closed::Torn(why),
             Ok(received) if kind == Kind::Failed => Closed::Exception(received),
@@ -84,8 +87,8 @@ impl host::Task for ProcessTask {
         self.finish(Closed::Lost(loss));
     }
 
-    fn is_at(&self, address: usize) -> bool {
-        self.core.as_ref().is_some_and(|core| Arc::as_ptr(core).addr() == address)
+    fn address(&self) -> Option<usize> {
+        self.core.as_ref().map(|core| Arc::as_ptr(core).addr())
     }
 }
 
@@ -120,7 +123,7 @@ fn tell(wake: Wake<Watcher>) {
 }
 
 /// Runs Python code in a thread of the pool's; not any more when the interpreter has ended.
-fn attached(run: impl FnOnce(Python<'_>) -> PyResult<()>) {
+pub(super) fn attached(run: impl FnOnce(Python<'_>) -> PyResult<()>) {
     Python::try_attach(|py| {
         if let Err(error) = run(py) {
             errors::log(py, "critical", "Exception in the manager of a process pool", None, &error);
@@ -178,12 +181,29 @@ pub(crate) fn begin_wait(
     if deadline.is_none() {
         run_in_place(py, core);
     }
-    py.detach(|| host::waits(Some(address(core)), deadline, |soon| core.life.wait(soon)))
+    begin_waits(py, deadline, || Some((vec![address(core)], How::All)), |soon| core.life.wait(soon))
 }
 
-/// In a worker: has the parent cancel its task, if nobody has begun it.
-pub(crate) fn withdraw(core: &Core) -> Option<host::Withdrawn> {
-    if is_parents(core) { host::withdraw(address(core)) } else { None }
+/// In a worker: the calling thread is about to wait for tasks of which `what` gives the addresses, and how
+/// many of them have to end; or for others too, if it gives `None`. `wait` waits until the time given.
+pub(crate) fn begin_waits(
+    py: Python<'_>,
+    deadline: Option<Instant>,
+    what: impl FnOnce() -> Option<(Vec<usize>, How)>,
+    wait: impl Fn(Option<Instant>) -> bool + Send + Sync,
+) -> Option<host::Waits> {
+    let what = || what().map(|(tasks, how)| For { tasks, how });
+    host::waits(what, deadline, |soon| py.detach(|| wait(soon)))
+}
+
+/// In a worker: has the parent cancel its task, if nobody has begun it or if it may be `running`.
+pub(crate) fn withdraw(core: &Core, running: bool) -> Option<host::Withdrawn> {
+    if is_parents(core) { host::withdraw(address(core), running) } else { None }
+}
+
+/// Whether this process is a worker, and the future has come to it with a task.
+pub(crate) fn is_passed(core: &Core) -> bool {
+    is_parents(core) && host::is_passed(address(core))
 }
 
 /// Has the calling thread, which waits for this task, receive the answers of the pool it is in.

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
 
 use super::BUILD;
-use super::message::{Packed, Received};
+use super::message::{Packed, Passes, Received};
 use super::pickle::{self, Room};
 use crate::stdlib;
 
@@ -175,6 +175,7 @@ impl Calls {
         let result = {
             let call = Received::read(body, borrow)
                 .map_err(PyRuntimeError::new_err)
+                .map(|received| received.with_passes(host::passes().map(Passes::With)))
                 .and_then(|received| received.open(py, self.loads.bind(py)))
                 .map_err(|error| unread(py, error))?;
             let call = call.cast_into::<PyTuple>()?;

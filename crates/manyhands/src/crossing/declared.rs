@@ -1,7 +1,7 @@
 //! Declared functions: those that a worker process can be asked to call.
 
 use std::any::{Any, TypeId};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
@@ -214,6 +214,26 @@ fn short(value: &impl Serialize) -> String {
 
 thread_local! {
     static CROSSING: Cell<bool> = const { Cell::new(false) };
+    /// Why what is written or read cannot be: the codec's errors have no room for it.
+    static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// An error of a value that cannot be written or read, for this reason.
+pub(crate) fn because<E: serde::ser::Error>(why: String) -> E {
+    let error = E::custom(&why);
+    REASON.set(Some(why));
+    error
+}
+
+/// The same of one that is read.
+pub(crate) fn unread_because<E: serde::de::Error>(why: String) -> E {
+    let error = E::custom(&why);
+    REASON.set(Some(why));
+    error
+}
+
+fn reason(error: &postcard::Error) -> String {
+    REASON.take().unwrap_or_else(|| error.to_string())
 }
 
 /// Whether what this thread serialises or deserialises at this moment is on its way to or from
@@ -235,19 +255,21 @@ impl Drop for CrossesUntilDropped {
     }
 }
 
-pub(super) fn encode<T: Serialize>(value: &T, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+pub(crate) fn encode<T: Serialize>(value: &T, into: &mut Vec<u8>) -> Result<(), EncodeError> {
     let _crosses = crosses();
     let start = into.len();
+    REASON.take();
     postcard::serialize_with_flavor(value, Into(into)).map_err(|error| {
         into.truncate(start);
-        EncodeError(error.to_string())
+        EncodeError(reason(&error))
     })
 }
 
-pub(super) fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, DecodeError> {
+pub(crate) fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, DecodeError> {
     let _crosses = crosses();
+    REASON.take();
     let (value, rest) =
-        postcard::take_from_bytes(from).map_err(|error| DecodeError(error.to_string()))?;
+        postcard::take_from_bytes(from).map_err(|error| DecodeError(reason(&error)))?;
     *from = rest;
     Ok(value)
 }

@@ -1,7 +1,7 @@
 //! Frames: what stands before the bytes of a call and of its outcome.
 //!
 //! ```text
-//! request   function u64    · kind u8 · flags u8   [returned]          body
+//! request   function u64    · kind u8 · flags u8   [returned] [passed] body
 //! answer    nanoseconds u64 · kind u8 · flags u8   [lent] [returned]   body
 //! ```
 //!
@@ -13,7 +13,8 @@
 //! is too large for the transport lies in shared memory, and its place stands for it.
 //!
 //! The lists, of numbers, are there if the flags say so: which blocks of shared memory the sender lends
-//! with this frame, and which of those lent to it before it has done with.
+//! with this frame, and which of those lent to it before it has done with. Likewise the number of the first
+//! of the futures that go along with a request.
 //!
 //! A parent reads answers that it does not trust: every length is held against what is there.
 
@@ -68,6 +69,8 @@ impl Flags {
     pub(crate) const PLAIN: Self = Self(32);
     /// The worker's task has said something beside the link, which is to be heard first.
     pub(crate) const SPOKE: Self = Self(64);
+    /// Futures go along with the request: the number of the first comes along.
+    pub(crate) const PASSES: Self = Self(128);
 
     pub(crate) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -99,6 +102,13 @@ pub(crate) fn read_list(there: bool, from: &mut &[u8]) -> Option<Vec<u64>> {
     *from = rest;
     let (numbers, _) = list.as_chunks();
     Some(numbers.iter().map(|number| u64::from_le_bytes(*number)).collect())
+}
+
+/// Reads a number.
+pub(crate) fn read_number(from: &mut &[u8]) -> Option<u64> {
+    let (number, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(u64::from_le_bytes(*number))
 }
 
 /// The bytes of a place in shared memory: its offset and its length.
@@ -248,9 +258,19 @@ pub(crate) enum Failure {
     Arguments(String),
     /// The result could not be written.
     Result(String),
+    /// Of a future that was passed on: what is said of it.
+    Told(String),
 }
 
 impl Failure {
+    /// What is to be known of an exception elsewhere.
+    pub(crate) fn of<E: std::fmt::Display>(exception: &Exception<E>) -> Self {
+        match exception {
+            Exception::Panic(panic) => Self::of_panic(panic),
+            other => Self::Told(other.to_string()),
+        }
+    }
+
     pub(crate) fn of_panic(panic: &Panic) -> Self {
         Self::Panic {
             message: panic.message().to_owned(),
@@ -275,6 +295,7 @@ impl Failure {
             }
             Self::Arguments(why) => Exception::not_crossed("the arguments", why),
             Self::Result(why) => Exception::not_crossed("the result", why),
+            Self::Told(why) => Exception::not_crossed("the exception", why),
         }
     }
 }

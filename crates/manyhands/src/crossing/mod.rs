@@ -21,8 +21,10 @@ pub use declared::{Declared, Tasks};
 pub use frame::{Answer, Body, Flags, Kind, RequestHead};
 pub use later::tell_later;
 
-pub(crate) use declared::{Registry, is_crossing};
-pub(crate) use frame::{AnswerHead, Failure, parse_place, place_to_bytes, read_list, write_list};
+pub(crate) use declared::{Registry, because, decode, encode, is_crossing, unread_because};
+pub(crate) use frame::{
+    AnswerHead, Failure, parse_place, place_to_bytes, read_list, read_number, write_list,
+};
 pub(crate) use later::{Telling, tell_all, tellings_of};
 pub(crate) use perform::{fail, perform};
 pub(crate) use remote::Remote;

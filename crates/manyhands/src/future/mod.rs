@@ -9,7 +9,11 @@ mod task;
 use std::convert::Infallible;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+#[cfg(all(target_os = "linux", not(loom)))]
+use std::num::NonZeroU32;
 use std::sync::Arc;
+#[cfg(all(target_os = "linux", not(loom)))]
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::errors::{Deadlock, Exception, FutureError, InvalidState};
@@ -27,6 +31,9 @@ pub use block_on::block_on;
 pub(crate) use continuation::{Continuation, Continue};
 pub(crate) use source::targets;
 pub(crate) use task::{Core, DERIVED, Watcher, tell};
+
+/// How long a task sees to the answers of worker processes for one of which it waits.
+const ATTENDS: Duration = Duration::from_millis(20);
 
 /// A handle on a task: what it will return, when it has.
 ///
@@ -410,7 +417,7 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
         if nested::in_task() {
             return self.wait_in_task(deadline);
         }
-        Ok(self.handle().wait(deadline))
+        self.handle().wait(deadline)
     }
 
     /// As `wait_before`, in a task; see [`nested`].
@@ -420,9 +427,13 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
             return Ok(true);
         }
         if self.handle().is_away() {
-            let wait = |until| Ok::<_, Infallible>(self.handle().wait(until));
-            let Ok(ended) = Waiting::begin(false).wait_by(deadline, wait);
-            return Ok(ended);
+            // Others see to its answer from then on.
+            let attended = deadline.unwrap_or_else(|| Instant::now() + ATTENDS);
+            let wait = |until| self.handle().wait(until);
+            let ended = Waiting::begin(false).wait_by(Some(attended), wait)?;
+            if ended || deadline.is_some() {
+                return Ok(ended);
+            }
         }
         if deadline.is_none() && spin::for_caller(|| self.done()) {
             return Ok(true);
@@ -442,6 +453,25 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
             Woken::Deadlock(deadlock) => Err(deadlock),
             Woken::Ended | Woken::TimeIsUp => Ok(self.done()),
         }
+    }
+
+    /// The number of the executor that it was sent away by, to another process.
+    #[cfg(all(target_os = "linux", not(loom)))]
+    pub(crate) fn executor(&self) -> Option<NonZeroU32> {
+        self.handle().executor()
+    }
+
+    /// Has the waker of this party woken when it has ended; `false`: it has.
+    #[cfg(all(target_os = "linux", not(loom)))]
+    pub(crate) fn wake_when_done(&self, party: usize, waker: Waker) -> bool {
+        self.watch(Watcher::Waker(party, waker)).is_ok()
+    }
+
+    /// Takes that back.
+    #[cfg(all(target_os = "linux", not(loom)))]
+    pub(crate) fn forget_waker(&self, party: usize) {
+        let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Waker(other, _) if *other == party);
+        drop(self.handle().unwatch(&mut { is_it }));
     }
 
     /// The number of the pool that it is of, or that what it was made from is of.

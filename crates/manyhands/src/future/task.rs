@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 use std::task::{Wake as _, Waker};
 use std::time::Instant;
 
-use crate::errors::Exception;
+use crate::errors::{Deadlock, Exception};
 use crate::job::{Carried, Run};
+use crate::nested::graph::How;
 use crate::panic;
 #[cfg(all(target_os = "linux", not(loom)))]
 use crate::process;
@@ -62,7 +63,9 @@ pub(crate) trait Handle<T, E>: Send + Sync {
     fn sources(&self) -> Option<Sources>;
     /// Whether a process runs it that its waiters have to attend to.
     fn is_away(&self) -> bool;
-    fn wait(&self, deadline: Option<Instant>) -> bool;
+    /// The number of the executor that it was sent away by.
+    fn executor(&self) -> Option<NonZeroU32>;
+    fn wait(&self, deadline: Option<Instant>) -> Result<bool, Deadlock>;
     /// As long as somebody waits for it: runs it here, where its executor lets a task that waits do so.
     fn run_if_parents(&self);
     fn look(&self, look: &mut Look<'_, T, E>);
@@ -99,26 +102,34 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
     }
 
     fn is_away(&self) -> bool {
-        self.executor().is_some_and(|number| number != DERIVED)
+        Promise::executor(self).is_some_and(|number| number != DERIVED)
     }
 
-    fn wait(&self, deadline: Option<Instant>) -> bool {
+    fn executor(&self) -> Option<NonZeroU32> {
+        Promise::executor(self)
+    }
+
+    fn wait(&self, deadline: Option<Instant>) -> Result<bool, Deadlock> {
         #[cfg(all(target_os = "linux", not(loom)))]
         if !Promise::state(self).is_done() {
-            let executor = self.executor();
+            let executor = Promise::executor(self);
             if let Some(executor) = executor {
                 process::attend(executor, self, deadline);
             }
             let address = (executor == Some(process::PARENTS)).then(|| address(self));
-            let _waits = process::waits(address, deadline, |soon| Promise::wait(self, soon));
-            return Promise::wait(self, deadline);
+            let one = |address| process::For { tasks: vec![address], how: How::All };
+            let what = || address.map(one);
+            let _waits = process::waits(what, deadline, |soon| Promise::wait(self, soon));
+            if process::may_last() {
+                return process::wait_in_graph(|until| Promise::wait(self, until));
+            }
         }
-        Promise::wait(self, deadline)
+        Ok(Promise::wait(self, deadline))
     }
 
     fn run_if_parents(&self) {
         #[cfg(all(target_os = "linux", not(loom)))]
-        if process::is_worker() && self.executor() == Some(process::PARENTS) {
+        if process::is_worker() && Promise::executor(self) == Some(process::PARENTS) {
             process::attend(process::PARENTS, self, None);
         }
     }
@@ -147,21 +158,20 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
             }
             Cancel::Already => Ok(None),
             #[cfg(all(target_os = "linux", not(loom)))]
-            Cancel::TooLate(State::Running) if self.executor() == Some(process::PARENTS) => {
-                let Some(_withdrawn) = process::withdraw(address(self)) else {
-                    return Err(State::Running);
-                };
-                match Promise::cancel_running(self).0 {
-                    Cancel::Now(_, wake) => Ok(Some(wake)),
-                    Cancel::Already => Ok(None),
-                    Cancel::TooLate(state) => Err(state),
-                }
+            Cancel::TooLate(State::Running)
+                if Promise::executor(self) == Some(process::PARENTS) =>
+            {
+                withdraw(self, false)
             }
             Cancel::TooLate(state) => Err(state),
         }
     }
 
     fn cancel_running(&self) -> Result<Option<Wake<Watcher<T, E>>>, State> {
+        #[cfg(all(target_os = "linux", not(loom)))]
+        if Promise::executor(self) == Some(process::PARENTS) && process::is_passed(address(self)) {
+            return withdraw(self, true);
+        }
         let (cancelled, executor) = Promise::cancel_running(self);
         #[cfg(all(target_os = "linux", not(loom)))]
         if let Some(executor) = executor {
@@ -208,6 +218,24 @@ impl<J: Send, T: Send, E: Send + Sync> process::Awaited for Core<J, T, E> {
     fn unwatch(&self) {
         let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Waker(ATTENDS, _));
         drop(Promise::unwatch(self, is_it));
+    }
+}
+
+/// In a worker: has the parent cancel it, also if it is `running`.
+#[cfg(all(target_os = "linux", not(loom)))]
+fn withdraw<J, T, E>(
+    core: &Core<J, T, E>,
+    running: bool,
+) -> Result<Option<Wake<Watcher<T, E>>>, State> {
+    let Some(_withdrawn) = process::withdraw(address(core), running) else {
+        // One that has come here may have been told of that before the answer.
+        let state = Promise::state(core);
+        return if state == State::CancelledAndNotified { Ok(None) } else { Err(state) };
+    };
+    match Promise::cancel_running(core).0 {
+        Cancel::Now(_, wake) => Ok(Some(wake)),
+        Cancel::Already => Ok(None),
+        Cancel::TooLate(state) => Err(state),
     }
 }
 

@@ -8,6 +8,7 @@ use super::buffer::Buffer;
 use super::builder::ProcessPoolBuilder;
 use super::lending::{Carrier, carrying};
 use super::options::TaskOptions;
+use super::passing::Passing;
 use super::pool::Pool;
 use super::request::Request;
 use super::supervisor::{Event, Rules, Stats};
@@ -150,8 +151,10 @@ impl ProcessPoolExecutor {
         };
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(Vec::new());
-        let carrier = Carrier { arena: self.pool.arena().cloned(), ..Carrier::default() };
-        let (packed, Carrier { lent, .. }) =
+        let passing = Some(Passing::Out(Vec::new()));
+        let arena = self.pool.arena().cloned();
+        let carrier = Carrier { arena, passing, ..Carrier::default() };
+        let (packed, Carrier { lent, passing, .. }) =
             carrying(carrier, || task.pack(self.pool.number(), declared, &mut body));
         let request = match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
@@ -159,6 +162,10 @@ impl ProcessPoolExecutor {
                 Request::new(declared.id(), body.kind, body.bytes, lent, self.pool.arena())
             }),
         };
+        let request = request.map(|request| match passing {
+            Some(Passing::Out(futures)) => request.passing(futures),
+            _ => request,
+        });
         let request = match request {
             Ok(request) => request,
             Err(why) => {

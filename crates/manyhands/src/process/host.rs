@@ -13,7 +13,9 @@ pub use super::by_number::{Awaited, attend, stop};
 pub use super::lending::Borrowed;
 pub use super::manager::Setting;
 pub use super::nested::{
-    Call, PARENTS, RunInPlace, Upward, Waits, Withdrawn, run_in_place, waits, withdraw,
+    Answered, Call, Ends, For, LOOK, Outlet, PARENTS, PassedFuture, PassedOn, RunInPlace, Unopened,
+    Upward, Waits, Withdrawn, forget, is_passed, lasts, may_last, passes, run_in_place,
+    told_of_deadlock, unopened, waits, withdraw,
 };
 pub use super::pool::{ManagedBy, Pool, Reservation};
 pub use super::request::Request;

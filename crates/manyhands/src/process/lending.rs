@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands_shm::{Arena, ArenaView, Block, Place, PrivateView, View};
 
+use super::passing::Passing;
+
 /// The most numbers of blocks in a frame, of each kind: frames are short, whatever goes along.
 pub(super) const MOST_IN_FRAME: usize = 2048;
 
@@ -32,6 +34,10 @@ pub(super) struct Carrier {
     pub(super) source: Option<ArenaView>,
     /// What the data that is read belongs to.
     pub(super) lease: Option<Arc<Lease>>,
+    /// The number of the first of the futures that came along.
+    pub(super) passes: Option<u64>,
+    /// The futures in what is written, where they can go along.
+    pub(super) passing: Option<Passing>,
     /// Only its looks are wanted.
     pub(super) for_show: bool,
 }
@@ -62,6 +68,15 @@ pub(super) fn install(carrier: Carrier) {
 /// Looks at this thread's carrier; `None` if nothing is being written or read.
 pub(super) fn with_carrier<R>(look: impl FnOnce(&mut Carrier) -> R) -> Option<R> {
     CARRIER.with(|carrier| carrier.try_borrow_mut().ok()?.as_mut().map(look))
+}
+
+/// Notes the number of the first of the futures that came with the request that is performed.
+pub(super) fn set_passes(first: Option<u64>) {
+    CARRIER.with(|carrier| {
+        if let Ok(mut carrier) = carrier.try_borrow_mut() {
+            carrier.get_or_insert_default().passes = first;
+        }
+    });
 }
 
 impl Carrier {

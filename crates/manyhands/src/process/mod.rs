@@ -63,6 +63,7 @@ pub mod link;
 mod manager;
 mod nested;
 mod options;
+mod passing;
 mod pool;
 mod program;
 mod request;
@@ -84,4 +85,6 @@ pub use supervisor::{OnCrash, Stats};
 pub use worker::stop_requested;
 
 pub(crate) use by_number::{Awaited, attend, stop};
-pub(crate) use nested::{PARENTS, is_worker, waits, withdraw};
+pub(crate) use nested::{
+    For, PARENTS, is_passed, is_worker, may_last, wait_in_graph, waits, withdraw,
+};

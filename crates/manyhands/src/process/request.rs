@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use manyhands_shm::{Arena, Block};
 
+use super::nested::{Passed, PassedFuture, Passes};
 use crate::crossing::{Flags, Kind, RequestHead, place_to_bytes, write_list};
 
 /// A longer body goes into shared memory.
@@ -17,6 +18,8 @@ pub struct Request {
     body: Body,
     /// What the arguments refer to.
     lent: Vec<Arc<Block>>,
+    /// The futures among the arguments.
+    passes: Option<Passes>,
     /// Its answer goes on to another process.
     plain: bool,
 }
@@ -44,7 +47,27 @@ impl Request {
             Some(arena) if body.len() > MOST_IN_FRAME => Body::Spilled(spill(&body, arena)?),
             _ => Body::InFrame(body),
         };
-        Ok(Self { function, kind, body, lent, plain: false })
+        Ok(Self { function, kind, body, lent, passes: None, plain: false })
+    }
+
+    /// The same with these futures among its arguments, which know them by their places in this list.
+    #[must_use]
+    pub fn passing(self, futures: Vec<Arc<dyn PassedFuture>>) -> Self {
+        self.with_passed(futures.into_iter().map(Passed::Host).collect())
+    }
+
+    pub(super) fn with_passed(mut self, futures: Vec<Passed>) -> Self {
+        self.passes = Passes::new(futures);
+        self
+    }
+
+    /// The futures that go along with it.
+    pub(super) fn passes(&self) -> Option<&Passes> {
+        self.passes.as_ref()
+    }
+
+    pub(super) fn take_passes(&mut self) -> Option<Passes> {
+        self.passes.take()
     }
 
     /// The same, whose answer goes on to another process: it refers to no shared memory.
@@ -73,9 +96,11 @@ impl Request {
         flags.set(Flags::LENDS, self.blocks().next().is_some());
         flags.set(Flags::SPILLED, matches!(self.body, Body::Spilled(_)));
         flags.set(Flags::PLAIN, self.plain);
+        flags.set(Flags::PASSES, self.passes.is_some());
         let head = RequestHead { function: self.function, kind: self.kind, flags }.to_bytes();
         let mut list = Vec::new();
         write_list(returned, &mut list);
+        list.extend(self.passes.iter().flat_map(|passes| passes.first().to_le_bytes()));
         match &self.body {
             Body::InFrame(body) => send(&[&head, &list, body]),
             Body::Spilled(block) => {

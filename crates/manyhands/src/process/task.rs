@@ -20,8 +20,18 @@ pub trait Task: Send + 'static {
     /// Ends it without one. Its request was of this kind, and had this body.
     fn lose(self, loss: Loss, kind: Kind, request: &[u8]);
 
-    /// Whether it is the one that the host knows by this address.
-    fn is_at(&self, address: usize) -> bool;
+    /// The address that the host knows it by; none when it has ended.
+    fn address(&self) -> Option<usize>;
+
+    /// Whether somebody has its future.
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
+    /// Where it was submitted, if the host knows that.
+    fn place(&self) -> Option<String> {
+        None
+    }
 }
 
 /// How a task ended without an answer.
@@ -135,8 +145,12 @@ impl Task for RustTask {
         }
     }
 
-    fn is_at(&self, address: usize) -> bool {
-        self.task.as_ref().is_some_and(|task| Arc::as_ptr(task).addr() == address)
+    fn address(&self) -> Option<usize> {
+        self.task.as_ref().map(|task| Arc::as_ptr(task).addr())
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(format!("submitted at {}", self.place))
     }
 }
 

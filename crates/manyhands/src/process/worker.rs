@@ -19,7 +19,7 @@ use super::program::Program;
 use super::request::{MOST_IN_FRAME, spill};
 use crate::crossing::{
     AnswerHead, Failure, Flags, Kind, Registry, RequestHead, fail, parse_place, perform,
-    place_to_bytes, read_list, write_list,
+    place_to_bytes, read_list, read_number, write_list,
 };
 use crate::panic;
 
@@ -111,7 +111,8 @@ pub trait Perform {
 impl RunInPlace for Arc<Registry> {
     fn run(&self, function: u64, kind: Kind, body: &[u8], answer: &mut Vec<u8>) -> Kind {
         if let Some(function) = self.of_id(function) {
-            perform(function, kind, body, answer)
+            let name = function.function().name;
+            nested::running(name, || perform(function, kind, body, answer))
         } else {
             let why = "the function is not declared".to_owned();
             fail(&Failure::Arguments(why), answer)
@@ -129,7 +130,9 @@ impl Perform for Arc<Registry> {
     }
 
     fn perform(&mut self, request: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind {
-        self.run(request.function, request.kind, body, answer)
+        let kind = self.run(request.function, request.kind, body, answer);
+        nested::forget_unwanted();
+        kind
     }
 
     fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind {
@@ -224,10 +227,21 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
         *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.stop_token());
         nested::begin_request(desk.answered);
         desk.take_back(&read_list(head.flags.has(Flags::RETURNS), &mut rest).ok_or_else(torn)?);
+        let passes = if head.flags.has(Flags::PASSES) {
+            Some(read_number(&mut rest).ok_or_else(torn)?)
+        } else {
+            None
+        };
         let lease = desk.borrow(head.flags);
+        if passes.is_some() {
+            lending::set_passes(passes);
+        }
         let begun = Instant::now();
         let kind = desk.answer(host, head, rest).ok_or_else(torn)?;
         let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        if passes.is_some() {
+            lending::set_passes(None);
+        }
         let (kind, flags) = desk.finish(host, kind, lease);
         let head = AnswerHead { nanos, kind, flags }.to_bytes();
         link.answer(&[&head, &desk.lists, desk.body()])?;

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use manyhands_shm::Doorbell;
 
-use super::protocol::{Down, Lost, Reply, Up, frame, parse};
+use super::passed::{Ended, Known, Mailbox, number_for_graph};
+use super::protocol::{Down, Id, Lost, Reply, Up, frame, parse};
 use crate::crossing::Kind;
+use crate::nested::graph::TaskId;
 use crate::process::link::frames;
 use crate::process::pool::MANAGERS;
 use crate::process::stream::{Filled, Inbox, send_now};
+use crate::process::supervisor::Ticket;
 use crate::process::task::{Loss, Task};
 
 /// The longest thing that a worker may say.
@@ -23,6 +26,8 @@ const PIECES_AT_ONCE: usize = 64;
 pub(in crate::process) struct Channel {
     socket: OwnedFd,
     unsent: Mutex<Unsent>,
+    /// The futures that have come to the worker.
+    pub(super) known: Mutex<Known>,
     /// A look at whether there is something, for the manager, who sends it when there is room.
     any: AtomicBool,
     doorbells: Arc<[Doorbell; 2]>,
@@ -38,7 +43,8 @@ struct Unsent {
 
 impl Channel {
     pub(in crate::process) fn new(socket: OwnedFd, doorbells: Arc<[Doorbell; 2]>) -> Self {
-        Self { socket, unsent: Mutex::default(), any: AtomicBool::new(false), doorbells }
+        let (unsent, known) = Default::default();
+        Self { socket, unsent, known, any: AtomicBool::new(false), doorbells }
     }
 
     pub(in crate::process) fn say(&self, words: &Down, body: &[u8]) {
@@ -138,9 +144,36 @@ pub(in crate::process) struct SubTask {
     pub(in crate::process) taken: Option<u64>,
     /// It has been told of.
     pub(in crate::process) told: bool,
+    /// In the wait-for graph.
+    node: TaskId,
+    /// Its future goes along with other tasks.
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 impl SubTask {
+    pub(in crate::process) fn new(channel: Arc<Channel>, id: u64) -> Self {
+        let node = number_for_graph();
+        Self { channel, id, taken: None, told: false, node, mailbox: None }
+    }
+
+    /// Where it leaves its outcome for others.
+    pub(in crate::process) fn mailbox(&mut self, ticket: Ticket) -> Arc<Mailbox> {
+        let node = self.node;
+        let new = || Mailbox::new(Some((node, ticket)));
+        Arc::clone(self.mailbox.get_or_insert_with(new))
+    }
+
+    /// Whether others wait for it too, or may.
+    pub(in crate::process) fn is_passed(&self) -> bool {
+        self.mailbox.is_some()
+    }
+
+    fn leave(&mut self, ended: impl FnOnce() -> Ended) {
+        if let Some(mailbox) = self.mailbox.take() {
+            mailbox.end(ended());
+        }
+    }
+
     fn tell(&mut self, words: &Down, body: &[u8]) {
         if !self.told {
             self.told = true;
@@ -155,30 +188,33 @@ impl Task for SubTask {
     }
 
     fn answer(mut self, kind: Kind, body: &[u8]) {
-        let id = self.id;
-        self.tell(&Down::Answered { id, kind }, body);
+        let id = Id::Own(self.id);
+        self.tell(&Down::Answered { id, kind, passes: None }, body);
+        self.leave(|| Ended::Answered(kind, body.to_vec(), Vec::new()));
     }
 
     fn lose(mut self, loss: Loss, kind: Kind, request: &[u8]) {
+        self.leave(|| Ended::Lost(loss.clone(), kind, request.to_vec()));
         match (self.taken, loss) {
             (Some(ask), Loss::Cancelled) => {
                 self.tell(&Down::Replied { ask, reply: Reply::Yours(kind) }, request);
             }
             (_, loss) => {
-                let id = self.id;
+                let id = Id::Own(self.id);
                 self.tell(&Down::Lost { id, loss: loss.into(), kind }, request);
             }
         }
     }
 
-    fn is_at(&self, _address: usize) -> bool {
-        false
+    fn address(&self) -> Option<usize> {
+        Some(self.node)
     }
 }
 
 impl Drop for SubTask {
     fn drop(&mut self) {
-        let (id, kind) = (self.id, Kind::One);
+        let (id, kind) = (Id::Own(self.id), Kind::One);
+        self.leave(|| Ended::Lost(Loss::Cancelled, kind, Vec::new()));
         self.tell(&Down::Lost { id, loss: Lost::Cancelled, kind }, &[]);
     }
 }
@@ -211,10 +247,17 @@ impl<T: Task> Task for Whose<T> {
         }
     }
 
-    fn is_at(&self, address: usize) -> bool {
+    fn address(&self) -> Option<usize> {
         match self {
-            Self::Host(task) => task.is_at(address),
-            Self::Worker(task) => task.is_at(address),
+            Self::Host(task) => task.address(),
+            Self::Worker(task) => task.address(),
+        }
+    }
+
+    fn place(&self) -> Option<String> {
+        match self {
+            Self::Host(task) => task.place(),
+            Self::Worker(task) => task.place(),
         }
     }
 }
@@ -241,7 +284,8 @@ mod tests {
         assert!(matches!(ear.listen(), (said, Ok(true)) if said.is_empty()));
         let timeout = Some(Duration::from_millis(7));
         let (id, number, function, kind) = (3, 4, 5, Kind::Chunk);
-        let up = Up::Submit { id, number, function, kind, timeout, retries: Some(2) };
+        let (retries, passes) = (Some(2), Vec::new());
+        let up = Up::Submit { id, number, function, kind, timeout, retries, passes };
         write(&theirs, &frame(frames::Kind::Up, &up, b"body")).unwrap();
         write(&theirs, &frame(frames::Kind::Up, &Up::Resumes { token: 9 }, b"")).unwrap();
         write(&theirs, &frames::frame(frames::Kind::Up, &[&[200]])).unwrap();

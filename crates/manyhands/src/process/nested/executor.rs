@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::PARENTS;
-use super::upward::{Call, Upward};
+use super::sub::Call;
+use super::upward::Upward;
 use crate::crossing::{Body, Registry};
 use crate::errors::{Exception, Reason, Refused};
 use crate::executor::Executor;
 use crate::job::Job;
 use crate::process::lending::{Carrier, carrying};
 use crate::process::options::TaskOptions;
+use crate::process::passing::Passing;
 use crate::process::supervisor::Rules;
 use crate::process::task::{RustTask, Task as _};
 use crate::process::worker;
@@ -91,7 +93,10 @@ impl Executor for CurrentExecutor {
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(Vec::new());
         // Without shared memory: what lies in this worker's, others cannot see.
-        let (packed, _) = carrying(Carrier::default(), || task.pack(PARENTS, declared, &mut body));
+        let passing = Some(Passing::On(Vec::new()));
+        let carrier = Carrier { passing, ..Carrier::default() };
+        let (packed, Carrier { passing, .. }) =
+            carrying(carrier, || task.pack(PARENTS, declared, &mut body));
         match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
             Some(Ok(())) => (),
@@ -104,7 +109,9 @@ impl Executor for CurrentExecutor {
         if task.begin() {
             let rules = Rules { timeout: self.options.timeout, retries: self.options.retries };
             let Body { kind, bytes } = body;
-            self.upward.submit(task, Call { function: declared.id(), kind, body: bytes }, rules);
+            let passes = if let Some(Passing::On(passes)) = passing { passes } else { Vec::new() };
+            let function = declared.id();
+            self.upward.submit(task, Call { function, kind, body: bytes, passes }, rules);
         }
         Ok(())
     }

@@ -13,51 +13,42 @@
 //! | for | see |
 //! |---|---|
 //! | what is said | `protocol.rs` |
-//! | the worker's end | `upward.rs`, `sub.rs`, `this_worker.rs` |
+//! | the worker's end | `upward.rs`, `sub.rs`, `this_worker.rs`; its waits: `waiting.rs` |
+//! | futures that go along with tasks | `passed.rs` in the parent, `arrived.rs` in the worker |
 //! | the executor that tasks have | `executor.rs` |
 //! | the parent's end | `channel.rs`, and `nested.rs` of the pool |
 //! | who runs in whose stead | `waits.rs` of the supervisor |
 
+mod arrived;
 mod channel;
 mod executor;
+mod passed;
 mod protocol;
 mod sub;
 mod this_worker;
 mod upward;
+mod waiting;
 
 use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
 
+pub use arrived::{Unopened, forget, is_passed, passes, unopened};
 pub use executor::{CurrentExecutor, current_executor};
-pub use sub::Withdrawn;
-pub use upward::{Call, RunInPlace, Upward, Waits};
+pub use passed::{Outlet, PassedFuture};
+pub use sub::{Answered, Call, Ends, PassedOn, Withdrawn};
+pub use upward::{RunInPlace, Upward};
+pub(crate) use waiting::wait_in_graph;
+pub use waiting::{For, LOOK, Waits, lasts, may_last, told_of_deadlock, waits};
 
+pub(super) use arrived::forget_unwanted;
 pub(super) use channel::{Channel, Ear, SubTask, Whose};
-pub(super) use protocol::{Down, Reply, Up, Why};
-pub(super) use this_worker::{begin_request, has_spoken, install};
+pub(super) use passed::{Ended, Mailbox, Passed, Passes};
+pub(super) use protocol::{Down, Given, Id, Reply, Up, Why};
+pub(super) use this_worker::{begin_request, has_spoken, install, running};
 
 use super::by_number::Awaited;
 
 /// In a worker, the number that stands for its parent's pool: none of its own has it.
 pub const PARENTS: NonZeroU32 = NonZeroU32::new(u32::MAX - 1).unwrap();
-
-/// A wait that is over sooner is not told of: nobody would be started in its stead in time.
-const WORTH_TELLING: Duration = Duration::from_millis(1);
-
-/// Tells the parent that the task of this worker waits, until what is returned is dropped: for the task
-/// of its pool at this address, or for any of those that it has submitted. `None` if there is nothing to
-/// tell: in a process that is no worker, or in one that has submitted nothing that has not ended, or if
-/// `is_done` says that the wait is over, which has waited until the moment that it is given.
-pub fn waits(
-    address: Option<usize>,
-    deadline: Option<Instant>,
-    is_done: impl FnOnce(Option<Instant>) -> bool,
-) -> Option<Waits> {
-    Upward::current()?.waits(address, deadline.is_some(), || {
-        let soon = Instant::now().checked_add(WORTH_TELLING);
-        is_done(deadline.into_iter().chain(soon).min())
-    })
-}
 
 /// Whether this process is a worker.
 pub(crate) fn is_worker() -> bool {
@@ -72,10 +63,10 @@ pub fn run_in_place(task: &dyn Awaited) {
     }
 }
 
-/// Has the parent cancel its task at this address, if nobody has begun it: its future is the caller's to
-/// cancel, while it has what is returned.
-pub fn withdraw(address: usize) -> Option<Withdrawn> {
-    Upward::current()?.cancel(address, false)
+/// Has the parent cancel its task at this address, if nobody has begun it or if it may be `running`: its
+/// future is the caller's to cancel, while it has what is returned.
+pub fn withdraw(address: usize, running: bool) -> Option<Withdrawn> {
+    Upward::current()?.cancel(address, running)
 }
 
 /// Cancels the parent's task at this address.

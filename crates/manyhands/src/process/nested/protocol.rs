@@ -9,6 +9,10 @@
 //!    │ Resumes ─────────────────────────────▶ │
 //!    │ Cancel, Take ────────────────────────▶ │
 //!    │ ◀──────────────────────────── Replied │
+//!    │ Wants ───────────────────────────────▶ │ a future has arrived with a task
+//!    │ ◀───────────────── Answered or Lost ── │ when it has ended
+//!    │ Forgets ─────────────────────────────▶ │ nobody has it any more
+//!    │ ◀─────────────────────────── Deadlock │ to one who Waits
 //! ```
 //!
 //! A frame is one of these words, and then bytes: of arguments, or of an answer.
@@ -24,6 +28,24 @@ use crate::errors::Exit;
 use crate::process::link::frames::{self, Frame};
 use crate::process::task::Loss;
 
+/// What a worker knows a task of the pool, or another future, by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(in crate::process) enum Id {
+    /// It has submitted it, and has given it this number.
+    Own(u64),
+    /// It has come to it by this number.
+    Passed(u64),
+}
+
+/// A future that a worker passes on. In a list of them, those in the outcome of one come right after it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::process) enum Given {
+    Task(Id),
+    /// It has ended there, with this as the body of an answer, in which so many others are.
+    Answered(Kind, Vec<u8>, u32),
+    Cancelled,
+}
+
 /// The worker's words.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::process) enum Up {
@@ -37,10 +59,11 @@ pub(in crate::process) enum Up {
         kind: Kind,
         timeout: Option<Duration>,
         retries: Option<u32>,
+        passes: Vec<Given>,
     },
     Cancel {
         ask: u64,
-        id: u64,
+        id: Id,
         /// Also if a worker has begun it.
         running: bool,
     },
@@ -53,14 +76,41 @@ pub(in crate::process) enum Up {
         token: u64,
         number: u64,
         /// What for; nothing if that may be any of its own.
-        ids: Vec<u64>,
+        ids: Vec<Id>,
         timed: bool,
+    },
+    /// It has waited for a while, in the thread that runs the task, and is to be in the wait-for graph.
+    Lasts {
+        token: u64,
+        /// It is over as soon as one has ended.
+        any: bool,
+        /// What the task is called, and where it is.
+        name: String,
+        place: Option<String>,
     },
     Resumes {
         token: u64,
     },
     Shutdown {
         cancel: bool,
+    },
+    /// A future has come to it by this number: it is to be told of its end.
+    Wants {
+        number: u64,
+    },
+    /// Nobody there has it any more.
+    Forgets {
+        number: u64,
+    },
+    /// The futures in an outcome, from this number on, are those that it wants, and no others.
+    Opened {
+        first: u64,
+    },
+    /// To `Asks`.
+    Tells {
+        mailbox: u64,
+        /// Of that one, and of those in its outcome.
+        given: Vec<Given>,
     },
 }
 
@@ -69,12 +119,14 @@ pub(in crate::process) enum Up {
 pub(in crate::process) enum Down {
     /// The body of the answer follows.
     Answered {
-        id: u64,
+        id: Id,
         kind: Kind,
+        /// Futures go along with it, by numbers from this on.
+        passes: Option<u64>,
     },
     /// The arguments follow.
     Lost {
-        id: u64,
+        id: Id,
         loss: Lost,
         kind: Kind,
     },
@@ -89,6 +141,18 @@ pub(in crate::process) enum Down {
     },
     /// The pool takes no more tasks.
     Closing,
+    /// To one that waits: this never ends.
+    Deadlock {
+        token: u64,
+        cycle: Vec<(String, Option<String>)>,
+    },
+    /// With the task that the worker has submitted by this number, a future went along that it had been told
+    /// the end of, in this place among those that it said had not ended: what was that?
+    Asks {
+        id: u64,
+        place: u32,
+        mailbox: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

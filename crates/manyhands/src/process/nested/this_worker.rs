@@ -19,11 +19,26 @@ struct Generation {
 thread_local! {
     /// Whether this is the thread that runs a worker's tasks.
     static SERVES: Cell<bool> = const { Cell::new(false) };
+    /// The function of the task that this thread runs, where the host has said so.
+    static FUNCTION: Cell<&'static str> = const { Cell::new("a task") };
 }
 
 /// Whether this is the thread that runs the worker's tasks.
 pub(super) fn serves() -> bool {
     SERVES.get()
+}
+
+/// Calls `run`, which runs a task of this function.
+pub(in crate::process) fn running<R>(function: &'static str, run: impl FnOnce() -> R) -> R {
+    let outer = FUNCTION.replace(function);
+    let result = run();
+    FUNCTION.set(outer);
+    result
+}
+
+/// See [`running`].
+pub(super) fn function() -> &'static str {
+    FUNCTION.get()
 }
 
 /// Makes it known that this process is a worker, whose tasks this thread runs.

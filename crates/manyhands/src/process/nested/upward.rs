@@ -9,17 +9,18 @@ use std::fmt;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, mpsc};
 use std::thread;
 
 use manyhands_shm::ForkMark;
 use rustix::event::PollFlags;
 
-use super::protocol::{Down, Reply, Up, Why, frame, parse};
-use super::sub::{Sub, Withdrawn};
+use super::protocol::{Down, Id, Reply, Up, Why, frame, parse};
+use super::sub::{Call, PassedOn, Sub, Withdrawn};
 use super::this_worker;
+use super::waiting::{self, KNOWN};
 use crate::crossing::{Kind, Telling, tell_all, tellings_of};
-use crate::errors::{BrokenProcessPool, Reason};
+use crate::errors::{BrokenProcessPool, Deadlock, Reason};
 use crate::process::by_number::Awaited;
 use crate::process::lending::{Carrier, carrying};
 use crate::process::link::frames;
@@ -35,17 +36,6 @@ pub trait RunInPlace: Send + Sync {
     fn run(&self, function: u64, kind: Kind, body: &[u8], answer: &mut Vec<u8>) -> Kind;
 }
 
-/// What is to be called, as bytes that refer to nothing.
-#[derive(Debug)]
-pub struct Call {
-    /// In the words of the host.
-    pub function: u64,
-    /// Of what the body holds.
-    pub kind: Kind,
-    /// The arguments.
-    pub body: Vec<u8>,
-}
-
 /// The way to the pool whose worker this process is.
 pub struct Upward {
     socket: OwnedFd,
@@ -56,7 +46,7 @@ pub struct Upward {
     state: Mutex<State>,
     replied: Condvar,
     /// Tasks that have been submitted and have not ended, for those who look without the lock.
-    open: AtomicUsize,
+    pub(super) open: AtomicUsize,
     /// Something was said since the last answer.
     pub(super) spoke: AtomicBool,
     /// How many requests this worker had answered before the one that it runs.
@@ -64,9 +54,13 @@ pub struct Upward {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     next: u64,
-    subs: HashMap<u64, Sub>,
+    /// Tasks that this worker has submitted, and futures that have come to it, which have not ended.
+    pub(super) subs: HashMap<Id, Sub>,
+    pub(super) by_address: HashMap<usize, Id>,
+    /// What those are told that wait, by their tokens.
+    pub(super) waiting: HashMap<u64, Arc<OnceLock<Deadlock>>>,
     /// The answers to questions, by their numbers; none yet.
     asked: HashMap<u64, Option<(Reply, Vec<u8>)>>,
     /// Takes no more tasks, for this reason.
@@ -77,9 +71,15 @@ struct State {
     teller: Option<mpsc::Sender<Vec<Telling>>>,
 }
 
+impl State {
+    /// A number for something new.
+    pub(super) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
 thread_local! {
-    /// Whether the parent knows that this thread waits, or is not to be told.
-    static KNOWN: Cell<bool> = const { Cell::new(false) };
     /// Whether this is the thread that hears.
     static HEARS: Cell<bool> = const { Cell::new(false) };
 }
@@ -103,13 +103,20 @@ impl Upward {
         self.mark.is_in_a_fork()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// # Errors
     /// Why the pool takes no more tasks, as far as this worker knows.
     pub fn check(self: &Arc<Self>) -> Result<(), Reason> {
+        self.begin_to_hear()?;
+        self.state().closed.clone().map_or(Ok(()), Err)
+    }
+
+    /// # Errors
+    /// Why nothing can be heard of the parent.
+    pub(super) fn begin_to_hear(self: &Arc<Self>) -> Result<(), Reason> {
         if self.mark.is_in_a_fork() {
             return Err(Reason::Forked);
         }
@@ -131,7 +138,7 @@ impl Upward {
             }
             state.hears = true;
         }
-        state.closed.clone().map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// What was said before anybody asked: that the pool is closing.
@@ -147,17 +154,16 @@ impl Upward {
     /// Has the pool run a task, which ends with what becomes of it there. To be [checked](Self::check)
     /// before.
     pub fn submit<T: Task>(&self, task: T, call: Call, rules: Rules) {
-        let Call { function, kind, body } = call;
+        let Call { function, kind, body, passes } = call;
         let Rules { timeout, retries } = rules;
-        let has_rules = timeout.is_some() || retries.is_some();
-        let mut state = self.state();
-        let id = state.next;
-        state.next += 1;
-        state.subs.insert(id, Sub { task: Box::new(task), function, has_rules });
-        self.open.store(state.subs.len(), Ordering::Relaxed);
-        drop(state);
+        let stays_away = timeout.is_some() || retries.is_some() || !passes.is_empty();
+        let (given, ends) = PassedOn::split(passes);
+        let id = self.state().number();
+        let sub = Sub { task: Box::new(task), function, stays_away, passes: ends };
+        self.open(Id::Own(id), sub);
         let number = self.number.load(Ordering::Relaxed);
-        self.say(&Up::Submit { id, number, function, kind, timeout, retries }, &body);
+        let up = Up::Submit { id, number, function, kind, timeout, retries, passes: given };
+        self.say(&up, &body);
     }
 
     /// Has the parent shut the pool down.
@@ -168,7 +174,15 @@ impl Upward {
         }
     }
 
-    fn say(&self, words: &Up, body: &[u8]) {
+    /// Its outcome will come.
+    pub(super) fn open(&self, id: Id, sub: Sub) {
+        let mut state = self.state();
+        state.by_address.extend(sub.task.address().map(|address| (address, id)));
+        state.subs.insert(id, sub);
+        self.open.store(state.subs.len(), Ordering::Relaxed);
+    }
+
+    pub(super) fn say(&self, words: &Up, body: &[u8]) {
         let frame = frame(frames::Kind::Up, words, body);
         let speaks = self.speaks.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = send_all(&self.socket, &frame);
@@ -186,8 +200,7 @@ impl Upward {
             return too_late(); // It would have to hear the answer itself.
         }
         let mut state = self.state();
-        let ask = state.next;
-        state.next += 1;
+        let ask = state.number();
         state.asked.insert(ask, None);
         drop(state);
         self.say(&question(ask), &[]);
@@ -205,17 +218,24 @@ impl Upward {
         }
     }
 
-    /// What the parent knows the task at this address by, and whether it has rules of its own.
-    fn find(&self, address: usize) -> Option<(u64, bool)> {
+    /// What the parent knows the task at this address by.
+    pub(super) fn find(&self, address: usize) -> Option<Id> {
+        self.state().by_address.get(&address).copied()
+    }
+
+    /// The number of a task that may be run in place.
+    fn find_near(&self, address: usize) -> Option<u64> {
         let state = self.state();
-        let its = state.subs.iter().find(|(_, sub)| sub.task.is_at(address));
-        its.map(|(id, sub)| (*id, sub.has_rules))
+        match state.by_address.get(&address)? {
+            Id::Own(number) if !state.subs.get(&Id::Own(*number))?.stays_away => Some(*number),
+            _ => None,
+        }
     }
 
     /// Has the pool cancel the task at this address: it will never be run, or not to its end. `None`: it
     /// is too late.
     pub(super) fn cancel(&self, address: usize, running: bool) -> Option<Withdrawn> {
-        let (id, _) = self.find(address)?;
+        let id = self.find(address)?;
         let (reply, _) = self.ask(|ask| Up::Cancel { ask, id, running });
         if reply != Reply::Cancelled {
             return None;
@@ -229,40 +249,21 @@ impl Upward {
         if !this_worker::serves() || KNOWN.get() || spin::for_caller(|| task.is_done()) {
             return;
         }
-        let Some((id, false)) = self.find(task.address()) else { return };
+        let Some(id) = self.find_near(task.address()) else { return };
         let (Reply::Yours(kind), body) = self.ask(|ask| Up::Take { ask, id }) else { return };
-        let Some(Sub { task, function, .. }) = self.take(id) else { return };
+        let Some(Sub { task, function, .. }) = self.take(Id::Own(id)) else { return };
         let mut answer = Vec::new();
         let (kind, _) =
             carrying(Carrier::default(), || runs.run(function, kind, &body, &mut answer));
-        self.end_one(|| task.answer(kind, &answer));
+        self.end_one(|| carrying(Carrier::default(), || task.answer(kind, &answer)).0);
     }
 
-    /// Tells the parent that this thread waits, as long as what is returned is there.
-    pub(super) fn waits(
-        self: &Arc<Self>,
-        address: Option<usize>,
-        timed: bool,
-        is_done: impl FnOnce() -> bool,
-    ) -> Option<Waits> {
-        let none_open = self.open.load(Ordering::Relaxed) == 0;
-        if none_open || KNOWN.get() || is_done() {
-            return None;
-        }
-        let ids = address.and_then(|address| self.find(address)).map(|(id, _)| id);
-        let mut state = self.state();
-        let token = state.next;
-        state.next += 1;
-        drop(state);
-        KNOWN.set(true);
-        let number = self.number.load(Ordering::Relaxed);
-        self.say(&Up::Waits { token, number, ids: ids.into_iter().collect(), timed }, &[]);
-        Some(Waits { upward: Arc::clone(self), token })
-    }
-
-    fn take(&self, id: u64) -> Option<Sub> {
+    pub(super) fn take(&self, id: Id) -> Option<Sub> {
         let mut state = self.state();
         let sub = state.subs.remove(&id);
+        if let Some(address) = sub.as_ref().and_then(|sub| sub.task.address()) {
+            state.by_address.remove(&address);
+        }
         self.open.store(state.subs.len(), Ordering::Relaxed);
         sub
     }
@@ -289,11 +290,13 @@ impl Upward {
 
     fn heard(&self, down: Down, body: &[u8]) {
         match down {
-            Down::Answered { id, kind } => {
-                if let Some(sub) = self.take(id) {
-                    self.end_one(|| sub.task.answer(kind, body));
+            Down::Answered { id, kind, passes } => match self.take(id) {
+                Some(sub) => {
+                    let carrier = Carrier { passes, ..Carrier::default() };
+                    self.end_one(|| carrying(carrier, || sub.task.answer(kind, body)).0);
                 }
-            }
+                None => self.say_opened(passes),
+            },
             Down::Lost { id, loss, kind } => {
                 if let Some(sub) = self.take(id) {
                     self.end_one(|| sub.task.lose(loss.into(), kind, body));
@@ -306,7 +309,7 @@ impl Upward {
                         Reason::Broken(BrokenProcessPool { reason: Arc::new(why) }.into())
                     }
                 };
-                if let Some(sub) = self.take(id) {
+                if let Some(sub) = self.take(Id::Own(id)) {
                     self.end_one(|| sub.task.lose(Loss::Refused(reason), Kind::One, &[]));
                 }
             }
@@ -319,6 +322,13 @@ impl Upward {
             Down::Closing => {
                 self.state().closed.get_or_insert(Reason::Shutdown);
             }
+            Down::Deadlock { token, cycle } => {
+                let waiting = self.state().waiting.get(&token).cloned();
+                if let Some(told) = waiting {
+                    let _ = told.set(waiting::deadlock_of(cycle)); // It is told once.
+                }
+            }
+            Down::Asks { id, place, mailbox } => self.tell_end(id, place, mailbox),
         }
     }
 
@@ -355,6 +365,7 @@ impl Upward {
         state.closed.get_or_insert(Reason::Broken(closed.into()));
         state.asked.clear();
         let subs = std::mem::take(&mut state.subs);
+        state.by_address.clear();
         self.open.store(0, Ordering::Relaxed);
         drop(state);
         self.replied.notify_all();
@@ -368,20 +379,5 @@ impl Upward {
 impl fmt::Debug for Upward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upward").field("open", &self.open).finish_non_exhaustive()
-    }
-}
-
-/// A thread waits, and the parent knows.
-#[derive(Debug)]
-#[must_use = "dropping it says that the wait is over"]
-pub struct Waits {
-    upward: Arc<Upward>,
-    token: u64,
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        KNOWN.set(false);
-        self.upward.say(&Up::Resumes { token: self.token }, &[]);
     }
 }

@@ -9,9 +9,11 @@ mod answer;
 mod listening;
 mod nested;
 mod orders;
+mod passed;
 mod reservation;
 mod state;
 mod turn;
+mod waits;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -87,12 +89,13 @@ impl<T: Task> Pool<T> {
             Transport::SharedMemory => Some(Arena::create()?),
         };
         let number = MADE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let number = NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         Ok(Arc::new(Self {
-            number: NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN),
+            number,
             setting,
             launcher: std::sync::Mutex::new(launcher),
             managed_by,
-            state: Mutex::new(State::new(options, arena.clone())),
+            state: Mutex::new(State::new(number, options, arena.clone())),
             doorbells: Arc::new([Doorbell::create()?, Doorbell::create()?]),
             called: AtomicBool::new(false),
             attended: AtomicBool::new(false),
@@ -202,7 +205,7 @@ impl<T: Task> Pool<T> {
         let mut state = self.state.lock();
         let ticket = state.supervisor.tickets().find(|ticket| {
             let entry = state.supervisor.payload(*ticket);
-            entry.is_some_and(|entry| entry.task.is_at(address))
+            entry.is_some_and(|entry| entry.task.address() == Some(address))
         });
         if let Some(ticket) = ticket {
             state.on(Event::Cancel(ticket), Instant::now());

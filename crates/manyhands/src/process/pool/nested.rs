@@ -4,10 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::passed::Asked;
 use super::state::{Entry, State};
+use super::waits::RemoteWait;
 use crate::crossing::Kind;
-use crate::errors::Reason;
-use crate::process::nested::{Channel, Down, Ear, Reply, SubTask, Up, Whose, Why};
+use crate::errors::{Reason, WaitingTask};
+use crate::process::nested::{
+    Channel, Down, Ear, Given, Id, Passed, Reply, SubTask, Up, Whose, Why,
+};
 use crate::process::request::Request;
 use crate::process::supervisor::{Event, Rules, Seat, Ticket};
 use crate::process::task::Task;
@@ -15,12 +19,14 @@ use crate::process::task::Task;
 /// What is known of one worker's tasks in this respect.
 #[derive(Default)]
 pub(super) struct Nested {
-    channel: Option<Arc<Channel>>,
+    pub(super) channel: Option<Arc<Channel>>,
     ear: Option<Ear>,
     /// Those that were submitted there and have not ended, by the worker's numbers, each with that of the
     /// request whose task has submitted it.
-    subs: HashMap<u64, (Ticket, u64)>,
+    pub(super) subs: HashMap<u64, (Ticket, u64)>,
     waits: Vec<Wait>,
+    /// Futures whose outcomes this worker is asked for.
+    pub(super) asked: Asked,
 }
 
 /// A thread of the worker waits.
@@ -28,6 +34,10 @@ struct Wait {
     token: u64,
     /// The request whose task waits.
     number: u64,
+    /// What for.
+    ids: Vec<Id>,
+    /// In the wait-for graph.
+    edge: Option<Arc<RemoteWait>>,
 }
 
 impl Nested {
@@ -57,12 +67,14 @@ impl<T: Task> State<T> {
         let ended: HashSet<u64> = said.iter().filter_map(|(up, _)| resumed(up)).collect();
         for (up, body) in said {
             match up {
-                Up::Submit { id, number, function, kind, timeout, retries } => {
+                Up::Submit { id, number, function, kind, timeout, retries, passes } => {
                     let request =
                         Request::new(function, kind, body, Vec::new(), self.arena.as_ref());
                     let rules = Rules { timeout, retries };
-                    self.submit_nested(&channel, seat, (id, number), request, rules, now);
+                    let call = (id, number, passes);
+                    self.submit_nested(&channel, seat, call, request, rules, now);
                 }
+                Up::Tells { mailbox, given } => self.tells(&channel, seat, mailbox, given),
                 // By now that is over.
                 Up::Waits { token, .. } if ended.contains(&token) => (),
                 up => self.heard_one(seat, &channel, &up, now),
@@ -90,7 +102,7 @@ impl<T: Task> State<T> {
         &mut self,
         channel: &Arc<Channel>,
         seat: Seat,
-        (id, number): (u64, u64),
+        (id, number, given): (u64, u64, Vec<Given>),
         request: Result<Request, String>,
         rules: Rules,
         now: Instant,
@@ -112,22 +124,28 @@ impl<T: Task> State<T> {
             }
             (None, Ok(request)) => request.plain(),
         };
-        let channel = Arc::clone(channel);
-        let task = SubTask { channel, id, taken: None, told: false };
+        let request = request.with_passed(self.passed_on(channel, seat, id, given));
+        let task = SubTask::new(Arc::clone(channel), id);
         let timeout = rules.timeout;
         let entry = Entry { task: Whose::Worker(task), request, timeout, begun: false, sent: None };
         self.supervisor.holds_back(seat);
-        // If it is refused after all, dropping it says so.
-        if let Ok(ticket) = self.supervisor.submit(entry, rules, now, &mut self.orders) {
-            self.seats[seat.index()].nested.subs.insert(id, (ticket, number));
+        match self.supervisor.submit(entry, rules, now, &mut self.orders) {
+            Ok(ticket) => {
+                self.seats[seat.index()].nested.subs.insert(id, (ticket, number));
+            }
+            // Dropping it says so.
+            Err(mut refused) => self.drop_passes(&mut refused.request),
         }
         self.carry_out(now);
     }
 
     fn heard_one(&mut self, seat: Seat, channel: &Arc<Channel>, up: &Up, now: Instant) {
         match up {
-            Up::Submit { .. } => (),
-            Up::Cancel { ask, id, running } => {
+            Up::Submit { .. } | Up::Tells { .. } => (),
+            Up::Cancel { ask, id: Id::Passed(future), running } => {
+                self.cancel_passed(channel, *ask, *future, *running, now);
+            }
+            Up::Cancel { ask, id: Id::Own(id), running } => {
                 let cancelled = self.may_end(seat, *id, *running);
                 if let Some(ticket) = cancelled {
                     if let Some(task) = self.sub_task(ticket) {
@@ -139,7 +157,8 @@ impl<T: Task> State<T> {
                 channel.say(&Down::Replied { ask: *ask, reply }, &[]);
             }
             Up::Take { ask, id } => {
-                let Some(ticket) = self.may_end(seat, *id, false) else {
+                let free = self.may_end(seat, *id, false).filter(|it| !self.is_passed(*it));
+                let Some(ticket) = free else {
                     let words = Down::Replied { ask: *ask, reply: Reply::TooLate };
                     return channel.say(&words, &[]);
                 };
@@ -149,11 +168,21 @@ impl<T: Task> State<T> {
                 self.on(Event::Cancel(ticket), now);
             }
             Up::Waits { token, number, ids, timed } => {
-                self.task_waits(seat, *token, *number, ids, *timed, now);
+                self.task_waits(channel, seat, (*token, *number), ids, *timed, now);
+            }
+            Up::Lasts { token, any, name, place } => {
+                let task = WaitingTask { name: name.clone(), place: place.clone() };
+                self.wait_lasts(channel, seat, *token, *any, task);
             }
             Up::Resumes { token } => {
-                self.seats[seat.index()].nested.waits.retain(|wait| wait.token != *token);
+                self.end_waits(seat, |wait| wait.token == *token);
                 self.task_waits_no_longer(seat, now);
+            }
+            Up::Wants { number } => self.wants(channel, seat, *number),
+            Up::Forgets { number } => self.forgets(channel, *number),
+            Up::Opened { first } => {
+                let passes = channel.opened(*first);
+                self.later(passes);
             }
             Up::Shutdown { cancel } => {
                 if self.closing.is_none() {
@@ -179,32 +208,101 @@ impl<T: Task> State<T> {
         (running || self.supervisor.is_queued(ticket)).then_some(ticket)
     }
 
+    /// Whether the future of this task goes along with others.
+    fn is_passed(&self, ticket: Ticket) -> bool {
+        let task = self.supervisor.payload(ticket).map(|entry| &entry.task);
+        matches!(task, Some(Whose::Worker(task)) if task.is_passed())
+    }
+
     /// THE MOMENT at which the parent learns that the task of this worker's request of this `number`
     /// waits for those that the worker knows by `ids`, or, without any, for one or more of all that it
     /// has submitted: for some time only, if `timed`. The task is the one in the worker's lane behind so
     /// many that were asked before it and have not been heard of.
     fn task_waits(
         &mut self,
+        channel: &Arc<Channel>,
         seat: Seat,
-        token: u64,
-        number: u64,
-        ids: &[u64],
-        timed: bool,
+        (token, number): (u64, u64),
+        ids: &[Id],
+        mut timed: bool,
         now: Instant,
     ) {
-        let place = &mut self.seats[seat.index()];
+        let place = &self.seats[seat.index()];
         if number < place.answered {
             return; // It was left behind by a task that has ended.
         }
-        place.nested.waits.push(Wait { token, number });
         let subs = &place.nested.subs;
-        let awaited: Vec<Ticket> = if ids.is_empty() {
-            let its = subs.values().filter(|(_, of)| *of == number);
-            its.map(|(ticket, _)| *ticket).collect()
-        } else {
-            ids.iter().filter_map(|id| subs.get(id)).map(|(ticket, _)| *ticket).collect()
-        };
+        let mut awaited = Vec::new();
+        if ids.is_empty() {
+            awaited.extend(subs.values().filter(|(_, of)| *of == number).map(|(ticket, _)| ticket));
+        }
+        for id in ids {
+            match id {
+                Id::Own(id) => awaited.extend(subs.get(id).map(|(ticket, _)| ticket)),
+                Id::Passed(future) => {
+                    let Some(future) = channel.wanted(*future) else { continue };
+                    match self.ticket_of(&future) {
+                        Some(ticket) => awaited.push(ticket),
+                        // What others do may end it.
+                        None => timed = true,
+                    }
+                    self.tellings.push(Box::new(move || drop(future)));
+                }
+            }
+        }
+        let wait = Wait { token, number, ids: ids.to_vec(), edge: None };
+        self.seats[seat.index()].nested.waits.push(wait);
         self.on(Event::Waits { seat, awaited, timed }, now);
+    }
+
+    /// It goes on to wait, and is to be known to the wait-for graph.
+    fn wait_lasts(
+        &mut self,
+        channel: &Arc<Channel>,
+        seat: Seat,
+        token: u64,
+        any: bool,
+        task: WaitingTask,
+    ) {
+        let place = &self.seats[seat.index()];
+        let Some(wait) = place.nested.waits.iter().find(|wait| wait.token == token) else { return };
+        let (mut on, mut passed) = (Vec::new(), Vec::new());
+        for id in &wait.ids {
+            match id {
+                Id::Own(id) => {
+                    let ticket = place.nested.subs.get(id).map(|(ticket, _)| *ticket);
+                    on.extend(ticket.and_then(|it| self.node(it)));
+                }
+                Id::Passed(future) => passed.extend(channel.wanted(*future)),
+            }
+        }
+        on.extend(passed.iter().map(Passed::id));
+        let over = if any { on.len() < wait.ids.len() } else { on.is_empty() };
+        let ahead = wait.number.checked_sub(place.answered).and_then(|it| usize::try_from(it).ok());
+        let waits = ahead.and_then(|ahead| self.supervisor.in_lane(seat).nth(ahead));
+        let task = waits.and_then(|ticket| self.waiting_task(ticket, task));
+        let (Some(task), false) = (task, over) else { return self.later(passed) };
+        let (edge, entry) = RemoteWait::new(channel, token, task, any, on, passed);
+        let registers = Arc::clone(&edge);
+        self.tellings.push(Box::new(move || registers.register(entry)));
+        let waits = &mut self.seats[seat.index()].nested.waits;
+        if let Some(wait) = waits.iter_mut().find(|wait| wait.token == token) {
+            wait.edge = Some(edge);
+        }
+    }
+
+    /// Forgets the waits of this worker that are over.
+    fn end_waits(&mut self, seat: Seat, mut over: impl FnMut(&Wait) -> bool) {
+        let waits = &mut self.seats[seat.index()].nested.waits;
+        for edge in waits.extract_if(.., |wait| over(wait)).filter_map(|wait| wait.edge) {
+            edge.end();
+            self.tellings.push(Box::new(move || edge.leave()));
+        }
+    }
+
+    /// Drops what may be the host's, without the lock.
+    pub(super) fn later(&mut self, dropped: impl Send + 'static) {
+        self.tellings.push(Box::new(move || drop(dropped)));
     }
 
     /// The other moment: a thread of this worker's task has gone on.
@@ -221,7 +319,7 @@ impl<T: Task> State<T> {
             return;
         }
         let answered = place.answered;
-        place.nested.waits.retain(|wait| wait.number >= answered);
+        self.end_waits(seat, |wait| wait.number < answered);
         self.task_waits_no_longer(seat, now);
     }
 
@@ -238,7 +336,12 @@ impl<T: Task> State<T> {
 
     /// A worker has died: what the task that it ran has submitted, and nobody has begun, nobody wants.
     pub(super) fn cancel_nested(&mut self, seat: Seat, now: Instant) {
-        let Some(place) = self.seats.get_mut(seat.index()) else { return };
+        if seat.index() >= self.seats.len() {
+            return;
+        }
+        self.end_waits(seat, |_| true);
+        self.forget_passed(seat);
+        let place = &mut self.seats[seat.index()];
         let answered = place.answered;
         let subs = std::mem::take(&mut place.nested.subs);
         for (ticket, number) in subs.into_values() {

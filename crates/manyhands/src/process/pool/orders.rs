@@ -134,8 +134,9 @@ impl<T: Task> State<T> {
 
     fn settle(&mut self, ticket: Ticket) {
         let Some(answer) = self.answer.take() else { return };
-        if let Some(Entry { task, request, .. }) = self.supervisor.take(ticket) {
+        if let Some(Entry { task, mut request, .. }) = self.supervisor.take(ticket) {
             self.forget_nested(&task);
+            self.drop_passes(&mut request);
             if let Some((seat, number)) = answer.keeps
                 && let Some(place) = self.seats.get_mut(seat.index())
             {

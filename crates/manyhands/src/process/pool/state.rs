@@ -1,6 +1,7 @@
 //! What is under the pool's lock, and what happens to it: answers, births and ends.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use crate::process::supervisor::{self, Event, Order, Seat, Supervisor};
 use crate::process::task::Task;
 
 pub(in crate::process) struct State<T: Task> {
+    /// The pool's.
+    pub(super) number: NonZeroU32,
     pub(super) supervisor: Supervisor<Entry<T>>,
     pub(super) seats: Vec<Place>,
     /// The pool's, for what its workers submit.
@@ -101,8 +104,13 @@ impl Chore {
 }
 
 impl<T: Task> State<T> {
-    pub(in crate::process) fn new(options: supervisor::Options, arena: Option<Arena>) -> Self {
+    pub(in crate::process) fn new(
+        number: NonZeroU32,
+        options: supervisor::Options,
+        arena: Option<Arena>,
+    ) -> Self {
         Self {
+            number,
             supervisor: Supervisor::new(options),
             seats: Vec::new(),
             arena,

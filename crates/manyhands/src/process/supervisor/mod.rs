@@ -247,6 +247,11 @@ impl<C> Supervisor<C> {
         sent.chain(self.tasks.queue())
     }
 
+    /// The frames in the lane there, the oldest first.
+    pub fn in_lane(&self, seat: Seat) -> impl Iterator<Item = Ticket> {
+        self.workers.get(seat.index()).into_iter().flat_map(|worker| &worker.lane).copied()
+    }
+
     /// How many frames lie ahead of this task in the lane there; `None` if it does not lie in it.
     pub fn ahead_of(&self, ticket: Ticket, seat: Seat) -> Option<usize> {
         self.workers.get(seat.index())?.lane.iter().position(|other| *other == ticket)

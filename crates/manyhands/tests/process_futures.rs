@@ -1,0 +1,442 @@
+//! Futures as arguments of tasks in worker processes.
+
+#![allow(clippy::needless_pass_by_value, reason = "a task owns its arguments")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use common::processes::{Death, Directory, Gate, add, die, eventually, hold, on_both, signal};
+use common::{PLANNED, watched};
+use manyhands::process::{CurrentExecutor, Transport, current_executor};
+use manyhands::{
+    Exception, Executor, Future, FutureError, ProcessPoolExecutor, ReturnWhen, ThreadPoolExecutor,
+    as_completed, wait,
+};
+use rustix::process::Signal;
+
+manyhands::test_worker![
+    add,
+    answer,
+    broken,
+    by_way,
+    cancels,
+    die,
+    hold,
+    impatient,
+    inner,
+    keep,
+    made_here,
+    other_thread,
+    passes_back,
+    passes_many,
+    passes_on,
+    sum,
+    told,
+    value,
+    waits_for_a_while,
+    waits_for_child,
+];
+
+fn executor() -> CurrentExecutor {
+    current_executor().expect("it is called in a worker")
+}
+
+fn pool(workers: usize, transport: Transport) -> ProcessPoolExecutor {
+    init_worker();
+    ProcessPoolExecutor::builder().max_workers(workers).transport(transport).build().unwrap()
+}
+
+fn say<T>(outcome: Result<T, FutureError>) -> Result<T, String> {
+    outcome.map_err(|error| error.to_string())
+}
+
+fn value(future: Future<u64>) -> Result<u64, String> {
+    say(future.result(None))
+}
+
+fn answer(future: Future<Result<u64, String>>) -> Result<u64, String> {
+    say(future.result(None))?
+}
+
+fn sum(futures: Vec<Future<u64>>, named: BTreeMap<String, Option<Future<u64>>>) -> u64 {
+    let futures = futures.iter().chain(named.values().flatten());
+    futures.map(|future| future.result(None).unwrap()).sum()
+}
+
+fn inner(future: Future<Future<Result<u64, String>>>) -> Result<u64, String> {
+    say(say(future.result(None))?.result(None))?
+}
+
+fn told(future: Future<u64>) -> String {
+    match future.exception(None) {
+        Ok(Some(Exception::Panic(panic))) => format!("panic: {panic}"),
+        Ok(Some(exception)) => exception.to_string(),
+        Ok(None) => "a value".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn by_way(way: u32, future: Future<u64>) -> u64 {
+    match way {
+        0 => future.result(None).unwrap(),
+        1 => future.result(Duration::from_mins(1)).unwrap(),
+        2 => future.into_result(None).unwrap(),
+        3 => {
+            assert!(future.exception(None).unwrap().is_none());
+            future.result(None).unwrap()
+        }
+        4 => {
+            let done = wait([future], None, ReturnWhen::AllCompleted).done;
+            done.iter().map(|future| future.result(None).unwrap()).sum()
+        }
+        5 => as_completed([future], None).map(|it| it.unwrap().result(None).unwrap()).sum(),
+        6 => {
+            let (sender, receiver) = mpsc::channel();
+            future.add_done_callback(move |it| sender.send(it.result(None).unwrap()).unwrap());
+            drop(future);
+            receiver.recv().unwrap()
+        }
+        7 => future.map(|value| value).result(None).unwrap(),
+        _ => common::block_on(future).unwrap(),
+    }
+}
+
+fn impatient(future: Future<u64>, late: Gate) -> (bool, u64) {
+    let hasty = matches!(future.result(Duration::from_millis(30)), Err(FutureError::TimedOut));
+    late.arrive();
+    (hasty, future.result(None).unwrap())
+}
+
+fn cancels(future: Future<u64>, running: bool) -> (bool, bool) {
+    let answer = if running { future.cancel_running() } else { future.cancel() };
+    (answer, future.cancelled())
+}
+
+/// What it was given and what it has submitted, to others.
+fn passes_on(future: Future<u64>, depth: u32) -> Result<u64, String> {
+    if depth == 0 {
+        return value(future);
+    }
+    let deeper = executor().submit(passes_on, (future, depth - 1)).unwrap();
+    say(deeper.result(None))?
+}
+
+/// Many are told of their ends while they are on their way to others.
+fn passes_many(count: u64) -> u64 {
+    let pool = executor();
+    let pass = |n| pool.submit(value, (pool.submit(add, (n, n)).unwrap(),)).unwrap();
+    let futures: Vec<_> = (0..count).map(pass).collect();
+    futures.iter().map(|future| future.result(None).unwrap().unwrap()).sum()
+}
+
+/// What has ended here.
+fn passes_back(outer: Future<Future<Result<u64, String>>>) -> Result<u64, String> {
+    say(executor().submit(inner, (outer,)).unwrap().result(None))?
+}
+
+fn made_here() -> (u64, String) {
+    let (ended, pending) = (Future::new(), Future::<u64>::new());
+    ended.set_result(7).unwrap();
+    let pool = executor();
+    let ended = pool.submit(value, (ended,)).unwrap().result(None).unwrap().unwrap();
+    let error = pool.submit(value, (pending,)).unwrap().exception(None).unwrap().unwrap();
+    (ended, error.to_string())
+}
+
+fn waits_for_a_while(future: Future<Future<Result<u64, String>>>) -> Result<u64, String> {
+    match future.result(None).unwrap().result(Duration::from_millis(300)) {
+        Err(FutureError::TimedOut) => Ok(1),
+        other => Err(format!("{other:?}")),
+    }
+}
+
+/// A thread of the task waits for ever, and the task does not.
+fn other_thread(future: Future<Future<Result<u64, String>>>, gate: Gate) -> Result<u64, String> {
+    let waits = thread::spawn(move || inner(future));
+    gate.arrive();
+    while !gate.is_open() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    if waits.is_finished() { Err("it does not wait".to_owned()) } else { Ok(1) }
+}
+
+fn waits_for_child(own: Future<Future<Result<u64, String>>>) -> Result<u64, String> {
+    say(executor().submit(inner, (own,)).unwrap().result(None))?
+}
+
+fn keep(_: Future<u64>) -> u32 {
+    std::process::id()
+}
+
+/// A future goes nowhere but into an argument.
+fn broken(future: Future<u64>) -> Future<u64> {
+    future
+}
+
+#[test]
+fn futures_of_all_kinds_go_along() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (pool, threads) = (pool(2, transport), ThreadPoolExecutor::new(1).unwrap());
+        let bare = Future::new();
+        let futures = vec![
+            pool.submit(add, (1, 1)).unwrap(),
+            threads.spawn(|| 20).unwrap(),
+            bare.clone(),
+            pool.submit(add, (100, 100)).unwrap().map(|n| n + 1000),
+        ];
+        let named =
+            BTreeMap::from([("bare".to_owned(), Some(bare.clone())), (String::new(), None)]);
+        let sum = pool.submit(sum, (futures, named)).unwrap();
+        bare.set_result(10_000).unwrap();
+        assert_eq!(sum.result(None).unwrap(), 21_222);
+    });
+}
+
+#[test]
+fn every_way_to_collect_works() {
+    let _watch = watched();
+    let pool = pool(1, Transport::Automatic);
+    for way in 0..9 {
+        for early in [true, false] {
+            let future = Future::new();
+            if early {
+                future.set_result(5).unwrap();
+            }
+            let collected = pool.submit(by_way, (way, future.clone())).unwrap();
+            if !early {
+                eventually("it is begun", || collected.running());
+                future.set_result(5).unwrap();
+            }
+            assert_eq!(collected.result(None).unwrap(), 5, "way {way}");
+        }
+    }
+}
+
+#[test]
+fn a_pool_of_one_runs_chains() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(1, transport);
+        let mut future = pool.submit(add, (1, 1)).unwrap();
+        for _ in 0..10 {
+            future = pool.submit(value, (future,)).unwrap().map(Result::unwrap);
+        }
+        assert_eq!(future.result(None).unwrap(), 2);
+    });
+}
+
+#[test]
+fn failures_and_cancellations_arrive() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (pool, threads) = (pool(1, transport), ThreadPoolExecutor::new(1).unwrap());
+        let told_of =
+            |future: Future<u64>| pool.submit(told, (future,)).unwrap().result(None).unwrap();
+        let panics = threads.spawn(|| panic!("{PLANNED}no luck")).unwrap();
+        assert!(told_of(panics).starts_with("panic: the task panicked: planned: no luck"));
+        let crashed = pool.submit(die, (Death::Abort,)).unwrap();
+        assert!(told_of(crashed).contains("SIGABRT"));
+        let cancelled = Future::new();
+        let told = pool.submit(told, (cancelled.clone(),)).unwrap();
+        eventually("it is begun", || told.running());
+        assert!(cancelled.cancel());
+        assert!(told.result(None).unwrap().contains("cancelled"));
+        let taken = Future::new();
+        taken.set_result(1).unwrap();
+        assert_eq!(taken.clone().into_result(None).unwrap(), 1);
+        assert!(told_of(taken).contains("has been moved out"));
+    });
+}
+
+#[test]
+fn a_wait_with_a_timeout_ends() {
+    let _watch = watched();
+    let (directory, pool) = (Directory::new(), pool(1, Transport::Automatic));
+    let (future, late) = (Future::new(), directory.gate("late"));
+    let waits = pool.submit(impatient, (future.clone(), late.clone())).unwrap();
+    eventually("it is late", || late.arrivals() == 1);
+    // And another worker runs in its stead.
+    assert_eq!(pool.submit(add, (1, 2)).unwrap().result(None).unwrap(), 3);
+    future.set_result(5).unwrap();
+    assert_eq!(waits.result(None).unwrap(), (true, 5));
+}
+
+#[test]
+fn a_worker_can_cancel_them() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (directory, pool) = (Directory::new(), pool(2, transport));
+        let cancel = |future: &Future<u64>, running| {
+            pool.submit(cancels, (future.clone(), running)).unwrap().result(None).unwrap()
+        };
+        let pending = Future::new();
+        assert_eq!(cancel(&pending, false), (true, true));
+        assert!(pending.cancelled());
+        let (sender, receiver) = mpsc::channel::<()>();
+        let threads = ThreadPoolExecutor::new(1).unwrap();
+        let in_thread = threads.spawn(move || receiver.iter().count() as u64).unwrap();
+        eventually("it runs", || in_thread.running());
+        assert_eq!(cancel(&in_thread, false), (false, false));
+        assert_eq!(cancel(&in_thread, true), (false, false));
+        drop(sender);
+        assert_eq!(in_thread.result(None).unwrap(), 0);
+        let gate = directory.gate("held");
+        let held = pool.submit(hold, (gate.clone(),)).unwrap().map(u64::from);
+        eventually("it runs", || gate.arrivals() == 1);
+        assert_eq!(cancel(&held, true), (true, true));
+        assert!(held.cancelled());
+        gate.open();
+    });
+}
+
+#[test]
+fn a_future_is_no_result_and_goes_nowhere_else() {
+    let _watch = watched();
+    let pool = pool(1, Transport::Automatic);
+    let future: Future<u64> = Future::new();
+    assert!(postcard::to_stdvec(&future).is_err());
+    let error = pool.submit(broken, (future,)).unwrap().exception(None).unwrap().unwrap();
+    assert!(matches!(error, Exception::NotCrossed(_)), "{error}");
+}
+
+#[test]
+fn from_a_worker_to_another() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(1, transport);
+        assert_eq!(pool.submit(passes_many, (40,)).unwrap().result(None).unwrap(), 1560);
+        let future = Future::new();
+        let deep = pool.submit(passes_on, (future.clone(), 4)).unwrap();
+        eventually("another worker is there", || pool.stats().workers > 1);
+        future.set_result(3).unwrap();
+        assert_eq!(deep.result(None).unwrap(), Ok(3));
+        // And what it has seen the end of.
+        assert_eq!(pool.submit(passes_on, (future, 3)).unwrap().result(None).unwrap(), Ok(3));
+        let outer = Future::new();
+        outer.set_result(pool.submit(passes_on, (deep.map(Result::unwrap), 0)).unwrap()).unwrap();
+        assert_eq!(pool.submit(passes_back, (outer,)).unwrap().result(None).unwrap(), Ok(3));
+        let (ended, error) = pool.submit(made_here, ()).unwrap().result(None).unwrap();
+        assert!(ended == 7 && error.contains("only when it has ended"), "{error}");
+    });
+}
+
+#[test]
+fn a_worker_is_killed_while_it_waits() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (directory, pool) = (Directory::new(), pool(1, transport));
+        let (future, late) = (Future::new(), directory.gate("late"));
+        let pid = pool.submit(keep, (future.clone(),)).unwrap().result(None).unwrap();
+        let waits = pool.submit(impatient, (future.clone(), late.clone())).unwrap();
+        eventually("it waits", || late.arrivals() == 1);
+        signal(pid, Signal::KILL);
+        let crashed = waits.exception(None).unwrap();
+        assert!(matches!(crashed, Some(Exception::Crashed(_))), "{crashed:?}");
+        let again = pool.submit(value, (future.clone(),)).unwrap();
+        future.set_result(2).unwrap();
+        assert_eq!(again.result(None).unwrap(), Ok(2));
+    });
+}
+
+#[test]
+fn what_nobody_has_any_more_is_dropped() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(1, transport);
+        let (sender, receiver) = mpsc::channel::<()>();
+        let future: Future<u64> = Future::new();
+        future.add_done_callback(move |_| sender.send(()).unwrap());
+        for _ in 0..10 {
+            pool.submit(keep, (future.clone(),)).unwrap().result(None).unwrap();
+        }
+        // The callback goes with it.
+        drop(future);
+        assert!(receiver.recv().is_err());
+    });
+}
+
+fn is_cycle(outcome: Result<u64, String>, names: &[&str]) {
+    let error = outcome.unwrap_err();
+    assert!(error.contains("deadlock: "), "{error}");
+    for name in names {
+        assert!(error.contains(&format!("::{name}` (submitted at ")), "{error}");
+    }
+}
+
+#[test]
+fn tasks_that_wait_for_each_other_are_told() {
+    let _watch = watched();
+    on_both(|transport| {
+        for length in 1..=3 {
+            let pool = pool(1, transport);
+            let nexts: Vec<_> = (0..length).map(|_| Future::new()).collect();
+            let submit = |next: &Future<_>| pool.submit(inner, (next.clone(),)).unwrap();
+            let futures: Vec<_> = nexts.iter().map(submit).collect();
+            for (at, next) in nexts.iter().enumerate() {
+                next.set_result(futures[(at + 1) % length].clone()).unwrap();
+            }
+            for future in futures {
+                is_cycle(future.result(None).unwrap(), &["inner"]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_thread_and_a_process_that_wait_for_each_other_are_told() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (pool, threads) = (pool(1, transport), ThreadPoolExecutor::new(1).unwrap());
+        let (sender, receiver) = mpsc::channel::<Future<u64>>();
+        let (ends, end) = mpsc::channel();
+        let in_thread = threads
+            .spawn(move || {
+                let task = pool.submit(value, (receiver.recv().unwrap(),)).unwrap();
+                ends.send(say(task.result(None)).and_then(|told| told)).unwrap();
+                0
+            })
+            .unwrap();
+        sender.send(in_thread).unwrap();
+        let told = end.recv().unwrap().unwrap_err();
+        assert!(told.contains("deadlock: ") && told.contains("::value` (submitted at"), "{told}");
+    });
+}
+
+#[test]
+fn a_task_and_one_that_it_has_submitted_are_told() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (pool, own) = (pool(1, transport), Future::new());
+        let future = pool.submit(waits_for_child, (own.clone(),)).unwrap();
+        own.set_result(future.clone()).unwrap();
+        let error = future.result(None).unwrap().unwrap_err();
+        assert!(error.contains("::waits_for_child`") && error.contains("::inner`"), "{error}");
+    });
+}
+
+#[test]
+fn there_are_no_false_alarms() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (directory, pool) = (Directory::new(), pool(2, transport));
+        let next = Future::new();
+        let first = pool.submit(waits_for_a_while, (next.clone(),)).unwrap();
+        let second = pool.submit(answer, (first,)).unwrap();
+        next.set_result(second.clone()).unwrap();
+        assert_eq!(second.result(None).unwrap(), Ok(1));
+        let (next, gate) = (Future::new(), directory.gate("held"));
+        let first = pool.submit(other_thread, (next.clone(), gate.clone())).unwrap();
+        let second = pool.submit(answer, (first,)).unwrap();
+        next.set_result(second.clone()).unwrap();
+        eventually("it has begun", || gate.arrivals() == 1);
+        // Longer than it takes to find a deadlock.
+        thread::sleep(Duration::from_millis(300));
+        gate.open();
+        assert_eq!(second.result(None).unwrap(), Ok(1));
+    });
+}
