@@ -27,7 +27,7 @@ pub(crate) type Place = Option<NonZeroU32>;
 const MOST: usize = 10_000;
 
 /// How many a thread remembers.
-const KNOWN: usize = 16;
+const KNOWN: usize = 32;
 
 struct Table {
     numbers: BTreeMap<Spot, NonZeroU32>,
@@ -37,9 +37,17 @@ struct Table {
 
 static TABLE: Mutex<Table> = Mutex::new(Table { numbers: BTreeMap::new(), places: Vec::new() });
 
+/// What is known of a spot.
+#[derive(Clone, Copy)]
+enum Seen {
+    /// It is this package's own, which submits for others too (a scope does): what has called it counts.
+    Ours,
+    Program(Place),
+}
+
 thread_local! {
-    static SEEN: [Cell<(Spot, Place)>; KNOWN] =
-        const { [const { Cell::new((Spot::NONE, None)) }; KNOWN] };
+    static SEEN: [Cell<(Spot, Seen)>; KNOWN] =
+        const { [const { Cell::new((Spot::NONE, Seen::Program(None))) }; KNOWN] };
     /// Where the task was submitted that the package submits now, for another time.
     static KEPT: Cell<Option<Place>> = const { Cell::new(None) };
 }
@@ -63,47 +71,59 @@ pub(crate) fn current(py: Python<'_>) -> Place {
     let left = LEFT.load(Ordering::Relaxed).checked_sub(1)?;
     // Whether another thread has counted meanwhile is all the same.
     LEFT.store(left, Ordering::Relaxed);
-    let spot = Spot::current(py);
-    SEEN.with(|seen| {
-        let seen = &seen[spot.hash() % KNOWN];
-        let (known, place) = seen.get();
-        if known == spot { place } else { look_up(current_frame(py)?, spot, seen) }
+    match seen(Spot::current(py)) {
+        Some(Seen::Program(place)) => place,
+        _ => look_up(py),
+    }
+}
+
+#[inline]
+fn seen(spot: Spot) -> Option<Seen> {
+    let (known, seen) = SEEN.with(|all| all[spot.hash() % KNOWN].get());
+    (known == spot).then_some(seen)
+}
+
+#[cold]
+fn look_up(py: Python<'_>) -> Place {
+    let mut frame = current_frame(py)?;
+    if let Seen::Program(place) = see(&frame) {
+        return place;
+    }
+    if let Some(kept) = KEPT.take() {
+        return kept;
+    }
+    loop {
+        frame = frame.outer()?;
+        if let Seen::Program(place) = see(&frame) {
+            return place;
+        }
+    }
+}
+
+fn see(frame: &Bound<'_, PyFrame>) -> Seen {
+    let spot = Spot::of(frame);
+    seen(spot).unwrap_or_else(|| {
+        let found = find_out(frame, spot);
+        SEEN.with(|all| all[spot.hash() % KNOWN].set((spot, found)));
+        found
     })
 }
 
-#[cold]
-fn look_up(frame: Bound<'_, PyFrame>, spot: Spot, seen: &Cell<(Spot, Place)>) -> Place {
-    if is_ours(&frame) {
-        return KEPT.take().unwrap_or_else(|| of_program(frame));
+fn find_out(frame: &Bound<'_, PyFrame>, spot: Spot) -> Seen {
+    let is = |name: &str, value: &str| {
+        let globals = frame.getattr(intern!(frame.py(), "f_globals"));
+        let found = globals.and_then(|globals| globals.get_item(name));
+        found.and_then(|found| found.eq(value)).unwrap_or(false)
+    };
+    match (is("__package__", "manyhands"), is("__name__", "threading")) {
+        (true, _) => Seen::Ours,
+        // It is nobody's: a thread begins.
+        (_, true) => Seen::Program(None),
+        _ => Seen::Program(of(frame, spot)),
     }
-    let place = of(&frame, spot);
-    seen.set((spot, place));
-    place
-}
-
-/// The place of the first frame that is not this package's own, which submits for others too (a scope does).
-/// `None`: it is nobody's, for a thread of the package submits by itself.
-#[cold]
-fn of_program(frame: Bound<'_, PyFrame>) -> Place {
-    let mut frames = std::iter::successors(Some(frame), PyFrameMethods::outer);
-    let frame = frames.find(|frame| !is_ours(frame))?;
-    let begins_thread = is_global(&frame, "__name__", "threading");
-    if begins_thread { None } else { of(&frame, Spot::of(&frame)) }
-}
-
-#[cold]
-fn is_ours(frame: &Bound<'_, PyFrame>) -> bool {
-    is_global(frame, "__package__", "manyhands")
-}
-
-fn is_global(frame: &Bound<'_, PyFrame>, name: &str, value: &str) -> bool {
-    let globals = frame.getattr(intern!(frame.py(), "f_globals"));
-    let found = globals.and_then(|globals| globals.get_item(name));
-    found.and_then(|found| found.eq(value)).unwrap_or(false)
 }
 
 /// The place of a frame that is at this spot. `None`: there are too many, or another thread is in between.
-#[cold]
 fn of(frame: &Bound<'_, PyFrame>, spot: Spot) -> Place {
     if let Some(known) = table()?.numbers.get(&spot) {
         return Some(*known);
