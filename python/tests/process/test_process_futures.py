@@ -205,7 +205,7 @@ def test_another_worker_runs_in_the_stead_of_one_that_waits(pool: MakePool, file
 def test_from_a_worker_to_another(pool: MakePool, files: Files) -> None:
     executor = pool(1)
     assert executor.submit(passing.passes_on, files("started"), files("go")).result() == (3, 2, 2)
-    assert executor.submit(passing.passes_many, 50).result() == 2 * 1225 + 50
+    assert executor.submit(passing.passes_many, 300).result() == 2 * 44850 + 300
     future: Future[int] = Future()
     deep = executor.submit(passing.passes_what_it_got, future, 5)
     until(lambda: executor.stats().workers > 1)

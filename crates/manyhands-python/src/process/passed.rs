@@ -243,6 +243,12 @@ impl Tells {
     }
 }
 
+fn is_done(future: &Bound<'_, PyAny>) -> bool {
+    future
+        .call_method0(intern!(future.py(), "done"))
+        .is_ok_and(|it| it.is_truthy().unwrap_or(false))
+}
+
 /// In a worker: a future that goes on with a task that it submits.
 pub(super) fn pass_on(
     py: Python<'_>,
@@ -252,10 +258,12 @@ pub(super) fn pass_on(
 ) -> PyResult<PassedOn> {
     let core = Arc::clone(&future.bind(py).cast::<PyFuture>()?.get().core);
     let address = Arc::as_ptr(&core).addr();
-    let is_done = future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()?;
+    let asked = future.clone_ref(py);
     let ends = EndsAs(Some((future, pickler.clone().unbind())));
     let wait = |until: Instant| {
-        is_done || core.life.executor() == Some(PARENTS) && core.life.wait(Some(until))
+        // In this order: it may end at this moment.
+        let ends = core.life.executor() == Some(PARENTS);
+        ends && core.life.wait(Some(until)) || Python::attach(|py| is_done(asked.bind(py)))
     };
     py.detach(|| upward.pass_on(address, Box::new(ends), wait)).ok_or_else(|| {
         PyRuntimeError::new_err(
@@ -298,6 +306,10 @@ fn in_worker(
 struct EndsAs(Option<(Py<PyAny>, Py<PyAny>)>);
 
 impl Ends for EndsAs {
+    fn is_done(&self) -> bool {
+        Python::attach(|py| self.0.as_ref().is_some_and(|(future, _)| is_done(future.bind(py))))
+    }
+
     fn outcome(&self) -> Option<Answered> {
         Python::attach(|py| {
             let (future, pickler) = self.0.as_ref()?;

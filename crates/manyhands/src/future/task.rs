@@ -120,9 +120,11 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
             let one = |address| process::For { tasks: vec![address], how: How::All };
             let what = || address.map(one);
             let _waits = process::waits(what, deadline, |soon| Promise::wait(self, soon));
-            if process::may_last() {
-                return process::wait_in_graph(|until| Promise::wait(self, until));
-            }
+            return if process::may_last() {
+                process::wait_in_graph(|until| Promise::wait(self, until))
+            } else {
+                Ok(Promise::wait(self, deadline))
+            };
         }
         Ok(Promise::wait(self, deadline))
     }

@@ -13,7 +13,8 @@
 //!    nothing has moved for a tenth of a second; and twice as long each next time.
 //! 3. A wait without a timeout that closes a cycle ends with a [`Deadlock`](crate::Deadlock), and so do the
 //!    others in it. That is found out when it has lasted for a while (`sleep.rs`), by the wait-for graph
-//!    (`graph.rs`), also where what is waited for is made from the futures of other tasks.
+//!    (`graph.rs`), also where what is waited for is made from the futures of other tasks, and where some wait
+//!    in worker processes.
 //!
 //! What a thread is at is known to itself: here. Nobody else looks until it waits, so that a task which
 //! does not wait costs a push and a pop.

@@ -28,6 +28,28 @@
 //! A task can submit to the pool whose worker it runs in, through [`current_executor`], and wait: while it
 //! does, another worker runs in its stead, and what nobody has begun it runs itself.
 //!
+//! # Futures as arguments
+//!
+//! A [`Future`](crate::Future) of a value that can cross is an argument like any other, also inside others.
+//! The task gets a future of its own process, which ends as that one does; while it waits, another worker
+//! runs in its stead. Tasks that wait for each other get a [`Deadlock`](crate::Deadlock).
+//!
+//! ```
+//! use manyhands::{Executor, Future, ProcessPoolExecutor, process, tasks};
+//!
+//! fn plus_one(number: Future<u64>) -> u64 {
+//!     number.result(None).expect("it does not fail") + 1
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     process::init(tasks![u64::pow, plus_one]);
+//!     let pool = ProcessPoolExecutor::new(1)?;
+//!     let power = pool.submit(u64::pow, (2, 10))?;
+//!     assert_eq!(pool.submit(plus_one, (power,))?.result(None)?, 1025);
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # How it is built
 //!
 //! | for | see |
@@ -43,6 +65,7 @@
 //! | what the manager sleeps on | [`watch`] |
 //! | the worker's loop | `worker.rs` |
 //! | tasks that submit to their own pool, and wait | `nested/` |
+//! | futures as arguments | `passing.rs`, `nested/passed.rs`, `nested/arrived.rs` |
 //! | the seam for another host | [`host`] |
 //!
 //! Linux's own are the pidfd (`child.rs`), the link to the running file (`launch.rs`), dying with the

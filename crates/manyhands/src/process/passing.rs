@@ -83,8 +83,9 @@ fn pass<T: Serialize + Send + 'static>(future: &Future<T>) -> Result<u64, String
 fn pass_on<T: Serialize + Send + 'static>(future: &Future<T>) -> Result<PassedOn, String> {
     let upward = Upward::current().ok_or(ELSEWHERE)?;
     let is_done = |until| {
-        future.done()
-            || future.executor() == Some(PARENTS) && future.wait_before(Some(until)) == Ok(true)
+        // In this order: it may end at this moment.
+        let ends = future.executor() == Some(PARENTS);
+        ends && future.wait_before(Some(until)) == Ok(true) || future.done()
     };
     let ends = Box::new(Host(future.clone()));
     upward.pass_on(future.address().addr(), ends, is_done).ok_or_else(|| {
@@ -145,6 +146,10 @@ impl<T: Serialize + Send + 'static> PassedFuture for Host<T> {
 }
 
 impl<T: Serialize + Send + 'static> Ends for Host<T> {
+    fn is_done(&self) -> bool {
+        self.0.done()
+    }
+
     fn outcome(&self) -> Option<Answered> {
         let (kind, body, passing) = self.outcome(Passing::On(Vec::new()))?;
         let passes = if let Some(Passing::On(passes)) = passing { passes } else { Vec::new() };

@@ -96,8 +96,8 @@ impl Upward {
     }
 
     /// A future of this worker's that is to go along with a task: the one at this address, which has not
-    /// ended. `is_done` waits until it has, or until the time given is over. `None`: its outcome comes from
-    /// nowhere but here.
+    /// ended. `is_done` waits until it has, or until the time given is over, if it is one of the parent's.
+    /// `None`: its outcome comes from nowhere but here.
     pub fn pass_on(
         &self,
         address: usize,
@@ -105,10 +105,15 @@ impl Upward {
         is_done: impl FnOnce(Instant) -> bool,
     ) -> Option<PassedOn> {
         /// Of one that the thread that hears has at hand.
-        const MOMENT: Duration = Duration::from_millis(200);
-        if let Some(id) = self.find(address) {
-            return Some(PassedOn { given: vec![Given::Task(id)], ends: vec![ends] });
+        const MOMENT: Duration = Duration::from_mins(1);
+        let state = self.state();
+        if let Some(id) = state.by_address.get(&address) {
+            return Some(PassedOn { given: vec![Given::Task(*id)], ends: vec![ends] });
         }
+        if state.in_place.contains(&address) {
+            return None;
+        }
+        drop(state);
         is_done(Instant::now() + MOMENT).then(|| {
             let (given, ends) = outcome(&*ends);
             PassedOn { given, ends }
@@ -121,16 +126,50 @@ impl Upward {
         }
     }
 
-    /// The end of what went along with a task of this worker's, which the parent had told of before.
-    pub(super) fn tell_end(&self, id: u64, place: u32, mailbox: u64) {
-        let passed = || {
+    /// The end of what went along with a task of this worker's is asked for: the parent has said it, or is
+    /// about to. Whether it is told by now.
+    pub(super) fn tell_end(&self, ask: &Ask) -> bool {
+        let Ask { id, place, mailbox } = *ask;
+        let put = |ends: Box<dyn Ends>| {
             let mut state = self.state();
             let passes = &mut state.subs.get_mut(&Id::Own(id))?.passes;
-            Some(std::mem::replace(passes.get_mut(place as usize)?, Box::new(Nothing)))
+            Some(std::mem::replace(passes.get_mut(place as usize)?, ends))
         };
-        let given = passed().map_or_else(|| vec![Given::Cancelled], |ends| outcome(&*ends).0);
-        self.say(&Up::Tells { mailbox, given }, &[]);
+        let given = match put(Box::new(Nothing)) {
+            Some(ends) if !ends.is_done() => {
+                drop(put(ends));
+                return false;
+            }
+            Some(ends) => outcome(&*ends),
+            None => (vec![Given::Cancelled], Vec::new()),
+        };
+        let (given, ends) = given;
+        let mut state = self.state();
+        let place = state.subs.get_mut(&Id::Own(id)).map_or(0, |sub| {
+            let place = sub.passes.len();
+            sub.passes.extend(ends);
+            u32::try_from(place).unwrap_or(u32::MAX)
+        });
+        drop(state);
+        self.say(&Up::Tells { mailbox, given, id, place }, &[]);
+        true
     }
+
+    /// Tells what was asked for too early.
+    pub(super) fn tell_ends(&self) {
+        let mut asks = std::mem::take(&mut self.state().asks);
+        if !asks.is_empty() {
+            asks.retain(|ask| !self.tell_end(ask));
+            self.state().asks.append(&mut asks);
+        }
+    }
+}
+
+/// The parent asks for the end of what went along with this worker's task of the number `id`, in this place.
+pub(super) struct Ask {
+    pub(super) id: u64,
+    pub(super) place: u32,
+    pub(super) mailbox: u64,
 }
 
 impl PassedOn {
@@ -156,6 +195,10 @@ fn outcome(ends: &dyn Ends) -> (Vec<Given>, Vec<Box<dyn Ends>>) {
 struct Nothing;
 
 impl Ends for Nothing {
+    fn is_done(&self) -> bool {
+        true
+    }
+
     fn outcome(&self) -> Option<Answered> {
         None
     }

@@ -10,6 +10,8 @@
 //! other that is pending. Otherwise the parent hears that it waits, takes back what lies ahead of this
 //! worker, and may have another run in its stead, so that what is waited for gets its turn.
 //!
+//! A future among the arguments of a task is one in the worker too, which ends as that in the parent does.
+//!
 //! | for | see |
 //! |---|---|
 //! | what is said | `protocol.rs` |

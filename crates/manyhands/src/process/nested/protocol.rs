@@ -109,8 +109,10 @@ pub(in crate::process) enum Up {
     /// To `Asks`.
     Tells {
         mailbox: u64,
-        /// Of that one, and of those in its outcome.
+        /// That one, and those in its outcome: of these, the first that has not ended is in this place now.
         given: Vec<Given>,
+        id: u64,
+        place: u32,
     },
 }
 

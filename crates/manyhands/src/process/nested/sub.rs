@@ -50,7 +50,10 @@ pub type Answered = (Kind, Vec<u8>, Vec<PassedOn>);
 
 /// A future of this worker's that went along with a task.
 pub trait Ends: Send {
-    /// Its outcome: it has ended, or is about to. `None`: it was cancelled.
+    /// Whether it has ended.
+    fn is_done(&self) -> bool;
+
+    /// Its outcome, when it has ended. `None`: it was cancelled.
     fn outcome(&self) -> Option<Answered>;
 }
 

@@ -15,6 +15,7 @@ use std::thread;
 use manyhands_shm::ForkMark;
 use rustix::event::PollFlags;
 
+use super::arrived::Ask;
 use super::protocol::{Down, Id, Reply, Up, Why, frame, parse};
 use super::sub::{Call, PassedOn, Sub, Withdrawn};
 use super::this_worker;
@@ -59,6 +60,10 @@ pub(super) struct State {
     /// Tasks that this worker has submitted, and futures that have come to it, which have not ended.
     pub(super) subs: HashMap<Id, Sub>,
     pub(super) by_address: HashMap<usize, Id>,
+    /// Those of its tasks that it runs itself.
+    pub(super) in_place: Vec<usize>,
+    /// What the parent has asked for before it has told it.
+    pub(super) asks: Vec<Ask>,
     /// What those are told that wait, by their tokens.
     pub(super) waiting: HashMap<u64, Arc<OnceLock<Deadlock>>>,
     /// The answers to questions, by their numbers; none yet.
@@ -252,10 +257,13 @@ impl Upward {
         let Some(id) = self.find_near(task.address()) else { return };
         let (Reply::Yours(kind), body) = self.ask(|ask| Up::Take { ask, id }) else { return };
         let Some(Sub { task, function, .. }) = self.take(Id::Own(id)) else { return };
+        self.state().in_place.extend(task.address());
         let mut answer = Vec::new();
         let (kind, _) =
             carrying(Carrier::default(), || runs.run(function, kind, &body, &mut answer));
+        let address = task.address();
         self.end_one(|| carrying(Carrier::default(), || task.answer(kind, &answer)).0);
+        self.state().in_place.retain(|other| Some(*other) != address);
     }
 
     pub(super) fn take(&self, id: Id) -> Option<Sub> {
@@ -328,8 +336,14 @@ impl Upward {
                     let _ = told.set(waiting::deadlock_of(cycle)); // It is told once.
                 }
             }
-            Down::Asks { id, place, mailbox } => self.tell_end(id, place, mailbox),
+            Down::Asks { id, place, mailbox } => {
+                let ask = Ask { id, place, mailbox };
+                if !self.tell_end(&ask) {
+                    self.state().asks.push(ask);
+                }
+            }
         }
+        self.tell_ends();
     }
 
     /// Ends a task. Who waits for it is told by another thread.

@@ -74,7 +74,9 @@ impl<T: Task> State<T> {
                     let call = (id, number, passes);
                     self.submit_nested(&channel, seat, call, request, rules, now);
                 }
-                Up::Tells { mailbox, given } => self.tells(&channel, seat, mailbox, given),
+                Up::Tells { mailbox, given, id, place } => {
+                    self.tells(&channel, seat, mailbox, given, (id, place));
+                }
                 // By now that is over.
                 Up::Waits { token, .. } if ended.contains(&token) => (),
                 up => self.heard_one(seat, &channel, &up, now),

@@ -21,9 +21,9 @@ pub(super) struct Asked(HashMap<u64, Arc<Mailbox>>);
 struct Taking<'a> {
     channel: &'a Arc<Channel>,
     seat: Seat,
-    /// The number of the task that it goes along with, if it is one.
-    with: Option<u64>,
-    /// How many there were that had not ended for the worker.
+    /// The number of the task that it goes along with.
+    id: u64,
+    /// That of the next one that had not ended for the worker.
     place: u32,
     given: std::vec::IntoIter<Given>,
 }
@@ -58,8 +58,7 @@ impl<T: Task> State<T> {
         id: u64,
         given: Vec<Given>,
     ) -> Vec<Passed> {
-        let mut taking =
-            Taking { channel, seat, with: Some(id), place: 0, given: given.into_iter() };
+        let mut taking = Taking { channel, seat, id, place: 0, given: given.into_iter() };
         std::iter::from_fn(|| self.take_given(&mut taking, 0)).collect()
     }
 
@@ -69,7 +68,7 @@ impl<T: Task> State<T> {
         const DEEPEST: u32 = 32;
         let ended = match taking.given.next()? {
             Given::Task(of) => {
-                taking.place += 1;
+                taking.place = taking.place.wrapping_add(1);
                 return Some(self.future(taking.channel, taking.seat, of).unwrap_or_else(|| {
                     // It is being told of its end at this moment.
                     Passed::Mailbox(self.ask(taking))
@@ -89,13 +88,9 @@ impl<T: Task> State<T> {
 
     /// The end of one that the worker has been told of, which it is asked for.
     fn ask(&mut self, taking: &Taking<'_>) -> Arc<Mailbox> {
-        let Some(id) = taking.with else {
-            return Mailbox::ended(lost(
-                "the future ended while that with it in its result was on its way",
-            ));
-        };
+        let place = taking.place.wrapping_sub(1);
         let (mailbox, future) = self.seats[taking.seat.index()].nested.asked.ask();
-        taking.channel.say(&Down::Asks { id, place: taking.place - 1, mailbox }, &[]);
+        taking.channel.say(&Down::Asks { id: taking.id, place, mailbox }, &[]);
         future
     }
 
@@ -106,9 +101,10 @@ impl<T: Task> State<T> {
         seat: Seat,
         number: u64,
         given: Vec<Given>,
+        (id, place): (u64, u32),
     ) {
         let Some(mailbox) = self.seats[seat.index()].nested.asked.0.remove(&number) else { return };
-        let mut taking = Taking { channel, seat, with: None, place: 0, given: given.into_iter() };
+        let mut taking = Taking { channel, seat, id, place, given: given.into_iter() };
         let told = match self.take_given(&mut taking, 0) {
             Some(Passed::Mailbox(told)) => told.take(),
             _ => None,
