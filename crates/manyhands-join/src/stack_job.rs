@@ -86,8 +86,9 @@ where
     /// the end of the loan.
     #[inline]
     pub(crate) fn take_closure(&mut self) -> Option<B> {
+        // So that loom fails a model in which another thread comes to it after this.
         #[cfg(loom)]
-        crate::loom_models::gone(&mut self.header.state);
+        self.header.state.with_mut(|_| ());
         // SAFETY: by `&mut`, and nobody else has the pointer, as `Deque::join` has seen. Covered by
         // `taken_back_or_stolen…` and `a_part_that_is_dropped…`.
         self.closure.with_mut(|closure| unsafe { (*closure).take() })

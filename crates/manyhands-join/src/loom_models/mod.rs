@@ -18,11 +18,4 @@
 //! model. So does an access to the job's state after its owner has gone on. Whatever only counts for a model is
 //! a std type, which makes no schedules of its own.
 
-use loom::sync::atomic::AtomicU8;
-
 mod job;
-
-/// Its owner goes on, and takes the job's memory along: nobody may come after this.
-pub(crate) fn gone(state: &mut AtomicU8) {
-    state.with_mut(|_| ());
-}

@@ -1,0 +1,161 @@
+//! Models of parts of running jobs: whoever is about to sleep sees one or is called for it, and a closed pool is
+//! left by all.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use loom::thread::{self, JoinHandle};
+use manyhands_join::{Deque, Part, Stolen};
+
+use super::{join_all, preempted_at_most};
+use crate::ready::Ready;
+use crate::thread::pool::{Idle, Parts, Pool, Seat, WhenFull, Worker};
+
+/// What a worker of these pools gets.
+enum Job {
+    /// What the model itself plays.
+    Lends,
+    Part(Part),
+}
+
+impl Parts<Job> for Deque {
+    fn take_part(&self) -> Option<Job> {
+        self.take().map(Job::Part)
+    }
+
+    fn has_parts(&self) -> bool {
+        Deque::has_parts(self)
+    }
+
+    fn is_in_use(&self) -> bool {
+        !self.seems_empty()
+    }
+}
+
+/// A worker in the middle of a job that lends, and the pool knows where.
+struct Lender {
+    worker: Worker<Job>,
+    seat: Seat<Job>,
+    idle: Idle,
+    deque: Arc<Deque>,
+}
+
+fn pool<const N: usize>() -> (Pool<Job>, [Lender; N]) {
+    let pool = Pool::new(NonZeroUsize::new(N + 2).unwrap(), None);
+    let lenders = std::array::from_fn(|_| {
+        let mut worker = add_worker(&pool);
+        assert!(matches!(worker.try_next(), Some(Job::Lends)));
+        let (seat, idle, deque) = (worker.seat(), worker.idle(), Arc::new(Deque::new()));
+        // For a worker that is never started.
+        drop(seat.call(Arc::clone(&deque) as _));
+        Lender { worker, seat, idle, deque }
+    });
+    (pool, lenders)
+}
+
+fn add_worker(pool: &Pool<Job>) -> Worker<Job> {
+    let Ok(added) = pool.submit(Job::Lends, WhenFull::Refuse) else { panic!("it is open") };
+    added.expect("nobody is free")
+}
+
+/// The threads of workers that have done their first job and come for more.
+fn start<const N: usize>(pool: &Pool<Job>) -> [JoinHandle<()>; N] {
+    let workers: [_; N] = std::array::from_fn(|_| {
+        let mut worker = add_worker(pool);
+        assert!(matches!(worker.try_next(), Some(Job::Lends)));
+        worker
+    });
+    workers.map(|mut worker| {
+        worker.publish(true);
+        thread::spawn(move || {
+            let deque = Arc::new(Deque::new());
+            while let Some(Job::Part(part)) = worker.next() {
+                part.run(&deque);
+            }
+        })
+    })
+}
+
+impl Lender {
+    fn call(&self) {
+        assert!(
+            self.seat.call(Arc::clone(&self.deque) as _).is_none(),
+            "there are as many as may be"
+        );
+    }
+}
+
+fn ask(_: &Stolen<'_>) {
+    thread::yield_now();
+}
+
+#[test]
+fn a_part_that_meets_a_worker_on_its_way_to_sleep_is_taken() {
+    preempted_at_most(3, || {
+        let (pool, [lender]) = pool();
+        pool.set_max_workers(NonZeroUsize::new(2).unwrap());
+        let threads: [_; 1] = start(&pool);
+        let called = Ready::new();
+        let offered = || {
+            if lender.idle.take() {
+                lender.call();
+            }
+        };
+        let by_another = || assert_eq!(called.pop(None), Some(0));
+        lender.deque.join(by_another, || called.push([0]), offered, ask);
+        pool.close(false);
+        drop(lender);
+        join_all(threads);
+    });
+}
+
+#[test]
+fn of_two_parts_that_share_a_call_each_is_taken() {
+    preempted_at_most(1, || {
+        let (pool, [one, two]) = pool();
+        let threads: [_; 2] = start(&pool);
+        let calls = [(); 2].map(|()| Ready::new());
+        // One asks, is held up, and the other one, which asks after it, gets no for an answer.
+        let asked = std::cell::Cell::new(false);
+        let both = || {
+            let offered = || {
+                if asked.get() || two.idle.take() {
+                    one.call();
+                }
+            };
+            let second = || {
+                calls[1].push([1]);
+                assert_eq!(calls[0].pop(None), Some(0), "the first runs meanwhile");
+            };
+            two.deque.join(|| (), second, offered, ask);
+        };
+        let first = || {
+            calls[0].push([0]);
+            assert_eq!(calls[1].pop(None), Some(1), "the second runs meanwhile");
+        };
+        one.deque.join(both, first, || asked.set(one.idle.take()), ask);
+        pool.close(false);
+        drop((one, two));
+        join_all(threads);
+    });
+}
+
+#[test]
+fn a_closed_pool_is_left_by_those_who_wait_for_parts() {
+    preempted_at_most(2, || {
+        let (pool, [lender]) = pool();
+        let threads: [_; 1] = start(&pool);
+        let offered = || {
+            if lender.idle.take() {
+                drop(lender.seat.call(Arc::clone(&lender.deque) as _));
+            }
+        };
+        lender.deque.join(|| drop(pool.close(false)), || (), offered, ask);
+        let Lender { mut worker, .. } = lender;
+        worker.publish(true);
+        assert!(worker.next().is_none());
+        drop(worker);
+        assert!(pool.wait_for_workers(None));
+        join_all(threads);
+    });
+}
