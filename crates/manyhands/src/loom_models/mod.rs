@@ -1,5 +1,5 @@
-//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, a graph and
-//! the wait-for graph, tried by loom in every order that can make a difference.
+//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, parts of its
+//! jobs, a graph and the wait-for graph, tried by loom in every order that can make a difference.
 //!
 //! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
 //! `cfg(sabotage = "name")`), which some model has to notice. Which one does:

@@ -114,7 +114,7 @@ fn of_two_parts_that_share_a_call_each_is_taken() {
     preempted_at_most(1, || {
         let (pool, [one, two]) = pool();
         let threads: [_; 2] = start(&pool);
-        let calls = [(); 2].map(|()| Ready::new());
+        let [first_begins, both_end] = [(); 2].map(|()| Ready::new());
         // One asks, is held up, and the other one, which asks after it, gets no for an answer.
         let asked = std::cell::Cell::new(false);
         let both = || {
@@ -124,14 +124,15 @@ fn of_two_parts_that_share_a_call_each_is_taken() {
                 }
             };
             let second = || {
-                calls[1].push([1]);
-                assert_eq!(calls[0].pop(None), Some(0), "the first runs meanwhile");
+                assert_eq!(first_begins.pop(None), Some(0), "it runs meanwhile");
+                both_end.push([2]);
             };
-            two.deque.join(|| (), second, offered, ask);
+            let by_others = || assert!(both_end.wait_for_all(2, None));
+            two.deque.join(by_others, second, offered, ask);
         };
         let first = || {
-            calls[0].push([0]);
-            assert_eq!(calls[1].pop(None), Some(1), "the second runs meanwhile");
+            first_begins.push([0]);
+            both_end.push([1]);
         };
         one.deque.join(both, first, || asked.set(one.idle.take()), ask);
         pool.close(false);
