@@ -67,7 +67,7 @@ impl Deque {
         B: FnOnce() -> RB + Send,
         RB: Send,
     {
-        let mut job = StackJob::new(b, Location::caller());
+        let mut job = place(StackJob::new(b, Location::caller()));
         let depth = self.depth.load(Ordering::Relaxed);
         self.depth.store(depth + 1, Ordering::Relaxed);
         let lent = Lent { job: &job, deque: self, depth, put: self.put(depth, job.as_header()) };
@@ -146,6 +146,18 @@ impl fmt::Debug for Deque {
             .field("depth", &self.depth.load(Ordering::Relaxed))
             .finish_non_exhaustive()
     }
+}
+
+/// On the stack. In a model it outlives its frame, so that loom sees who comes too late.
+#[cfg(not(loom))]
+#[inline]
+fn place<J>(job: J) -> J {
+    job
+}
+
+#[cfg(loom)]
+fn place<J>(job: J) -> mem::ManuallyDrop<Box<J>> {
+    mem::ManuallyDrop::new(Box::new(job))
 }
 
 /// A job whose pointer may be in a slot, or with a thief: its frame must not be left. Where code that is called

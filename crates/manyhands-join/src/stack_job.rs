@@ -86,9 +86,12 @@ where
     /// the end of the loan.
     #[inline]
     pub(crate) fn take_closure(&mut self) -> Option<B> {
-        // So that loom fails a model in which another thread comes to it after this.
+        // So that loom fails a model in which another thread comes to these after this: they are dropped soon.
         #[cfg(loom)]
-        self.header.state.with_mut(|_| ());
+        {
+            self.header.state.with_mut(|_| ());
+            self.header.waker.with_mut(|_| ());
+        }
         // SAFETY: by `&mut`, and nobody else has the pointer, as `Deque::join` has seen. Covered by
         // `taken_back_or_stolen…` and `a_part_that_is_dropped…`.
         self.closure.with_mut(|closure| unsafe { (*closure).take() })

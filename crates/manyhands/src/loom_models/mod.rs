@@ -38,10 +38,10 @@
 //! | `pool_spare_keeps_its_job` | `compensate::a_job_that_counts…` |
 //! | `pool_spare_leaves_late` | `compensate::a_job_that_is_waited_for…` |
 //! | `pool_spare_leaves_though_called` | `compensate::a_job_that_is_waited_for…` |
-//! | `pool_sleeper_looks_before_it_says_so` | `parts::a_part_that_meets…` |
-//! | `pool_part_wakes_nobody` | `parts::a_part_that_meets…` and others |
-//! | `pool_part_is_not_handed_on` | `parts::of_two_parts…` |
-//! | `pool_lender_leaves_silently` | `parts::a_closed_pool…` |
+//! | `parts_sleeper_looks_before_it_says_so` | `parts::a_part_that_meets_one…` |
+//! | `parts_call_wakes_nobody` | `parts::a_part_that_meets_a_worker…` |
+//! | `parts_are_not_handed_on` | `parts::of_two_parts…` |
+//! | `parts_lender_leaves_silently` | `parts::a_closed_pool…` |
 //! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
 //!
 //! Whatever only counts for a model is a std atomic or a std `Arc`: loom does not see it, so it

@@ -4,10 +4,11 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use loom::sync::Notify;
 use loom::thread::{self, JoinHandle};
 use manyhands_join::{Deque, Part, Stolen};
 
-use super::{join_all, preempted_at_most};
+use super::{exhaustive, join_all, preempted_at_most};
 use crate::ready::Ready;
 use crate::thread::pool::{Idle, Parts, Pool, Seat, WhenFull, Worker};
 
@@ -90,6 +91,34 @@ fn ask(_: &Stolen<'_>) {
 }
 
 #[test]
+fn a_part_that_meets_one_who_says_that_he_is_idle_is_seen_by_one_of_both() {
+    exhaustive(|| {
+        let (idle, deque) = (Idle::new(), Arc::new(Deque::new()));
+        idle.set(false);
+        let bell = Arc::new(Notify::new());
+        let (other_idle, other_deque, rung) = (idle.clone(), Arc::clone(&deque), Arc::clone(&bell));
+        let sleeper = thread::spawn(move || {
+            let part = loop {
+                match other_idle.look(|| other_deque.take()) {
+                    Some(part) => break part,
+                    None => rung.wait(),
+                }
+            };
+            part.run(&Arc::new(Deque::new()));
+        });
+        let called = Ready::new();
+        let by_another = || assert_eq!(called.pop(None), Some(0));
+        let offered = || {
+            if idle.take() {
+                bell.notify();
+            }
+        };
+        deque.join(by_another, || called.push([0]), offered, ask);
+        sleeper.join().unwrap();
+    });
+}
+
+#[test]
 fn a_part_that_meets_a_worker_on_its_way_to_sleep_is_taken() {
     preempted_at_most(3, || {
         let (pool, [lender]) = pool();
@@ -111,10 +140,12 @@ fn a_part_that_meets_a_worker_on_its_way_to_sleep_is_taken() {
 
 #[test]
 fn of_two_parts_that_share_a_call_each_is_taken() {
-    preempted_at_most(1, || {
+    // Both are asleep by then, or one of them. What is left are the orders in which they come.
+    preempted_at_most(0, || {
         let (pool, [one, two]) = pool();
         let threads: [_; 2] = start(&pool);
-        let [first_begins, both_end] = [(); 2].map(|()| Ready::new());
+        thread::yield_now();
+        let [first_begins, second_begins, both_end] = [(); 3].map(|()| Ready::new());
         // One asks, is held up, and the other one, which asks after it, gets no for an answer.
         let asked = std::cell::Cell::new(false);
         let both = || {
@@ -124,6 +155,7 @@ fn of_two_parts_that_share_a_call_each_is_taken() {
                 }
             };
             let second = || {
+                second_begins.push([0]);
                 assert_eq!(first_begins.pop(None), Some(0), "it runs meanwhile");
                 both_end.push([2]);
             };
@@ -132,6 +164,7 @@ fn of_two_parts_that_share_a_call_each_is_taken() {
         };
         let first = || {
             first_begins.push([0]);
+            assert_eq!(second_begins.pop(None), Some(0), "it runs meanwhile");
             both_end.push([1]);
         };
         one.deque.join(both, first, || asked.set(one.idle.take()), ask);

@@ -29,7 +29,7 @@ pub trait Parts<J>: Send + Sync {
 pub struct Idle(Arc<AtomicBool>);
 
 impl Idle {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
     }
 
@@ -41,12 +41,22 @@ impl Idle {
         self.is_any() && self.0.swap(false, Ordering::SeqCst)
     }
 
+    /// Says that somebody is idle, and then looks for a part.
+    pub(crate) fn look<P>(&self, look: impl FnOnce() -> Option<P>) -> Option<P> {
+        #[cfg(sabotage = "parts_sleeper_looks_before_it_says_so")]
+        let found = look();
+        self.set(true);
+        #[cfg(not(sabotage = "parts_sleeper_looks_before_it_says_so"))]
+        let found = look();
+        found
+    }
+
     #[inline]
     pub(super) fn is_any(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 
-    pub(super) fn set(&self, idle: bool) {
+    pub(crate) fn set(&self, idle: bool) {
         self.0.store(idle, Ordering::SeqCst);
         all_in_order();
     }
@@ -69,12 +79,7 @@ impl<J> Worker<J> {
         if matches!(state.phase, Phase::Broken(_)) {
             return None;
         }
-        if cfg!(not(sabotage = "pool_sleeper_looks_before_it_says_so")) {
-            self.shared.idle.set(true);
-        }
-        let part = state.parts().find_map(Parts::take_part);
-        #[cfg(sabotage = "pool_sleeper_looks_before_it_says_so")]
-        self.shared.idle.set(true);
+        let part = self.shared.idle.look(|| state.parts().find_map(Parts::take_part));
         if part.is_some() && std::mem::take(&mut self.free) {
             self.shared.free.fetch_sub(1, Ordering::AcqRel);
         }
@@ -146,7 +151,7 @@ impl<J> Shared<J> {
         }
         self.recount_idle(&state);
         drop(state);
-        if wakes && cfg!(not(sabotage = "pool_part_wakes_nobody")) {
+        if wakes && cfg!(not(sabotage = "parts_call_wakes_nobody")) {
             self.work.notify_one();
         }
         added
@@ -156,7 +161,7 @@ impl<J> Shared<J> {
     pub(super) fn hand_on_parts(&self, mut state: MutexGuard<'_, State<J>>) {
         let wakes = state.parked > state.woken
             && state.has_parts()
-            && cfg!(not(sabotage = "pool_part_is_not_handed_on"));
+            && cfg!(not(sabotage = "parts_are_not_handed_on"));
         if wakes {
             state.woken += 1;
         }

@@ -207,7 +207,8 @@ impl<J> Worker<J> {
         }
         state.recount_in_stead(self.shared.max_workers.load(Ordering::Relaxed));
         self.was_last = Some(state.workers.is_empty());
-        if self.local.parts.get().is_some() && cfg!(not(sabotage = "pool_lender_leaves_silently")) {
+        if self.local.parts.get().is_some() && cfg!(not(sabotage = "parts_lender_leaves_silently"))
+        {
             // Others may have waited for parts alone.
             self.shared.recount_idle(state);
             self.shared.work.notify_all();
