@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::task::{Wake, Waker};
 
 use loom::sync::Notify;
 use loom::thread::{self, JoinHandle};
@@ -86,8 +87,20 @@ impl Lender {
     }
 }
 
-fn ask(_: &Stolen<'_>) {
-    thread::yield_now();
+/// Wakes an owner that sleeps.
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+fn sleep(stolen: &Stolen<'_>) {
+    let bell = Arc::new(Bell(Notify::new()));
+    while stolen.wake_when_over(&Waker::from(Arc::clone(&bell))) {
+        bell.0.wait();
+    }
 }
 
 #[test]
@@ -113,7 +126,7 @@ fn a_part_that_meets_one_who_says_that_he_is_idle_is_seen_by_one_of_both() {
                 bell.notify();
             }
         };
-        deque.join(by_another, || called.push([0]), offered, ask);
+        deque.join(by_another, || called.push([0]), offered, sleep);
         sleeper.join().unwrap();
     });
 }
@@ -131,7 +144,7 @@ fn a_part_that_meets_a_worker_on_its_way_to_sleep_is_taken() {
             }
         };
         let by_another = || assert_eq!(called.pop(None), Some(0));
-        lender.deque.join(by_another, || called.push([0]), offered, ask);
+        lender.deque.join(by_another, || called.push([0]), offered, sleep);
         pool.close(false);
         drop(lender);
         join_all(threads);
@@ -160,14 +173,14 @@ fn of_two_parts_that_share_a_call_each_is_taken() {
                 both_end.push([2]);
             };
             let by_others = || assert!(both_end.wait_for_all(2, None));
-            two.deque.join(by_others, second, offered, ask);
+            two.deque.join(by_others, second, offered, sleep);
         };
         let first = || {
             first_begins.push([0]);
             assert_eq!(second_begins.pop(None), Some(0), "it runs meanwhile");
             both_end.push([1]);
         };
-        one.deque.join(both, first, || asked.set(one.idle.take()), ask);
+        one.deque.join(both, first, || asked.set(one.idle.take()), sleep);
         pool.close(false);
         drop((one, two));
         join_all(threads);
@@ -184,7 +197,7 @@ fn a_closed_pool_is_left_by_those_who_wait_for_parts() {
                 drop(lender.seat.call(Arc::clone(&lender.deque) as _));
             }
         };
-        lender.deque.join(|| drop(pool.close(false)), || (), offered, ask);
+        lender.deque.join(|| drop(pool.close(false)), || (), offered, sleep);
         let Lender { mut worker, .. } = lender;
         worker.publish(true);
         assert!(worker.next().is_none());

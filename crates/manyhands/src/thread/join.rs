@@ -53,7 +53,7 @@ use crate::spin;
 ///         return numbers.sort_unstable();
 ///     }
 ///     let middle = numbers.len() / 2;
-///     let (_, _, _) = numbers.select_nth_unstable(middle);
+///     numbers.select_nth_unstable(middle);
 ///     let (low, high) = numbers.split_at_mut(middle);
 ///     join(|| sort(low), || sort(high));
 /// }
