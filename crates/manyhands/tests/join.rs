@@ -89,8 +89,7 @@ fn a_free_worker_takes_over_and_one_is_started_for_it() {
 #[test]
 fn both_run_in_place_where_nobody_is_free() {
     let _watched = watched();
-    let places = |_| join(here, here);
-    assert_eq!(places(()), (here(), here()), "outside of a pool");
+    assert_eq!(join(here, here), (here(), here()), "outside of a pool");
     let inline = InlineExecutor::new().spawn(|| join(here, here)).unwrap();
     assert_eq!(inline.into_result(None).unwrap(), (here(), here()));
 
@@ -247,7 +246,7 @@ fn a_cycle_through_a_part_and_another_task_is_told_to_both() {
     let future = with_its_own_future(&pool, move |outer: Future<bool>| {
         let is_deadlock = |outcome| matches!(outcome, Err(FutureError::Deadlock(_)));
         let other = own.spawn(move || is_deadlock(outer.result(None))).unwrap();
-        let (_, told) = stolen(|| (), || is_deadlock(other.result(None)));
+        let ((), told) = stolen(|| (), || is_deadlock(other.result(None)));
         // The other may have been told first, and have ended.
         told || other.into_result(None).unwrap()
     });
@@ -366,7 +365,9 @@ fn every_call_is_made_once_under_load() {
                 .collect();
             let ends = roots.into_iter().map(|root| root.into_result(None).unwrap());
             let (grown, others): (Vec<usize>, Vec<_>) = ends.unzip();
-            others.into_iter().for_each(|other| other.into_result(None).unwrap());
+            for other in others {
+                other.into_result(None).unwrap();
+            }
             let grown: usize = grown.into_iter().sum();
             assert_eq!(grown, calls.load(Ordering::Relaxed), "round {round}, {workers} workers");
         }
