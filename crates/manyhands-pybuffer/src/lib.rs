@@ -2,7 +2,7 @@
 //! memory of ours is shown to Python where it lies, memory of Python's is copied from, descriptors of
 //! Python's become ours. And where Python's code is that calls us.
 //!
-//! With `manyhands-shm` this crate has all the unsafe code of the workspace; what it offers is safe.
+//! With `manyhands-shm` and `manyhands-join` this crate has all the unsafe code of the workspace; what it offers is safe.
 //!
 //! | for | see |
 //! |---|---|

@@ -4,10 +4,11 @@
 //! hook that is there. It notes the place for the thread and calls the other: what a panic prints,
 //! and to where, stays the program's own affair.
 
+use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 
@@ -111,14 +112,34 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
     let going_on = onward::pause();
     // One that was caught before, by others, has left its place: `resume_unwind` would inherit it.
     let _ = take_place();
-    let result = catch_unwind(AssertUnwindSafe(f));
+    let result = unwind(f);
     CATCHING.set(outer);
     drop(going_on);
-    result.map_err(|payload| {
-        let place = PLACE.take();
+    result.map_err(|Unwound { payload, place }| {
         let (location, backtrace) = place.map_or((None, None), |at| (at.location, at.backtrace));
         Panic::from_parts(message_of(payload), location, backtrace)
     })
+}
+
+/// A panic on its way, held up until something else is done, perhaps in another thread.
+pub(crate) struct Unwound {
+    payload: Box<dyn Any + Send>,
+    place: Option<Place>,
+}
+
+/// Calls `f`; holds up a panic in it.
+#[inline]
+pub(crate) fn unwind<R>(f: impl FnOnce() -> R) -> Result<R, Unwound> {
+    let held_up = |payload| Unwound { payload, place: take_place() };
+    catch_unwind(AssertUnwindSafe(f)).map_err(held_up)
+}
+
+impl Unwound {
+    /// Lets it go on, in this thread.
+    pub(crate) fn resume(self) -> ! {
+        let _ = PLACE.try_with(|place| place.replace(self.place));
+        resume_unwind(self.payload)
+    }
 }
 
 fn set_hook() {
@@ -155,7 +176,7 @@ fn note_place(info: &PanicHookInfo<'_>) {
     let _ = PLACE.try_with(|place| place.replace(Some(Place { location, backtrace })));
 }
 
-fn message_of(payload: Box<dyn std::any::Any + Send>) -> String {
+fn message_of(payload: Box<dyn Any + Send>) -> String {
     let message = match payload.downcast::<String>() {
         Ok(message) => return *message,
         Err(payload) => match payload.downcast::<&'static str>() {

@@ -122,6 +122,14 @@ impl Condvar {
     }
 }
 
+/// Between a store and a load of two words, where another thread does the same the other way round, and all four
+/// are `SeqCst`: that is enough, but loom takes it for less, and knows only fences.
+#[inline]
+pub(crate) fn all_in_order() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(atomic::Ordering::SeqCst);
+}
+
 /// The time, for a decision that a model has to see made in the same way each time: there it
 /// stands still.
 pub(crate) fn now() -> Instant {

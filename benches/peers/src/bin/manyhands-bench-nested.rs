@@ -1,5 +1,5 @@
-//! What it costs that tasks wait for tasks of their own pool: divide and conquer on manyhands, on rayon's
-//! `join`, and on tokio, whose tasks `.await` each other. (Tokio tasks that wait in `block_in_place` instead
+//! What it costs that tasks wait for tasks of their own pool: divide and conquer on manyhands, by tasks and by
+//! `join`, on rayon's `join`, and on tokio, whose tasks `.await` each other. (Tokio tasks that wait in `block_in_place` instead
 //! hang now and then: each that waits takes a thread, and when 512 of them wait there is none for the rest.)
 
 use std::fs;
@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use manyhands::{Executor, Scope, ThreadPoolExecutor};
+use manyhands::{Executor, Scope, ThreadPoolExecutor, join};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use tokio::runtime::Runtime;
 
@@ -36,7 +36,8 @@ fn main() -> anyhow::Result<()> {
         tokio: tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).build()?,
     };
     println!("ms, the best of {ROUNDS}, {WORKERS} workers; in brackets the times of rayon's");
-    println!("{:26} {:>9} {:>16} {:>16}", "", "rayon", "manyhands", "tokio");
+    let columns = ["join", "tasks", "tokio"].map(|name| format!("{name:>16}"));
+    println!("{:26} {:>9} {}", "", "rayon", columns.join(" "));
     // A leaf is a sequential `fib` of one or two less than the cutoff.
     for (leaf, n, cutoff) in
         [("nothing", 24, 2), ("1 us", 30, 13), ("10 us", 32, 18), ("100 us", 36, 23)]
@@ -72,6 +73,10 @@ fn best<R: PartialEq>(expected: &R, mut run: impl FnMut() -> R) -> anyhow::Resul
 fn fib_row(subjects: &Subjects, leaf: &str, n: u64, cutoff: u64) -> anyhow::Result<()> {
     let expected = fib(n);
     let rayon = best(&expected, || subjects.rayon.install(|| fib_rayon(n, cutoff)))?;
+    let joined = best(&expected, || {
+        let root = subjects.ours.spawn(move || fib_join(n, cutoff)).expect("it is open");
+        root.into_result(None).expect("a number")
+    })?;
     let ours = best(&expected, || {
         let pool = Arc::clone(&subjects.ours);
         let root = subjects.ours.spawn(move || fib_ours(&pool, n, cutoff)).expect("it is open");
@@ -82,7 +87,7 @@ fn fib_row(subjects: &Subjects, leaf: &str, n: u64, cutoff: u64) -> anyhow::Resu
             .tokio
             .block_on(async { tokio::spawn(fib_tokio(n, cutoff)).await.expect("a number") })
     })?;
-    row(&format!("fib({n}), leaves of {leaf}"), rayon, &[ours, tokio]);
+    row(&format!("fib({n}), leaves of {leaf}"), rayon, &[joined, ours, tokio]);
     Ok(())
 }
 
@@ -95,6 +100,14 @@ fn fib_rayon(n: u64, cutoff: u64) -> u64 {
         return fib(n);
     }
     let (left, right) = rayon::join(|| fib_rayon(n - 1, cutoff), || fib_rayon(n - 2, cutoff));
+    left + right
+}
+
+fn fib_join(n: u64, cutoff: u64) -> u64 {
+    if n < cutoff {
+        return fib(n);
+    }
+    let (left, right) = join(|| fib_join(n - 1, cutoff), || fib_join(n - 2, cutoff));
     left + right
 }
 
@@ -143,12 +156,33 @@ fn sort_rows(subjects: &Subjects) -> anyhow::Result<()> {
         numbers
     })?;
     let mut left = copies();
+    let joined = best(&sorted, || {
+        let mut numbers = left.pop().expect("one for each round");
+        let root = subjects.ours.spawn(move || {
+            sort_join(&mut numbers);
+            numbers
+        });
+        root.expect("it is open").into_result(None).expect("sorted")
+    })?;
+    let mut left = copies();
     let ours = best(&sorted, || {
         let (pool, numbers) = (Arc::clone(&subjects.ours), left.pop().expect("one for each round"));
         let root = subjects.ours.spawn(move || sort_ours(&pool, numbers)).expect("it is open");
         root.into_result(None).expect("sorted")
     })?;
-    row("quicksort, parts moved", rayon, &[ours]);
+    row("quicksort", rayon, &[joined, ours]);
+    let mut left = copies();
+    let joined = best(&sorted, || {
+        let mut numbers = left.pop().expect("one for each round");
+        ThreadPoolExecutor::builder()
+            .max_workers(WORKERS)
+            .scope(|scope| {
+                let root = scope.spawn(|| sort_join(&mut numbers)).expect("it is open");
+                root.into_result(None).expect("sorted");
+            })
+            .expect("a pool");
+        numbers
+    })?;
     let mut left = copies();
     let ours = best(&sorted, || {
         let mut numbers = left.pop().expect("one for each round");
@@ -162,7 +196,7 @@ fn sort_rows(subjects: &Subjects) -> anyhow::Result<()> {
             .expect("a pool");
         numbers
     })?;
-    row("quicksort, parts borrowed", rayon, &[ours]);
+    row("quicksort in a new scope", rayon, &[joined, ours]);
     Ok(())
 }
 
@@ -188,6 +222,15 @@ fn sort_rayon(numbers: &mut [u64]) {
     let middle = partition(numbers);
     let (low, high) = numbers.split_at_mut(middle);
     rayon::join(|| sort_rayon(low), || sort_rayon(high));
+}
+
+fn sort_join(numbers: &mut [u64]) {
+    if numbers.len() < SORTED_ALONE {
+        return numbers.sort_unstable();
+    }
+    let middle = partition(numbers);
+    let (low, high) = numbers.split_at_mut(middle);
+    join(|| sort_join(low), || sort_join(high));
 }
 
 fn sort_ours(pool: &Pool, mut numbers: Vec<u64>) -> Vec<u64> {
@@ -227,6 +270,11 @@ fn walk_row(subjects: &Subjects) -> anyhow::Result<()> {
 fn walk(subjects: &Subjects, root: &Path) -> anyhow::Result<()> {
     let expected = 5 * (1 + 12 + 144 + 1728);
     let rayon = best(&expected, || subjects.rayon.install(|| walk_rayon(root)))?;
+    let joined = best(&expected, || {
+        let root = root.to_owned();
+        let root = subjects.ours.spawn(move || walk_join(&[root])).expect("it is open");
+        root.into_result(None).expect("a number")
+    })?;
     let ours = best(&expected, || {
         let (pool, root) = (Arc::clone(&subjects.ours), root.to_owned());
         let root = subjects.ours.spawn(move || walk_ours(&pool, &root)).expect("it is open");
@@ -236,7 +284,7 @@ fn walk(subjects: &Subjects, root: &Path) -> anyhow::Result<()> {
         let root = walk_tokio(root.to_owned());
         subjects.tokio.block_on(async { tokio::spawn(root).await.expect("a number") })
     })?;
-    row("a task for each folder", rayon, &[ours, tokio]);
+    row("1,885 folders", rayon, &[joined, ours, tokio]);
     Ok(())
 }
 
@@ -268,6 +316,21 @@ fn list(folder: &Path) -> (Vec<PathBuf>, u64) {
 fn walk_rayon(folder: &Path) -> u64 {
     let (folders, files) = list(folder);
     files + folders.into_par_iter().map(|below| walk_rayon(&below)).sum::<u64>()
+}
+
+fn walk_join(folders: &[PathBuf]) -> u64 {
+    match folders {
+        [] => 0,
+        [folder] => {
+            let (folders, files) = list(folder);
+            files + walk_join(&folders)
+        }
+        _ => {
+            let (some, others) = folders.split_at(folders.len() / 2);
+            let (some, others) = join(|| walk_join(some), || walk_join(others));
+            some + others
+        }
+    }
 }
 
 fn walk_ours(pool: &Pool, folder: &Path) -> u64 {

@@ -1,5 +1,5 @@
-//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, a graph,
-//! the wait-for graph and `block_on`, tried by loom in every order that can make a difference.
+//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, parts of its
+//! jobs, a graph, the wait-for graph and `block_on`, tried by loom in every order that can make a difference.
 //!
 //! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
 //! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
@@ -42,6 +42,10 @@
 //! | `pool_spare_keeps_its_job` | `compensate::a_job_that_counts…` |
 //! | `pool_spare_leaves_late` | `compensate::a_job_that_is_waited_for…` |
 //! | `pool_spare_leaves_though_called` | `compensate::a_job_that_is_waited_for…` |
+//! | `parts_sleeper_looks_before_it_says_so` | `parts::a_part_that_meets_one…` |
+//! | `parts_call_wakes_nobody` | `parts::a_part_that_meets_a_worker…` |
+//! | `parts_are_not_handed_on` | `parts::of_two_parts…` |
+//! | `parts_lender_leaves_silently` | `parts::a_closed_pool…` |
 //! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
 //!
 //! Whatever only counts for a model is a std atomic or a std `Arc`: loom does not see it, so it
@@ -56,6 +60,7 @@ mod compensate;
 mod completion;
 mod graph;
 mod nested;
+mod parts;
 mod pool;
 mod promise;
 

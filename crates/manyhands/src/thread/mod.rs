@@ -1,6 +1,7 @@
 //! `ThreadPoolExecutor`: tasks on a pool of threads.
 
 mod builder;
+mod join;
 pub mod pool;
 mod scope;
 mod standby;
@@ -12,16 +13,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use manyhands_join::Deque;
+
 use crate::errors::{ConfigError, Refused};
 use crate::executor::Executor;
 use crate::future::deadline;
 use crate::job::Job;
 use crate::nested::Compensate;
 use crate::nested::graph::TaskId;
+use join::Call;
 use pool::{Moving, Seat, Stats, Worker};
 use worker_loop::Workers;
 
 pub use builder::{ThreadPoolBuilder, WhenFull};
+pub use join::join;
 pub use scope::Scope;
 
 /// Runs tasks on a pool of threads.
@@ -144,7 +149,7 @@ impl ThreadPoolExecutor {
         // All have left the pool, so what is left of their threads ends at once.
         let threads =
             std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        threads.into_iter().for_each(join);
+        threads.into_iter().for_each(see_off);
         true
     }
 }
@@ -158,13 +163,13 @@ impl Inner {
         })?;
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that worked in the stead of others come and go.
-        threads.extract_if(.., |thread| thread.is_finished()).for_each(join);
+        threads.extract_if(.., |thread| thread.is_finished()).for_each(see_off);
         threads.push(thread);
         Ok(())
     }
 }
 
-fn join(thread: JoinHandle<()>) {
+fn see_off(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         log::error!("a worker thread has panicked outside of any task");
     }
@@ -209,6 +214,12 @@ impl Compensate for InStead {
     fn run_recent(&self, task: TaskId) -> bool {
         let job = self.seat.take_recent(|job| job.id() == Some(task));
         job.map(Job::run).is_some()
+    }
+}
+
+impl Call for InStead {
+    fn call(&self, lent: &Arc<Deque>) {
+        self.start(self.seat.call(Arc::clone(lent) as _));
     }
 }
 

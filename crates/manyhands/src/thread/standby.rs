@@ -7,6 +7,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use manyhands_join::Deque;
+
+use super::join::Call;
 use super::pool::{Seat, Worker};
 use crate::job::Job;
 use crate::nested::Compensate;
@@ -37,6 +40,7 @@ struct Requests {
 enum Request {
     Begin(usize),
     End(usize),
+    Call(usize, Arc<Deque>),
     Leave(usize),
 }
 
@@ -88,6 +92,10 @@ impl<'env> Standby<'env> {
                     seat(number).and_then(|seat| seat.block()).into_iter().for_each(&start);
                 }
                 Request::End(number) => seat(number).into_iter().for_each(|seat| seat.unblock()),
+                Request::Call(number, lent) => {
+                    let called = |seat: Seat<_>| seat.call(Arc::clone(lent) as _);
+                    seat(number).and_then(called).into_iter().for_each(&start);
+                }
                 Request::Leave(number) => drop(self.seats.lock().remove(number)),
             }
             asked = self.requests.asked.lock();
@@ -130,5 +138,11 @@ impl Compensate for Asking {
 
     fn run_recent(&self, _task: TaskId) -> bool {
         false
+    }
+}
+
+impl Call for Asking {
+    fn call(&self, lent: &Arc<Deque>) {
+        self.ask(Request::Call(self.number, Arc::clone(lent)));
     }
 }

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use super::builder::{Initializer, WhenFull};
+use super::join::{self, Call};
 use super::pool::{self, Pool, Rejection, Worker};
 use crate::errors::{BrokenThreadPool, Reason, Refused};
 use crate::future::deadline;
 use crate::job::Job;
-use crate::nested::{self, Compensate};
+use crate::nested;
 use crate::panic;
 use crate::sync::{Condvar, Mutex};
 
@@ -135,10 +136,10 @@ impl<'env> Workers<'env> {
     pub(super) fn work(
         &self,
         mut worker: Worker<Job<'env>>,
-        compensate: Arc<dyn Compensate>,
+        seat: Arc<dyn Call>,
         start: Start<'_, 'env>,
     ) {
-        let _at_work = nested::work_for(self.number, Some(compensate));
+        let _at_work = nested::work_for(self.number, Some(Arc::clone(&seat) as _));
         if let Some(initializer) = &self.initializer
             && let Err(error) = initializer()
         {
@@ -147,6 +148,7 @@ impl<'env> Workers<'env> {
             fail(self.pool.break_down(Arc::clone(&reason)), &reason);
             return;
         }
+        let _lends = join::lend_from_here(worker.idle(), seat);
         while let Some(job) = worker.next() {
             // Panics of tasks, callbacks and values are caught where they may come up. This is the
             // second line of defence: a logger's, say, must not cost a worker either.

@@ -42,8 +42,8 @@ pub struct Moving;
 /// assert_eq!(other.try_next(), None);
 /// ```
 pub struct Seat<J> {
-    shared: Arc<Shared<J>>,
-    local: Arc<Local<J>>,
+    pub(super) shared: Arc<Shared<J>>,
+    pub(super) local: Arc<Local<J>>,
 }
 
 impl<J> Worker<J> {
@@ -109,6 +109,10 @@ impl<J> Seat<J> {
             return None;
         }
         let added = shared.add_worker_if_needed(&mut state);
+        if added.is_none() && state.has_parts() {
+            return shared.call_for_parts(state);
+        }
+        shared.recount_idle(&state);
         if added.is_none() {
             shared.wake_one(state);
         }
@@ -192,7 +196,8 @@ impl<J> Seat<J> {
         let times = times.unwrap_or(0);
         let patience = LULL.saturating_mul(1 << times.min(16));
         let lately = last.is_some_and(|last| now() < last + patience);
-        if state.waiting == 0 || state.active() > state.standing || lately {
+        let nothing_to_do = state.waiting == 0 && !state.has_parts();
+        if nothing_to_do || state.active() > state.standing || lately {
             return Err(Moving);
         }
         state.relieved = Some((now(), times + 1));

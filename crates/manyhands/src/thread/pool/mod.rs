@@ -32,6 +32,9 @@
 //! `max_workers`, so that another works in its stead. When it resumes, there is one too many, and the next
 //! that comes for a job becomes a *spare*, which waits for a while to be called again and then leaves.
 //!
+//! A running job may lend parts of itself (`parts.rs`), which are not queued here and not counted. A worker that
+//! finds nothing queued takes one, and comes back to the queue after each.
+//!
 //! | field | guarded by |
 //! |---|---|
 //! | `state` | its lock |
@@ -43,12 +46,13 @@
 mod batch;
 mod compensate;
 mod joint;
+mod parts;
 mod worker;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::spin::Spin;
@@ -58,6 +62,7 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 pub use compensate::{Moving, Seat};
 use joint::Entry;
 pub use joint::Joint;
+pub use parts::{Idle, Parts};
 pub use worker::Worker;
 
 /// How many short jobs may be queued before somebody is woken all the same.
@@ -112,6 +117,7 @@ struct Shared<J> {
     free: AtomicUsize,
     /// Workers that left with something in their local queue and have not come since.
     local_queues: AtomicUsize,
+    idle: Idle,
     spin: Spin,
 }
 
@@ -167,6 +173,8 @@ struct Local<J> {
     queue: Mutex<LocalQueue<J>>,
     running: AtomicBool,
     completed: AtomicU64,
+    /// Where its job lends parts of itself, from the first of them on.
+    parts: OnceLock<Arc<dyn Parts<J>>>,
 }
 
 struct LocalQueue<J> {
@@ -227,7 +235,8 @@ pub struct Stats {
     pub completed: u64,
     /// Workers there are.
     pub workers: usize,
-    /// Workers that run no task. One in its initializer or in a callback counts too.
+    /// Workers that run no task. One in its initializer, in a callback or at a part of another's task
+    /// ([`join`](crate::join)) counts too.
     pub idle: usize,
 }
 
@@ -266,6 +275,7 @@ impl<J> Pool<J> {
             queued: AtomicUsize::new(0),
             free: AtomicUsize::new(0),
             local_queues: AtomicUsize::new(0),
+            idle: Idle::new(),
             spin: Spin::new(),
         }))
     }
@@ -468,6 +478,7 @@ impl<J> Pool<J> {
     /// ```
     pub fn set_max_workers(&self, max_workers: NonZeroUsize) {
         self.0.max_workers.store(max_workers.get(), Ordering::Relaxed);
+        self.0.idle.set(true);
     }
 
     /// Takes all jobs that no worker has begun, oldest first; the pool stays as it is.
@@ -548,6 +559,7 @@ impl<J> Shared<J> {
             queue: Mutex::new(LocalQueue { jobs: VecDeque::new(), filled_at: 0 }),
             running: AtomicBool::new(false),
             completed: AtomicU64::new(0),
+            parts: OnceLock::new(),
         });
         state.workers.push(Arc::clone(&local));
         let index = state.added;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
-use super::{BACKLOG, Local, LocalQueue, Phase, Shared, State};
+use super::{BACKLOG, Local, LocalQueue, Shared, State};
 use crate::sync::atomic::Ordering;
 use crate::sync::{MutexGuard, now};
 
@@ -207,6 +207,12 @@ impl<J> Worker<J> {
         }
         state.recount_in_stead(self.shared.max_workers.load(Ordering::Relaxed));
         self.was_last = Some(state.workers.is_empty());
+        if self.local.parts.get().is_some() && cfg!(not(sabotage = "parts_lender_leaves_silently"))
+        {
+            // Others may have waited for parts alone.
+            self.shared.recount_idle(state);
+            self.shared.work.notify_all();
+        }
     }
 
     fn next_in_local(&mut self) -> Option<J> {
@@ -234,6 +240,7 @@ impl<J> Worker<J> {
         if std::mem::take(&mut self.starting) {
             state.starting -= 1;
             self.set_free();
+            shared.recount_idle(&state);
         }
         let (mut spun, mut timed) = (false, 0);
         loop {
@@ -256,7 +263,14 @@ impl<J> Worker<J> {
                 shared.wake_one(state);
                 return Some(self.begin(job));
             }
-            if !park || !matches!(state.phase, Phase::Open) {
+            if !park {
+                return None;
+            }
+            if let Some(part) = self.take_part(&state) {
+                shared.hand_on_parts(state);
+                return Some(part);
+            }
+            if !state.has_more_to_come() {
                 return None;
             }
             let others_busy = state.workers.len() > shared.free.load(Ordering::Acquire);
@@ -265,7 +279,9 @@ impl<J> Worker<J> {
                 spun = true;
                 state.spinning = true;
                 drop(state);
-                shared.spin.until(|| shared.queued.load(Ordering::Acquire) > 0);
+                shared
+                    .spin
+                    .until(|| shared.queued.load(Ordering::Acquire) > 0 || !shared.idle.is_any());
                 state = shared.state.lock();
                 state.spinning = false;
                 continue;
