@@ -10,8 +10,10 @@ pub use modelled::Doorbell;
 mod real {
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+    use std::time::Duration;
 
-    use rustix::event::{EventfdFlags, eventfd};
+    use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+    use rustix::io::Errno;
 
     /// What a parent polls while it sleeps, shared by all workers of a pool.
     ///
@@ -45,6 +47,23 @@ mod real {
         pub fn clear(&self) -> bool {
             rustix::io::read(&self.0, &mut [0; 8]).is_ok()
         }
+
+        /// Sleeps until it is rung, or the time is up, or a signal comes; clears it. For who listens to
+        /// nothing else.
+        ///
+        /// # Errors
+        /// If the system refuses to poll.
+        pub fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+            // A time that no clock can tell is no limit.
+            let timeout = timeout.and_then(|time| Timespec::try_from(time).ok());
+            match poll(&mut [PollFd::new(&self.0, PollFlags::IN)], timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {
+                    self.clear();
+                    Ok(())
+                }
+                Err(error) => Err(error.into()),
+            }
+        }
     }
 
     impl From<OwnedFd> for Doorbell {
@@ -57,7 +76,9 @@ mod real {
 
 #[cfg(loom)]
 mod modelled {
+    use std::io;
     use std::sync::Arc;
+    use std::time::Duration;
 
     use loom::sync::{Condvar, Mutex};
 
@@ -66,7 +87,12 @@ mod modelled {
     pub struct Doorbell(Arc<(Mutex<bool>, Condvar)>);
 
     impl Doorbell {
-        pub(crate) fn new() -> Self {
+        /// One that nobody has rung.
+        #[expect(
+            clippy::new_without_default,
+            reason = "as little of it as there is of the real one"
+        )]
+        pub fn new() -> Self {
             Self(Arc::new((Mutex::new(false), Condvar::new())))
         }
 
@@ -76,14 +102,44 @@ mod modelled {
             self.0.1.notify_one();
         }
 
-        /// Polls until it is rung, and clears it.
-        #[cfg(test)]
-        pub(crate) fn wait(&self) {
+        /// Sleeps until it is rung, and clears it. loom knows no time, so a wait with a limit may end at any
+        /// moment.
+        ///
+        /// # Errors
+        /// None.
+        #[expect(clippy::missing_panics_doc, reason = "no thread of a model panics and goes on")]
+        pub fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
             let mut rung = self.0.0.lock().unwrap();
-            while !*rung {
+            while !*rung && timeout.is_none() {
                 rung = self.0.1.wait(rung).unwrap();
             }
             *rung = false;
+            Ok(())
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::Doorbell;
+
+    #[test]
+    fn a_wait_ends_with_a_ring_and_clears_it() {
+        let doorbell = Doorbell::create().unwrap();
+        doorbell.ring();
+        doorbell.wait(None).unwrap();
+        assert!(!doorbell.clear(), "the wait has");
+        thread::scope(|scope| {
+            scope.spawn(|| doorbell.ring());
+            doorbell.wait(None).unwrap();
+        });
+    }
+
+    #[test]
+    fn a_wait_ends_when_its_time_is_up() {
+        Doorbell::create().unwrap().wait(Some(Duration::from_millis(1))).unwrap();
     }
 }

@@ -73,3 +73,10 @@ pub use parent::{Lookout, ParentEnd};
 #[cfg(not(loom))]
 pub use view::{Access, ArenaView, Place, PrivateView, View};
 pub use worker::{StopToken, WorkerEnd};
+
+/// Both ends of a worker's memory, for the models of this crate and of those above it.
+#[cfg(loom)]
+pub fn ends(shape: Shape, doorbells: [Doorbell; 2]) -> (ParentEnd, WorkerEnd) {
+    let memory = std::sync::Arc::new(memory::Memory::new(shape));
+    (ParentEnd::new(std::sync::Arc::clone(&memory)), WorkerEnd::new(memory, doorbells))
+}

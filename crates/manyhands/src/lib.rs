@@ -64,6 +64,8 @@ mod future_list;
 pub mod graph;
 mod inline;
 mod job;
+#[cfg(target_os = "linux")]
+mod listening;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod map;

@@ -31,12 +31,11 @@
 
 use std::cell::Cell;
 use std::panic::resume_unwind;
-use std::sync::Arc;
 
 use loom::model::Builder;
 
 use crate::doorbell::Doorbell;
-use crate::memory::{Memory, Shape};
+use crate::memory::Shape;
 use crate::parent::ParentEnd;
 use crate::worker::WorkerEnd;
 
@@ -61,11 +60,12 @@ fn preempted_at_most(times: usize, model: impl Fn() + Send + Sync + 'static) {
 
 /// Both ends of rings of so many words.
 fn ends(lane: usize, answers: usize) -> (ParentEnd, WorkerEnd, Doorbell) {
-    let memory = Arc::new(Memory::new(Shape { lane: lane * 8, answers: answers * 8 }));
     let doorbell = Doorbell::new();
     // The second doorbell of the two: the first differs by nothing but its bit.
     let doorbells = [Doorbell::new(), doorbell.clone()];
-    (ParentEnd::new(Arc::clone(&memory)), WorkerEnd::new(memory, doorbells), doorbell)
+    let shape = Shape { lane: lane * 8, answers: answers * 8 };
+    let (parent, worker) = crate::ends(shape, doorbells);
+    (parent, worker, doorbell)
 }
 
 /// Claims what is offered now.
@@ -96,7 +96,7 @@ fn receive_or_sleep(parent: &mut ParentEnd, doorbell: &Doorbell) -> Vec<u8> {
             return answer;
         }
         if !parent.set_asleep(1) {
-            doorbell.wait();
+            doorbell.wait(None).unwrap();
             parent.set_awake();
         }
     }

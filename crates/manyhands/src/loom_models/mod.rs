@@ -1,5 +1,6 @@
 //! Models: what threads do to each other in the promise, the block, the completion queue, the pool, parts of its
-//! jobs, a graph, the wait-for graph and `block_on`, tried by loom in every order that can make a difference.
+//! jobs, a graph, the wait-for graph, `block_on` and the listening for worker processes, tried by loom in every
+//! order that can make a difference.
 //!
 //! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
 //! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
@@ -47,6 +48,20 @@
 //! | `parts_are_not_handed_on` | `parts::of_two_parts…` |
 //! | `parts_lender_leaves_silently` | `parts::a_closed_pool…` |
 //! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
+//! | `listening_answers_ring_for_nothing` | `listening::a_manager_hears_nothing…` |
+//! | `listening_attendant_sleeps_on` | `listening::an_answer_that_meets_an_attendant_falling…` and others |
+//! | `listening_call_wakes_nobody` | `listening::a_call_that_meets…` |
+//! | `listening_end_wakes_no_attendant` | `listening::an_attendant_that_falls_asleep…` and others |
+//! | `listening_leaver_does_not_look` | `listening::an_answer_that_meets_an_attendant_leaving…` and others |
+//! | `listening_leaver_forgets_the_end` | `listening::a_close_that_meets…`, `listening::of_two…` |
+//! | `listening_leaver_rings_nobody` | `listening::an_answer_that_meets_an_attendant_leaving…` and others |
+//! | `listening_leaver_says_so_late` | `listening::a_manager_does_not_spin…` |
+//! | `listening_manager_looks_before_it_sleeps` | `listening::a_call_that_meets…` and most in which it sleeps |
+//! | `listening_manager_minds_what_is_seen_to` | `listening::a_manager_does_not_spin…` |
+//! | `listening_manager_sleeps_on` | `listening::an_answer_that_meets_a_manager…` and others |
+//! | `listening_sender_rings_nobody` | `listening::an_answer_that_meets_its_submitter…` (both) |
+//! | `listening_sender_tells_no_link` | `listening::an_answer_that_meets_its_submitter…` (both) |
+//! | `listening_sooner_deadline_wakes_nobody` | `listening::a_deadline_that_meets…` |
 //!
 //! Whatever only counts for a model is a std atomic or a std `Arc`: loom does not see it, so it
 //! makes no schedules of its own. A model's name says what must hold.
@@ -59,6 +74,8 @@ mod blockon;
 mod compensate;
 mod completion;
 mod graph;
+#[cfg(target_os = "linux")]
+mod listening;
 mod nested;
 mod parts;
 mod pool;

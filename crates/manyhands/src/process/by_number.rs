@@ -3,10 +3,11 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::Waker;
 use std::time::Instant;
 
 use super::nested::{self, PARENTS};
+
+pub use crate::listening::Awaited;
 
 /// What a task asks of its pool.
 pub(super) trait Known: Send + Sync {
@@ -15,21 +16,6 @@ pub(super) trait Known: Send + Sync {
 
     /// Sees to the pool's answers as long as the calling thread waits for `task`.
     fn attend(&self, task: &dyn Awaited, deadline: Option<Instant>);
-}
-
-/// A task that a thread waits for.
-pub trait Awaited {
-    /// By which its executor knows it.
-    fn address(&self) -> usize;
-
-    /// Whether it has ended.
-    fn is_done(&self) -> bool;
-
-    /// Has `waker` woken when it is done; `false` if it is done already.
-    fn watch(&self, waker: &Waker) -> bool;
-
-    /// Forgets that waker.
-    fn unwatch(&self);
 }
 
 static POOLS: Mutex<Vec<(NonZeroU32, Weak<dyn Known>)>> = Mutex::new(Vec::new());

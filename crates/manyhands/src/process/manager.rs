@@ -27,10 +27,11 @@ use super::last_lines::LastLines;
 use super::launch::Newborn;
 use super::link::ring;
 use super::nested::Channel;
-use super::pool::{Chore, LeftOver, MANAGERS, Pool, State};
+use super::pool::{Chore, LeftOver, Pool, State};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
 use super::watch::{Seen, Watch, Watched};
+use crate::listening::{MANAGERS, Shared, Sleep};
 use crate::spin::Spin;
 
 /// What a pool's workers are told when they are started.
@@ -115,11 +116,8 @@ impl<T: Task> Manager<T> {
             if turns.is_multiple_of(LOOK_EVERY) {
                 self.look(Some(Duration::ZERO));
             }
-            let (pool, lookouts) = (&self.pool, &self.lookouts);
-            let has_answer = || {
-                pool.is_called() || !pool.is_attended() && lookouts.iter().any(Lookout::has_answer)
-            };
-            if self.spin.until(has_answer) {
+            let (listening, lookouts) = (&self.pool.listening, &self.lookouts);
+            if self.spin.until(|| listening.is_wanted(lookouts)) {
                 // Answers rarely come alone, and each turn takes the lock from those who submit.
                 (0..GATHERS).for_each(|_| std::hint::spin_loop());
             } else {
@@ -129,9 +127,11 @@ impl<T: Task> Manager<T> {
     }
 
     fn sleep(&mut self) {
-        let Some(sleep) = self.pool.fall_asleep(&mut self.flags) else { return };
-        self.look(sleep.until.map(|until| until.saturating_duration_since(Instant::now())));
-        self.pool.wake_up();
+        let flags = &mut self.flags;
+        let sleep = self.pool.listening.fall_asleep(|state| state.note_interests(flags));
+        let Some(Sleep { until }) = sleep else { return };
+        self.look(until.map(|until| until.saturating_duration_since(Instant::now())));
+        self.pool.listening.wake_up();
     }
 
     /// Looks at what is ready, and does something about it.
@@ -166,7 +166,7 @@ impl<T: Task> Manager<T> {
             }
         }
         self.seen = all;
-        self.lookouts = self.pool.lookouts();
+        self.lookouts = Arc::clone(self.pool.listening.lock().lookouts());
     }
 
     fn see_to(&mut self, chore: Chore) {

@@ -6,7 +6,7 @@
 //! moment, to be seen to once it is let go.
 
 mod answer;
-mod listening;
+mod attending;
 mod nested;
 mod orders;
 mod passed;
@@ -17,14 +17,14 @@ mod waits;
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use manyhands_shm::{Arena, Doorbell, ForkMark};
 
 use super::birth::Transport;
-use super::by_number::{self, Awaited, Known};
+use super::by_number::{self, Known};
 use super::launch::{Launcher, Newborn};
 use super::manager::{self, Manager, Setting};
 use super::supervisor::{self, Event, Seat, Stats};
@@ -32,14 +32,14 @@ use super::task::Task;
 use crate::crossing::{tell_all, tellings_of};
 use crate::errors::{BrokenProcessPool, Reason};
 use crate::future::deadline;
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::listening::{Awaited, Listening, Shared};
+use crate::sync::MutexGuard;
 
-pub(super) use listening::{CALLERS, MANAGERS};
+pub(super) use crate::listening::MANAGERS;
 pub use reservation::Reservation;
 pub(super) use state::{Chore, State};
 pub(super) use turn::LeftOver;
 
-use listening::Sleep;
 use reservation::SUBMITS_TO;
 
 /// A pool of worker processes, for tasks of any host.
@@ -49,14 +49,8 @@ pub struct Pool<T: Task> {
     setting: Setting,
     launcher: std::sync::Mutex<Box<dyn Launcher>>,
     managed_by: ManagedBy,
-    state: Mutex<State<T>>,
-    /// Rung to wake the manager, and to wake a thread that attends while it waits.
-    doorbells: Arc<[Doorbell; 2]>,
-    /// A look at whether there are chores, for a manager that spins.
-    called: AtomicBool,
-    /// A look at whether a thread attends, likewise.
-    attended: AtomicBool,
-    gone: Condvar,
+    /// The state under its lock, and who listens for answers.
+    pub(super) listening: Listening<State<T>>,
     /// Where large arguments go, if there is shared memory.
     arena: Option<Arena>,
     mark: ForkMark,
@@ -95,11 +89,10 @@ impl<T: Task> Pool<T> {
             setting,
             launcher: std::sync::Mutex::new(launcher),
             managed_by,
-            state: Mutex::new(State::new(number, options, arena.clone())),
-            doorbells: Arc::new([Doorbell::create()?, Doorbell::create()?]),
-            called: AtomicBool::new(false),
-            attended: AtomicBool::new(false),
-            gone: Condvar::new(),
+            listening: Listening::new(
+                State::new(number, options, arena.clone()),
+                [Doorbell::create()?, Doorbell::create()?],
+            ),
             arena,
             mark: ForkMark::of_this_process(),
         }))
@@ -124,7 +117,7 @@ impl<T: Task> Pool<T> {
     }
 
     pub(super) fn doorbells(&self) -> &Arc<[Doorbell; 2]> {
-        &self.doorbells
+        self.listening.doorbells()
     }
 
     /// A place for a task whose arguments are about to be written: once they are, they cannot be given
@@ -136,7 +129,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return Err(Reason::Forked);
         }
-        let mut state = self.state.lock();
+        let mut state = self.listening.lock();
         if let Some(reason) = state.refusal() {
             return Err(reason);
         }
@@ -158,7 +151,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return;
         }
-        let mut state = self.state.lock();
+        let mut state = self.listening.lock();
         state.on(event, Instant::now());
         self.let_go(state);
     }
@@ -166,28 +159,7 @@ impl<T: Task> Pool<T> {
     /// Unlocks, wakes the manager if there is something for it, and ends the tasks that have ended.
     fn let_go(&self, mut state: MutexGuard<'_, State<T>>) {
         let endings = std::mem::take(&mut state.endings);
-        let called = !state.chores.is_empty() || !state.tellings.is_empty() || state.flushes;
-        let rings = match state.asleep {
-            Some(Sleep { until }) => {
-                let due = state.supervisor.next_deadline();
-                let sooner = due.is_some_and(|due| until.is_none_or(|until| due < until));
-                called || sooner || state.done
-            }
-            None => false,
-        };
-        if state.done {
-            self.gone.notify_all();
-        }
-        if std::mem::take(&mut state.rings_attendant) {
-            self.doorbells[CALLERS].ring();
-        }
-        drop(state);
-        if called {
-            self.called.store(true, Ordering::Relaxed);
-        }
-        if rings {
-            self.doorbells[MANAGERS].ring();
-        }
+        self.listening.let_go(state);
         let tellings = tellings_of(|| {
             for ending in endings {
                 ending.end_caught();
@@ -202,7 +174,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return;
         }
-        let mut state = self.state.lock();
+        let mut state = self.listening.lock();
         let ticket = state.supervisor.tickets().find(|ticket| {
             let entry = state.supervisor.payload(*ticket);
             entry.is_some_and(|entry| entry.task.address() == Some(address))
@@ -218,7 +190,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return;
         }
-        let mut state = self.state.lock();
+        let mut state = self.listening.lock();
         if state.closing.is_none() {
             // What a task has submitted before this is accepted.
             state.hear_all(Instant::now());
@@ -235,9 +207,9 @@ impl<T: Task> Pool<T> {
             return false;
         }
         let end = deadline(timeout);
-        let mut state = self.state.lock();
-        let this = Some(std::thread::current().id());
-        if state.manager_id == this || state.attendant_id == this {
+        let mut state = self.listening.lock();
+        let this = std::thread::current().id();
+        if state.manager_id == Some(this) || state.listeners.is_attendant(this) {
             return false; // A callback of a task of this pool, which cannot wait for its own end.
         }
         if SUBMITS_TO.with_borrow(|pools| pools.contains(&self.number)) {
@@ -247,7 +219,7 @@ impl<T: Task> Pool<T> {
             if end.is_some_and(|end| Instant::now() >= end) {
                 return false;
             }
-            state = self.gone.wait(state, end);
+            state = self.listening.wait_until_over(state, end);
         }
         let manager = state.manager.take();
         drop(state);
@@ -264,7 +236,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return Stats::default();
         }
-        self.state.lock().supervisor.stats()
+        self.listening.lock().supervisor.stats()
     }
 
     /// The process numbers of the workers there are.
@@ -272,7 +244,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return Vec::new();
         }
-        let state = self.state.lock();
+        let state = self.listening.lock();
         state.seats.iter().map(|place| place.pid).filter(|pid| *pid != 0).collect()
     }
 
@@ -287,20 +259,20 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return None;
         }
-        self.state.lock().supervisor.broken().cloned()
+        self.listening.lock().supervisor.broken().cloned()
     }
 
     /// Manages the pool, in a thread of the host's, until it is closed and its workers have left: for a
     /// pool that is [`ManagedBy::Host`], once.
     pub fn manage(self: &Arc<Self>) {
-        self.state.lock().manager_id = Some(std::thread::current().id());
+        self.listening.lock().manager_id = Some(std::thread::current().id());
         Manager::new(Arc::clone(self)).run();
     }
 
     /// For a pool that is [`ManagedBy::Host`]: launches so many more workers, if there may be so many. The
     /// seats of those that the caller is to start.
     pub fn fill(&self, most: u32) -> Vec<Seat> {
-        let mut state = self.state.lock();
+        let mut state = self.listening.lock();
         state.on(Event::Fill(most), Instant::now());
         let launches = state.take_launches(self.managed_by);
         self.let_go(state);
@@ -309,18 +281,18 @@ impl<T: Task> Pool<T> {
 
     /// The caller has started the worker that it was to start, or has failed to.
     pub fn take_on(&self, seat: Seat, launched: std::io::Result<Newborn>) {
-        let mut state = self.state.lock();
+        let mut state = self.listening.lock();
         state.launching.retain(|launching| *launching != seat);
         state.chores.push(Chore::TakeOn(seat, Box::new(launched)));
         self.let_go(state);
     }
 
     pub(super) fn is_launching(&self, seat: Seat) -> bool {
-        self.state.lock().launching.contains(&seat)
+        self.listening.lock().launching.contains(&seat)
     }
 
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, Instant) -> R) -> R {
-        let mut state = self.state.lock();
+        let mut state = self.listening.lock();
         let result = f(&mut state, Instant::now());
         self.let_go(state);
         result

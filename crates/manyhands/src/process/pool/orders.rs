@@ -5,7 +5,6 @@ use std::time::Instant;
 use rustix::event::PollFlags;
 
 use super::answer::Ending;
-use super::listening::MANAGERS;
 use super::state::{Chore, Entry, State};
 use crate::crossing::{Flags, Kind, RequestHead, read_list};
 use crate::process::link::{Link, OfferError};
@@ -66,13 +65,10 @@ impl<T: Task> State<T> {
     /// After a request was put into a link: its answer is to wake whoever sees to it.
     fn sent(&mut self, seat: Seat) {
         self.note_flush(seat);
-        if let Some(doorbell) = self.listens_at()
-            && self.link(seat).is_some_and(|link| link.set_asleep(doorbell))
+        if let Some(place) = self.seats.get_mut(seat.index())
+            && let Some(link) = &mut place.link
         {
-            match doorbell {
-                MANAGERS => self.flushes = true,
-                _ => self.rings_attendant = true,
-            }
+            self.listeners.sent(link);
         }
     }
 

@@ -36,7 +36,7 @@ impl<T: Task> Reservation<'_, T> {
         let task = Whose::Host(task);
         let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
         let now = Instant::now();
-        let mut state = self.0.state.lock();
+        let mut state = self.0.listening.lock();
         let state_now = &mut *state;
         let submitted = state_now.supervisor.submit(entry, rules, now, &mut state_now.orders);
         state.carry_out(now);
@@ -73,7 +73,7 @@ impl<T: Task> Reservation<'_, T> {
 impl<T: Task> Drop for Reservation<'_, T> {
     fn drop(&mut self) {
         self.forget_it();
-        let mut state = self.0.state.lock();
+        let mut state = self.0.listening.lock();
         state.reserved -= 1;
         if state.closing.is_some() {
             state.close_if_asked(Instant::now());

@@ -7,13 +7,14 @@ use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use manyhands_shm::{Arena, ArenaView, Lookout};
+use rustix::event::PollFlags;
 
 use super::ManagedBy;
 use super::answer::{Answered, Ending, Place};
-use super::listening::{Asleep, Sleep};
 use super::nested::Nested;
 use crate::crossing::{Flags, Telling};
 use crate::errors::{BrokenProcessPool, Exit, Reason};
+use crate::listening::Listeners;
 use crate::process::launch::Newborn;
 use crate::process::link::{Link, LinkError};
 use crate::process::nested::{Channel, Whose};
@@ -34,19 +35,13 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) answer: Option<Answered>,
     pub(super) endings: Vec<Ending<T>>,
     pub(super) chores: Vec<Chore>,
-    /// A link has more to send than the system took, or was answered while the manager fell asleep.
+    /// A link has more to send than the system took.
     pub(super) flushes: bool,
-    /// The same for a thread that attends.
-    pub(super) rings_attendant: bool,
+    pub(super) listeners: Listeners,
     /// Of all workers there are.
     pub(super) lookouts: Arc<[Lookout]>,
     /// Emptied, for the next answers.
     pub(super) spare: Vec<Vec<u8>>,
-    /// The manager sleeps.
-    pub(super) asleep: Option<Sleep>,
-    /// A thread that waits for a task attends, and whether it sleeps.
-    pub(super) attendant: Option<Asleep>,
-    pub(super) attendant_id: Option<ThreadId>,
     /// Who is to be told of tasks that have ended, by the manager.
     pub(super) tellings: Vec<Telling>,
     /// Whose worker has died, and is heard out.
@@ -119,12 +114,9 @@ impl<T: Task> State<T> {
             endings: Vec::new(),
             chores: Vec::new(),
             flushes: false,
-            rings_attendant: false,
+            listeners: Listeners::new(),
             lookouts: Arc::new([]),
             spare: Vec::new(),
-            asleep: None,
-            attendant: None,
-            attendant_id: None,
             tellings: Vec::new(),
             buries: None,
             broken_by: None,
@@ -173,12 +165,6 @@ impl<T: Task> State<T> {
         {
             self.on(Event::Close { cancel }, now);
         }
-    }
-
-    /// Whether nothing is left to be done, also of what the supervisor knows nothing of any more: a
-    /// thread that attends may still read a result, or leave somebody to be told.
-    pub(super) fn is_over(&self) -> bool {
-        self.done && self.attendant.is_none()
     }
 
     pub(in crate::process) fn on(&mut self, event: Event, now: Instant) {
@@ -304,6 +290,12 @@ impl<T: Task> State<T> {
         }
         *self.place(seat) = Place::default();
         self.note_lookouts();
+    }
+
+    /// What to poll the links for, by seat.
+    pub(in crate::process) fn note_interests(&self, flags: &mut Vec<Option<PollFlags>>) {
+        flags.clear();
+        flags.extend(self.seats.iter().map(|place| Some(place.link.as_ref()?.interest()?.1)));
     }
 
     fn note_lookouts(&mut self) {

@@ -1,10 +1,9 @@
 //! A turn of the manager's: what it takes from under the lock, and what it does without it.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::answer::Ending;
-use super::{CALLERS, Chore, Pool};
+use super::{Chore, Pool};
 use crate::crossing::{Telling, tell_all, tellings_of};
 use crate::errors::Exit;
 use crate::process::supervisor::Event;
@@ -46,32 +45,24 @@ impl<T: Task> Pool<T> {
     pub(in crate::process) fn turn(&self, over: &mut LeftOver<T>) -> bool {
         let LeftOver { chores, endings, tellings, spare } = over;
         let now = Instant::now();
-        let mut state = self.state.lock();
-        state.take_spare(spare);
-        self.called.store(false, Ordering::Relaxed);
-        state.flushes = false;
-        for seat in 0..state.seats.len() {
-            state.receive(seat, now);
-        }
-        if state.supervisor.next_deadline().is_some_and(|due| due <= now) {
-            state.on(Event::Tick, now);
-        }
-        std::mem::swap(&mut state.chores, chores);
-        std::mem::swap(&mut state.endings, endings);
-        std::mem::swap(&mut state.tellings, tellings);
-        if std::mem::take(&mut state.rings_attendant) {
-            self.doorbells[CALLERS].ring();
-        }
-        let done = state.is_over();
-        if done {
-            self.gone.notify_all();
-        }
-        done
+        self.listening.turn(|state| {
+            state.take_spare(spare);
+            state.flushes = false;
+            for seat in 0..state.seats.len() {
+                state.receive(seat, now);
+            }
+            if state.supervisor.next_deadline().is_some_and(|due| due <= now) {
+                state.on(Event::Tick, now);
+            }
+            std::mem::swap(&mut state.chores, chores);
+            std::mem::swap(&mut state.endings, endings);
+            std::mem::swap(&mut state.tellings, tellings);
+        })
     }
 
     /// After a fault of the manager's: ends all tasks, for nobody else will.
     pub(in crate::process) fn give_up(&self) {
-        let mut state = self.state.lock();
+        let mut state = self.listening.lock();
         state.on(Event::Kill, Instant::now());
         for seat in 0..state.seats.len() {
             let seat = state.supervisor.seat(seat);

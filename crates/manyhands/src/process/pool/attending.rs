@@ -1,0 +1,105 @@
+//! What the pool does for a thread that attends, and what those who listen see of its state.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use manyhands_shm::Lookout;
+
+use super::answer::Ending;
+use super::turn::end_all;
+use super::{Pool, State};
+use crate::crossing::{Telling, tellings_of};
+use crate::listening::{Answers, Awaited, Listeners, Shared};
+use crate::process::link::Link;
+use crate::process::task::Task;
+
+impl<T: Task> Pool<T> {
+    /// Receives answers until `task` is done or the deadline is over; does nothing if another thread
+    /// attends already, or if there is no shared memory.
+    ///
+    /// Who else waits for the tasks that are ended so is told by the manager: their callbacks may ask for
+    /// what the calling thread holds.
+    pub(in crate::process) fn attend_to(&self, task: &dyn Awaited, deadline: Option<Instant>) {
+        // Sockets are polled by the manager, and a forked copy has no part in the pool.
+        if self.arena.is_none() || self.mark.is_in_a_fork() {
+            return;
+        }
+        let (mut endings, mut spare) = (Vec::new(), Vec::new());
+        self.listening.attend(task, deadline, || {
+            let received = self.receive(&mut endings, &mut spare);
+            if received {
+                let tellings = tellings_of(|| end_all(&mut endings, &mut spare));
+                self.leave_tellings(tellings);
+            }
+            received
+        });
+    }
+
+    /// Receives what has been answered; whether there was anything.
+    fn receive(&self, endings: &mut Vec<Ending<T>>, spare: &mut Vec<Vec<u8>>) -> bool {
+        let now = Instant::now();
+        let mut state = self.listening.lock();
+        state.take_spare(spare);
+        let mut answers = false;
+        for seat in 0..state.seats.len() {
+            answers |= state.receive(seat, now);
+        }
+        std::mem::swap(&mut state.endings, endings);
+        self.let_go(state);
+        answers || !endings.is_empty()
+    }
+
+    /// Leaves it to the manager to tell those who wait for tasks that have ended.
+    fn leave_tellings(&self, tellings: Vec<Telling>) {
+        if !tellings.is_empty() {
+            let mut state = self.listening.lock();
+            state.tellings.extend(tellings);
+            self.let_go(state);
+        }
+    }
+}
+
+impl<T: Task> Shared for State<T> {
+    type Link = Box<dyn Link>;
+
+    fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    fn listeners_and_links(&mut self) -> (&mut Listeners, impl Iterator<Item = &mut Self::Link>) {
+        (&mut self.listeners, self.seats.iter_mut().filter_map(|place| place.link.as_mut()))
+    }
+
+    fn lookouts(&self) -> &Arc<[Lookout]> {
+        &self.lookouts
+    }
+
+    fn has_chores(&self) -> bool {
+        !self.chores.is_empty()
+            || !self.endings.is_empty()
+            || !self.tellings.is_empty()
+            || self.flushes
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.supervisor.next_deadline()
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
+impl Answers for Box<dyn Link> {
+    fn is_busy(&self) -> bool {
+        self.in_flight() > 0
+    }
+
+    fn set_asleep(&mut self, doorbell: usize) -> bool {
+        (**self).set_asleep(doorbell)
+    }
+
+    fn set_awake(&mut self) {
+        (**self).set_awake();
+    }
+}
