@@ -75,8 +75,13 @@ pub(crate) fn targets<'c>(cores: impl Iterator<Item = Option<&'c Arc<Core>>>, ho
             targets.add(NOBODY, None, None);
             continue;
         };
-        let own: Weak<Core> = Arc::downgrade(core);
-        targets.add(crate::nested::id(core), nested::Source::sources(&**core), Some(own));
+        add_to(&mut targets, core);
     }
     targets
+}
+
+/// Adds a future to what a wait is for.
+pub(crate) fn add_to(targets: &mut Targets, core: &Arc<Core>) {
+    let own: Weak<Core> = Arc::downgrade(core);
+    targets.add(crate::nested::id(core), nested::Source::sources(&**core), Some(own));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::processes::{Directory, Gate, eventually, on_both};
 use common::watched;
 use manyhands::process::{CurrentExecutor, Transport, current_executor};
-use manyhands::{Executor, Future, FutureError, ProcessPoolExecutor, ThreadPoolExecutor};
+use manyhands::{Executor, Future, FutureError, ProcessPoolExecutor, ThreadPoolExecutor, join_all};
 
 manyhands::test_worker![answer, inner, other_thread, value, waits_for_a_while, waits_for_child];
 
@@ -117,6 +117,27 @@ fn a_task_and_one_that_it_has_submitted_are_told() {
         own.set_result(future.clone()).unwrap();
         let error = future.result(None).unwrap().unwrap_err();
         assert!(error.contains("::waits_for_child`") && error.contains("::inner`"), "{error}");
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_what_is_made_of_its_future_is_told() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (pool, own) = (pool(1, transport), Future::new());
+        let made = pool.submit(inner, (own.clone(),)).unwrap().map(|told| told);
+        own.set_result(made.clone()).unwrap();
+        is_cycle(made.result(None).unwrap(), &["inner"]);
+
+        // Of all that it is made of, this is left at last.
+        let (own, other) = (Future::new(), Future::new());
+        let future = pool.submit(inner, (own.clone(),)).unwrap();
+        let made = join_all([other.clone(), future.clone()]).map(|mut told| told.remove(1));
+        own.set_result(made.clone()).unwrap();
+        thread::sleep(Duration::from_millis(200));
+        assert!(!future.done(), "the other may end, as far as anybody knows");
+        other.set_result(Ok(1)).unwrap();
+        is_cycle(made.result(None).unwrap(), &["inner"]);
     });
 }
 

@@ -17,7 +17,7 @@ if STDLIB:
 
 import passing
 
-from manyhands import DeadlockError, Future, ThreadPoolExecutor
+from manyhands import DeadlockError, Future, ThreadPoolExecutor, gather
 
 pytestmark = pytest.mark.ours
 
@@ -61,6 +61,26 @@ def test_a_thread_and_a_process(pool: MakePool) -> None:
         own.set_result(future)
         assert names(future.exception()) == ["value", "waits_for_process"]
     assert all(names(end) == ["value", "waits_for_process"] for end in ends)
+
+
+def test_a_task_and_what_is_made_of_its_future(pool: MakePool) -> None:
+    executor = pool(1)
+    box: Future[Future[Any]] = Future()
+    future = executor.submit(passing.inner, box)
+    box.set_result(future.then(lambda value: value))
+    assert names(future.exception()) == ["inner"]
+
+
+def test_a_task_and_what_is_made_of_its_future_at_last(pool: MakePool) -> None:
+    executor = pool(1)
+    box: Future[Future[Any]] = Future()
+    other: Future[int] = Future()
+    future = executor.submit(passing.inner, box)
+    box.set_result(gather(other, future))
+    time.sleep(0.2)
+    assert not future.done(), "the other may end, as far as anybody knows"
+    other.set_result(1)
+    assert names(future.exception()) == ["inner"]
 
 
 def test_two_pools_of_processes(pool: MakePool) -> None:

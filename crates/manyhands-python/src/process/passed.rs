@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
+use manyhands::nested::Targets;
 use manyhands::process::host::{
     self, Answered, Ends, Kind, Outlet, PARENTS, PassedFuture, PassedOn, Upward,
 };
@@ -24,7 +25,7 @@ use super::shared::{self, FIRST_PASSED};
 use super::task::{ProcessTask, attached};
 use crate::future::{self, PyFuture};
 use crate::task::{Core, Task, Value, Watcher};
-use crate::{fork, stdlib, waiter};
+use crate::{fork, source, stdlib, waiter};
 
 /// What a future is pickled as.
 pub(crate) fn reduce<'py>(
@@ -162,6 +163,10 @@ impl Drop for Passing {
 impl PassedFuture for Passing {
     fn id(&self) -> usize {
         Arc::as_ptr(&self.core).addr()
+    }
+
+    fn add_to(&self, targets: &mut Targets) {
+        source::add_to(targets, &self.core);
     }
 
     fn pool(&self) -> Option<NonZeroU32> {

@@ -46,7 +46,7 @@ where
 {
     let mut targets = Targets::new(how);
     for future in futures {
-        targets.add(future.id(), future.handle().sources(), future.own_source());
+        future.add_to(&mut targets);
     }
     targets
 }
@@ -65,6 +65,11 @@ impl<T: Send + 'static, E: Send + Sync + 'static> Future<T, E> {
 }
 
 impl<T: Send, E: Send + Sync> Future<T, E> {
+    /// Adds it to what a wait is for.
+    pub(crate) fn add_to(&self, targets: &mut Targets) {
+        targets.add(self.id(), self.handle().sources(), self.own_source());
+    }
+
     /// Itself, if it is made from others.
     pub(super) fn own_source(&self) -> Option<Weak<dyn Source>> {
         match &self.0 {

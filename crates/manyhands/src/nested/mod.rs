@@ -33,10 +33,11 @@ use crate::errors::WaitingTask;
 use graph::TaskId;
 
 pub use registry::{Registered, register};
-pub(crate) use sleep::sleep_here;
 #[cfg(all(test, loom))]
 pub(crate) use sleep::sleep_in_graph;
 pub use sleep::{Awaited, Woken, sleep};
+pub(crate) use sleep::{FIRST_LOOK, LAST_LOOK, sleep_here};
+pub(crate) use source::are_pending;
 pub use source::{Source, Sources, Targets};
 
 /// How many tasks may be run in place, one inside the other, before a worker is let work in the stead of

@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_millis(10);
 
 /// When a wait for futures that are made from others is looked at for the second time, since these may go on
 /// to wait for something else; and how long at most until the next look.
-const FIRST_LOOK: Duration = Duration::from_millis(100);
-const LAST_LOOK: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// How a sleep of [`sleep`] has ended.
 #[derive(Debug)]

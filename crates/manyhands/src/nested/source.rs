@@ -32,10 +32,10 @@ pub type Sources = Vec<Weak<dyn Source>>;
 /// What a task waits for, as the graph has to know it.
 pub struct Targets {
     pub(crate) on: Vec<TaskId>,
-    pub(super) how: How,
-    pub(super) made_from: BTreeMap<TaskId, Vec<TaskId>>,
+    pub(crate) how: How,
+    pub(crate) made_from: BTreeMap<TaskId, Vec<TaskId>>,
     /// The futures of which that is said: it is so as long as they have not ended.
-    pub(super) links: Sources,
+    pub(crate) links: Sources,
     /// Whether to look again some time.
     pub(crate) may_change: bool,
 }
@@ -100,7 +100,7 @@ fn made_from(mut left: Sources, links: &mut Sources) -> Option<Vec<TaskId>> {
 }
 
 /// Whether none of these has ended.
-pub(super) fn are_pending(links: &Sources) -> bool {
+pub(crate) fn are_pending(links: &Sources) -> bool {
     links.iter().all(|link| {
         link.upgrade().is_some_and(|source| {
             let pending = !source.is_done();

@@ -22,6 +22,7 @@ use crate::crossing::{
 };
 use crate::errors::{BrokenProcessPool, Exception, NoWorkerLeft};
 use crate::future::{Core, Future, tell};
+use crate::nested::Targets;
 use crate::nested::graph::TaskId;
 use crate::panic;
 use crate::promise::{Cancel, Promise, View};
@@ -123,6 +124,10 @@ impl<T: Serialize + Send + 'static> Host<T> {
 impl<T: Serialize + Send + 'static> PassedFuture for Host<T> {
     fn id(&self) -> TaskId {
         self.0.address().addr()
+    }
+
+    fn add_to(&self, targets: &mut Targets) {
+        self.0.add_to(targets);
     }
 
     fn pool(&self) -> Option<NonZeroU32> {

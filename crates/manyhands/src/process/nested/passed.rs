@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::channel::Channel;
 use super::protocol::{Down, Id, Lost};
 use crate::crossing::Kind;
+use crate::nested::Targets;
 use crate::nested::graph::TaskId;
 use crate::process::supervisor::Ticket;
 use crate::process::task::Loss;
@@ -24,6 +25,9 @@ use crate::process::task::Loss;
 pub trait PassedFuture: Send + Sync {
     /// What the wait-for graph knows its task by, as long as this lives.
     fn id(&self) -> TaskId;
+
+    /// Adds it to what a wait is for, with what it is made from.
+    fn add_to(&self, targets: &mut Targets);
 
     /// The number of the pool of processes whose task it is, if it is one's.
     fn pool(&self) -> Option<NonZeroU32>;
@@ -51,6 +55,13 @@ impl Passed {
         match self {
             Self::Host(future) => future.id(),
             Self::Mailbox(mailbox) => mailbox.id,
+        }
+    }
+
+    pub(in crate::process) fn add_to(&self, targets: &mut Targets) {
+        match self {
+            Self::Host(future) => future.add_to(targets),
+            Self::Mailbox(mailbox) => targets.add(mailbox.id, None, None),
         }
     }
 

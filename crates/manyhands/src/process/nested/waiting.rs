@@ -10,6 +10,7 @@ use super::this_worker;
 use super::upward::Upward;
 use crate::errors::{Deadlock, WaitingTask};
 use crate::nested::graph::How;
+use crate::nested::{FIRST_LOOK, LAST_LOOK};
 
 /// A wait that is over sooner is not told of: nobody would be started in its stead in time.
 const WORTH_TELLING: Duration = Duration::from_millis(1);
@@ -29,6 +30,9 @@ struct Lasting {
     any: bool,
     /// What the parent says of it, once it knows that it lasts.
     told: Option<Arc<OnceLock<Deadlock>>>,
+    /// When the parent is to look again at what it waits for, and how long after that the next time.
+    again: Instant,
+    then: Duration,
 }
 
 /// What a thread of a worker waits for.
@@ -74,13 +78,18 @@ pub fn told_of_deadlock() -> Option<Deadlock> {
 
 /// The calling thread has waited for a while, and goes on to wait; `describe` says which task it is at.
 pub fn lasts(describe: impl FnOnce() -> WaitingTask) {
-    let told = Arc::default();
-    let first = LASTING.with_borrow_mut(|lasting| {
-        let lasting = lasting.as_mut().filter(|lasting| lasting.told.is_none())?;
-        lasting.told = Some(Arc::clone(&told));
-        Some((lasting.token, lasting.any))
+    let due = LASTING.with_borrow_mut(|lasting| {
+        let lasting = lasting.as_mut()?;
+        let now = Instant::now();
+        if lasting.told.is_some() && now < lasting.again {
+            return None;
+        }
+        lasting.again = now + lasting.then;
+        lasting.then = (lasting.then * 2).min(LAST_LOOK);
+        let told = lasting.told.get_or_insert_default();
+        Some((lasting.token, lasting.any, Arc::clone(told)))
     });
-    if let (Some((token, any)), Some(upward)) = (first, Upward::current()) {
+    if let (Some((token, any, told)), Some(upward)) = (due, Upward::current()) {
         upward.state().waiting.insert(token, told);
         let WaitingTask { name, place } = describe();
         upward.say(&Up::Lasts { token, any, name, place }, &[]);
@@ -113,7 +122,13 @@ impl Upward {
             // What is not known here may end; and any other thread may wait while its task goes on.
             let all_known = how == How::All || ids.len() == tasks.len();
             if this_worker::serves() && !timed && !ids.is_empty() && all_known {
-                LASTING.set(Some(Lasting { token, any: how == How::Any, told: None }));
+                LASTING.set(Some(Lasting {
+                    token,
+                    any: how == How::Any,
+                    told: None,
+                    again: Instant::now(),
+                    then: FIRST_LOOK,
+                }));
             }
         }
         KNOWN.set(true);

@@ -9,9 +9,8 @@ use super::state::{Entry, State};
 use super::waits::RemoteWait;
 use crate::crossing::Kind;
 use crate::errors::{Reason, WaitingTask};
-use crate::process::nested::{
-    Channel, Down, Ear, Given, Id, Passed, Reply, SubTask, Up, Whose, Why,
-};
+use crate::nested::graph::How;
+use crate::process::nested::{Channel, Down, Ear, Given, Id, Reply, SubTask, Up, Whose, Why};
 use crate::process::request::Request;
 use crate::process::supervisor::{Event, Rules, Seat, Ticket};
 use crate::process::task::Task;
@@ -257,7 +256,8 @@ impl<T: Task> State<T> {
         self.on(Event::Waits { seat, awaited, timed }, now);
     }
 
-    /// It goes on to wait, and is to be known to the wait-for graph.
+    /// It goes on to wait, and is to be known to the wait-for graph. Said again now and then: what it waits
+    /// for may be made from other futures than before.
     fn wait_lasts(
         &mut self,
         channel: &Arc<Channel>,
@@ -268,6 +268,13 @@ impl<T: Task> State<T> {
     ) {
         let place = &self.seats[seat.index()];
         let Some(wait) = place.nested.waits.iter().find(|wait| wait.token == token) else { return };
+        if let Some(edge) = &wait.edge {
+            if edge.may_change() {
+                let edge = Arc::clone(edge);
+                self.tellings.push(Box::new(move || edge.enter()));
+            }
+            return;
+        }
         let (mut on, mut passed) = (Vec::new(), Vec::new());
         for id in &wait.ids {
             match id {
@@ -278,15 +285,16 @@ impl<T: Task> State<T> {
                 Id::Passed(future) => passed.extend(channel.wanted(*future)),
             }
         }
-        on.extend(passed.iter().map(Passed::id));
-        let over = if any { on.len() < wait.ids.len() } else { on.is_empty() };
+        let known = on.len() + passed.len();
+        let over = if any { known < wait.ids.len() } else { known == 0 };
         let ahead = wait.number.checked_sub(place.answered).and_then(|it| usize::try_from(it).ok());
         let waits = ahead.and_then(|ahead| self.supervisor.in_lane(seat).nth(ahead));
         let task = waits.and_then(|ticket| self.waiting_task(ticket, task));
         let (Some(task), false) = (task, over) else { return self.later(passed) };
-        let (edge, entry) = RemoteWait::new(channel, token, task, any, on, passed);
-        let registers = Arc::clone(&edge);
-        self.tellings.push(Box::new(move || registers.register(entry)));
+        let how = if any { How::Any } else { How::All };
+        let edge = RemoteWait::new(channel, token, task, how, on, passed);
+        let enters = Arc::clone(&edge);
+        self.tellings.push(Box::new(move || enters.enter()));
         let waits = &mut self.seats[seat.index()].nested.waits;
         if let Some(wait) = waits.iter_mut().find(|wait| wait.token == token) {
             wait.edge = Some(edge);

@@ -5,12 +5,12 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::state::State;
 use crate::errors::{Deadlock, WaitingTask};
 use crate::nested::graph::{How, TaskId, Wait, Waits};
-use crate::nested::{Registered, register};
+use crate::nested::{Registered, Sources, Targets, are_pending, register};
 use crate::process::nested::{Channel, Down, Passed};
 use crate::process::supervisor::Ticket;
 use crate::process::task::Task;
@@ -19,48 +19,68 @@ use crate::process::task::Task;
 pub(super) struct RemoteWait {
     channel: Arc<Channel>,
     token: u64,
+    task: (TaskId, WaitingTask),
+    how: How,
+    /// What it waits for of its own, and of what has come to it.
+    own: Vec<TaskId>,
+    passed: Vec<Passed>,
     is_over: AtomicBool,
+    /// Whether to look again some time at what it waits for.
+    may_change: AtomicBool,
+    links: Mutex<Sources>,
     registered: Mutex<Option<Registered>>,
-    /// Whose addresses the graph knows.
-    _passed: Vec<Passed>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RemoteWait {
-    /// The wait of this `task`, which the worker knows by the `token`, for those that the graph knows as
-    /// `on`, or any of them: some of which have come to it.
+    /// The wait of this `task`, which the worker knows by the `token`, for so many of its `own` tasks and of
+    /// those that have come to it.
     pub(super) fn new(
         channel: &Arc<Channel>,
         token: u64,
         task: (TaskId, WaitingTask),
-        any: bool,
-        on: Vec<TaskId>,
+        how: How,
+        own: Vec<TaskId>,
         passed: Vec<Passed>,
-    ) -> (Arc<Self>, Wait<dyn Waits>) {
-        let waiter = Arc::new(Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             channel: Arc::clone(channel),
             token,
-            is_over: AtomicBool::new(false),
-            registered: Mutex::default(),
-            _passed: passed,
-        });
-        let how = if any { How::Any } else { How::All };
-        let tasks = vec![task];
-        let wait = Wait {
-            tasks,
-            on,
+            task,
             how,
-            made_from: std::collections::BTreeMap::default(),
-            waiter: Arc::clone(&waiter) as _,
-        };
-        (waiter, wait)
+            own,
+            passed,
+            is_over: AtomicBool::new(false),
+            may_change: AtomicBool::new(false),
+            links: Mutex::default(),
+            registered: Mutex::default(),
+        })
     }
 
-    /// It enters the graph, unless it is over by now.
-    pub(super) fn register(&self, wait: Wait<dyn Waits>) {
-        let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.is_over.load(Ordering::Relaxed) {
-            *registered = Some(register(wait));
+    /// It enters the graph, unless it is over by now; anew if it is there already.
+    pub(super) fn enter(self: &Arc<Self>) {
+        let mut registered = lock(&self.registered);
+        drop(registered.take());
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
         }
+        let mut targets = Targets::new(self.how);
+        self.own.iter().for_each(|task| targets.add(*task, None, None));
+        self.passed.iter().for_each(|future| future.add_to(&mut targets));
+        let Targets { on, how, made_from, links, may_change } = targets;
+        *lock(&self.links) = links;
+        self.may_change.store(may_change, Ordering::Relaxed);
+        let waiter = Arc::clone(self) as _;
+        let wait = Wait { tasks: vec![self.task.clone()], on, how, made_from, waiter };
+        *registered = Some(register(wait));
+    }
+
+    /// Whether what it waits for is made from others, which may go on to wait for something else.
+    pub(super) fn may_change(&self) -> bool {
+        self.may_change.load(Ordering::Relaxed)
     }
 
     /// From now on it is no part of a deadlock.
@@ -70,13 +90,20 @@ impl RemoteWait {
 
     /// It leaves the graph.
     pub(super) fn leave(&self) {
-        drop(self.registered.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let registered = lock(&self.registered).take();
+        drop(registered);
     }
 }
 
 impl Waits for RemoteWait {
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn is_up_to_date(&self) -> bool {
+        // To look at a future may drop it.
+        let links = lock(&self.links).clone();
+        are_pending(&links)
     }
 
     fn give_up(&self, deadlock: &Deadlock) {
