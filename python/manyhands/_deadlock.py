@@ -11,7 +11,7 @@ class DeadlockError(RuntimeError):
     and where what they wait for is made from the futures of others (`then`, `catch`, `gather`, `race`,
     `submit_after`, `Retry`). A wait with a timeout is no part of a deadlock, nor is what a timer ends. A
     future that has several sources may end with any of them: as long as one is not part of the deadlock,
-    none is reported.
+    none is reported. Futures that a worker process has made from others itself are not seen into.
 
     cycle: the tasks, as tuples of a name and a place (or None): each waits for the next one, and the
         last for the first.
