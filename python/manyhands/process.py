@@ -99,8 +99,8 @@ class ProcessPoolExecutor(_core.ProcessPoolExecutor, Executor, _StdlibExecutor):
     Tasks that wait for each other, in worker processes or in threads, end with DeadlockError.
 
     Callbacks and the functions of `then` and `catch` are called by the thread that manages the pool, which
-    sees no worker die and starts none meanwhile. They should be short; what waits for another task belongs
-    into a task of its own.
+    sees no worker die and starts none meanwhile: they should be short. Should one wait for a future, another
+    thread manages the pool from then on.
 
     Nothing that cannot be pickled or unpickled breaks the pool: it fails its own task.
 

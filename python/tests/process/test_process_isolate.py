@@ -21,6 +21,7 @@ from patience import until
 from subject import STDLIB, BrokenProcessPool, CancelledError, TimeoutError, as_completed, wait
 
 if not STDLIB:
+    from manyhands import gather
     from manyhands.process import TaskTimeoutError, WorkerCrashError
 
 pytestmark = pytest.mark.ours
@@ -334,3 +335,28 @@ def test_errors_can_be_raised_in_another_place(pool: MakePool) -> None:
 def test_options_that_are_refused(pool: MakePool, options: Any, error: Any) -> None:
     with pytest.raises(error):
         pool(**{"max_workers": 1, **options})
+
+
+@pytest.mark.parametrize(
+    "wait_for",
+    [
+        lambda future: future.exception(),
+        lambda future: future.then(str).exception(),
+        lambda future: gather(future, future).exception(),
+        lambda future: wait([future]).done.pop().exception(),
+        lambda future: next(as_completed([future])).exception(),
+    ],
+    ids=["itself", "then", "gather", "wait", "as_completed"],
+)
+def test_a_callback_that_waits_hears_of_a_death(
+    pool: MakePool, files: Files, wait_for: Any
+) -> None:
+    """In the thread that would hear of it."""
+    executor = pool(1, on_crash="isolate")
+    errors: list[BaseException] = []
+    first = executor.submit(tasks.hold, files("started"), files("go"))
+    first.add_done_callback(lambda _: errors.append(wait_for(executor.submit(tasks.exit_hard, 3))))
+    files("go").touch()
+    until(lambda: bool(errors))
+    assert isinstance(errors[0], WorkerCrashError) and errors[0].exitcode == 3
+    assert executor.submit(tasks.double, 2).result() == 4

@@ -274,9 +274,9 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
     /// in which they were added. One that panics is reported by `log::error!`, and the others still
     /// run.
     ///
-    /// Of a task in a worker process, that is the thread which manages the pool, or one that waits for a
-    /// result of it. While the manager is held up by a callback it sees no worker die and starts none: what
-    /// waits for another task of the pool belongs into a task of its own.
+    /// Of a task in a worker process, that is the thread which manages the pool. While a callback holds it up
+    /// it sees no worker die and starts none. Should the callback wait for a future, another thread manages the
+    /// pool from then on.
     ///
     /// ```
     /// use manyhands::{Executor, ThreadPoolExecutor};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::nested::{self, PARENTS};
+use super::stand_in;
 
 pub use crate::listening::Awaited;
 
@@ -44,6 +45,9 @@ pub fn attend(number: NonZeroU32, task: &dyn Awaited, deadline: Option<Instant>)
             nested::run_in_place(task);
         }
     } else if let Some(pool) = pool(number) {
+        if !task.is_done() {
+            stand_in::hand_over();
+        }
         pool.attend(task, deadline);
     }
 }

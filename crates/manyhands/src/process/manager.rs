@@ -9,6 +9,7 @@
 //! All workers are started by this thread: on Linux they die with the thread that started them, and
 //! this one outlives them.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -28,9 +29,11 @@ use super::launch::Newborn;
 use super::link::ring;
 use super::nested::Channel;
 use super::pool::{Chore, LeftOver, Pool, State};
+use super::stand_in::{self, Manages};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
 use super::watch::{Seen, Watch, Watched};
+use crate::crossing::Telling;
 use crate::listening::{MANAGERS, Shared, Sleep};
 use crate::spin::Spin;
 
@@ -53,16 +56,23 @@ const LOOK_EVERY: u32 = 256;
 
 /// Starts the manager of a pool.
 pub(super) fn start<T: Task>(pool: &Arc<Pool<T>>, state: &mut State<T>) -> io::Result<()> {
-    let manager = Manager::new(Arc::clone(pool));
+    let its = Arc::clone(pool);
     let name = format!("manyhands-pool-{}", pool.number());
-    let thread = thread::Builder::new().name(name).spawn(|| manager.run())?;
+    let thread = thread::Builder::new().name(name).spawn(|| manage(its))?;
     state.manager_id = Some(thread.thread().id());
     state.manager = Some(thread);
     Ok(())
 }
 
-pub(super) struct Manager<T: Task> {
+/// Manages a pool in the calling thread, until it is closed and its workers have left.
+pub(super) fn manage<T: Task>(pool: Arc<Pool<T>>) {
+    Manager::new(pool).run(VecDeque::new());
+}
+
+struct Manager<T: Task> {
     pool: Arc<Pool<T>>,
+    left_over: LeftOver<T>,
+    turns: u32,
     /// By seat.
     charges: Vec<Option<Charge>>,
     /// What was to become of workers that the host was still starting.
@@ -76,10 +86,23 @@ pub(super) struct Manager<T: Task> {
     lookouts: Arc<[Lookout]>,
 }
 
+impl<T: Task> Manages for Manager<T> {
+    fn run(self: Box<Self>, tellings: VecDeque<Telling>) {
+        let pool = Arc::clone(&self.pool);
+        pool.listening.lock().manager_id = Some(thread::current().id());
+        if catch_unwind(AssertUnwindSafe(|| self.manage(tellings))).is_err() {
+            // A fault of ours; nobody may wait for what will not come.
+            pool.give_up();
+        }
+    }
+}
+
 impl<T: Task> Manager<T> {
-    pub(super) fn new(pool: Arc<Pool<T>>) -> Self {
-        Self {
+    fn new(pool: Arc<Pool<T>>) -> Box<Self> {
+        Box::new(Self {
             pool,
+            left_over: LeftOver::new(),
+            turns: 0,
             charges: Vec::new(),
             early: Vec::new(),
             watch: Watch::new(),
@@ -87,33 +110,27 @@ impl<T: Task> Manager<T> {
             flags: Vec::new(),
             spin: Spin::new(),
             lookouts: Arc::new([]),
-        }
+        })
     }
 
-    pub(super) fn run(mut self) {
-        if catch_unwind(AssertUnwindSafe(|| self.manage())).is_err() {
-            // A fault of ours; nobody may wait for what will not come.
-            self.charges.clear();
-            self.pool.give_up();
-        }
-    }
-
-    fn manage(&mut self) {
-        let mut left_over = LeftOver::new();
-        let mut turns: u32 = 0;
+    fn manage(mut self: Box<Self>, mut tellings: VecDeque<Telling>) {
         loop {
-            let done = self.pool.turn(&mut left_over);
-            left_over.end_and_tell();
-            for chore in left_over.chores.drain(..) {
-                self.see_to(chore);
+            let done = self.pool.turn(&mut self.left_over);
+            tellings.extend(self.left_over.end());
+            match stand_in::tell(self, std::mem::take(&mut tellings)) {
+                Some(manager) => self = manager,
+                None => return,
             }
+            let mut chores = std::mem::take(&mut self.left_over.chores);
+            chores.drain(..).for_each(|chore| self.see_to(chore));
+            self.left_over.chores = chores;
             if done {
                 return;
             }
-            turns = turns.wrapping_add(1);
+            self.turns = self.turns.wrapping_add(1);
             // Also if there was nothing: of a link that is torn, there is always an answer to be seen
             // and never one to be received, until its worker's death is.
-            if turns.is_multiple_of(LOOK_EVERY) {
+            if self.turns.is_multiple_of(LOOK_EVERY) {
                 self.look(Some(Duration::ZERO));
             }
             let (listening, lookouts) = (&self.pool.listening, &self.lookouts);

@@ -90,6 +90,7 @@ mod passing;
 mod pool;
 mod program;
 mod request;
+mod stand_in;
 mod stream;
 pub mod supervisor;
 mod task;

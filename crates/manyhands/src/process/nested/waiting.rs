@@ -11,6 +11,7 @@ use super::upward::Upward;
 use crate::errors::{Deadlock, WaitingTask};
 use crate::nested::graph::How;
 use crate::nested::{FIRST_LOOK, LAST_LOOK};
+use crate::process::stand_in;
 
 /// A wait that is over sooner is not told of: nobody would be started in its stead in time.
 const WORTH_TELLING: Duration = Duration::from_millis(1);
@@ -53,16 +54,17 @@ pub fn waits(
     deadline: Option<Instant>,
     is_done: impl FnOnce(Option<Instant>) -> bool,
 ) -> Option<Waits> {
-    let upward = Upward::current()?;
-    let none_open = upward.open.load(Ordering::Relaxed) == 0;
-    if none_open || KNOWN.get() {
+    let has_open = |upward: &&Arc<Upward>| upward.open.load(Ordering::Relaxed) > 0;
+    let upward = Upward::current().filter(has_open).filter(|_| !KNOWN.get());
+    if upward.is_none() && !stand_in::is_calling() {
         return None;
     }
     let soon = Instant::now().checked_add(WORTH_TELLING);
     if is_done(deadline.into_iter().chain(soon).min()) {
         return None;
     }
-    Some(upward.say_waits(what(), deadline.is_some()))
+    stand_in::hand_over();
+    Some(upward?.say_waits(what(), deadline.is_some()))
 }
 
 /// Whether the wait of the calling thread may turn out to be for ever: then it calls [`lasts`] every

@@ -26,7 +26,7 @@ use manyhands_shm::{Arena, Doorbell, ForkMark};
 use super::birth::Transport;
 use super::by_number::{self, Known};
 use super::launch::{Launcher, Newborn};
-use super::manager::{self, Manager, Setting};
+use super::manager::{self, Setting};
 use super::supervisor::{self, Event, Seat, Stats};
 use super::task::Task;
 use crate::crossing::{tell_all, tellings_of};
@@ -221,7 +221,9 @@ impl<T: Task> Pool<T> {
             }
             state = self.listening.wait_until_over(state, end);
         }
-        let manager = state.manager.take();
+        let other = state.manager.as_ref().is_some_and(|manager| manager.thread().id() != this);
+        // A callback that waits in the first manager's thread, while another stands in for it, is part of it.
+        let manager = if other { state.manager.take() } else { None };
         drop(state);
         if let Some(manager) = manager
             && manager.join().is_err()
@@ -265,8 +267,7 @@ impl<T: Task> Pool<T> {
     /// Manages the pool, in a thread of the host's, until it is closed and its workers have left: for a
     /// pool that is [`ManagedBy::Host`], once.
     pub fn manage(self: &Arc<Self>) {
-        self.listening.lock().manager_id = Some(std::thread::current().id());
-        Manager::new(Arc::clone(self)).run();
+        manager::manage(Arc::clone(self));
     }
 
     /// For a pool that is [`ManagedBy::Host`]: launches so many more workers, if there may be so many. The

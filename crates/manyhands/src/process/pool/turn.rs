@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::answer::Ending;
 use super::{Chore, Pool};
-use crate::crossing::{Telling, tell_all, tellings_of};
+use crate::crossing::{Telling, tellings_of};
 use crate::errors::Exit;
 use crate::process::supervisor::Event;
 use crate::process::task::Task;
@@ -23,12 +23,12 @@ impl<T: Task> LeftOver<T> {
         Self { chores: Vec::new(), endings: Vec::new(), tellings: Vec::new(), spare: Vec::new() }
     }
 
-    /// Ends the tasks that have ended, and tells those who wait for them. All have ended before anybody
+    /// Ends the tasks that have ended; those who wait for them are to be told. All have ended before anybody
     /// is told of one: a callback may take long.
-    pub(in crate::process) fn end_and_tell(&mut self) {
+    pub(in crate::process) fn end(&mut self) -> impl Iterator<Item = Telling> {
         let Self { endings, tellings, spare, .. } = self;
         tellings.extend(tellings_of(|| end_all(endings, spare)));
-        tell_all(tellings.drain(..));
+        tellings.drain(..)
     }
 }
 

@@ -1,0 +1,84 @@
+//! Callbacks that wait, in the thread that would hear of the deaths of workers.
+
+#![cfg(not(loom))]
+
+mod common;
+
+use std::sync::{Arc, mpsc};
+
+use common::processes::{Death, add, die, on_both};
+use common::watched;
+use manyhands::process::Transport;
+use manyhands::{Exception, Executor, FutureError, ProcessPoolExecutor, ReturnWhen, wait};
+
+manyhands::test_worker![add, die];
+
+fn pool(transport: Transport) -> Arc<ProcessPoolExecutor> {
+    init_worker();
+    let builder = ProcessPoolExecutor::builder().max_workers(1).transport(transport);
+    Arc::new(builder.build().unwrap())
+}
+
+/// What a callback gives that is called with the pool, in the thread that manages it.
+fn in_callback<R: Send + 'static>(
+    transport: Transport,
+    callback: impl FnOnce(&ProcessPoolExecutor) -> R + Send + 'static,
+) -> R {
+    let pool = pool(transport);
+    let (sender, told) = mpsc::channel();
+    let (go, gone) = mpsc::channel::<()>();
+    let other = Arc::clone(&pool);
+    let first = pool.submit(add, (1, 1)).unwrap();
+    first.add_done_callback(move |_| {
+        let _ = gone.recv();
+        sender.send(callback(&other)).unwrap();
+    });
+    go.send(()).unwrap();
+    let result = told.recv().unwrap();
+    assert_eq!(pool.submit(add, (3, 4)).unwrap().result(None).unwrap(), 7, "it goes on");
+    pool.shutdown(true, false);
+    result
+}
+
+#[test]
+fn one_that_waits_for_a_task_whose_worker_dies_is_told() {
+    let _watch = watched();
+    on_both(|transport| {
+        let lost = in_callback(transport, |pool| {
+            pool.submit(die, (Death::Kill,)).unwrap().exception(None).unwrap()
+        });
+        assert!(matches!(lost, Some(Exception::Crashed(_))), "{lost:?}");
+    });
+}
+
+#[test]
+fn one_that_waits_for_what_other_callbacks_bring_about_gets_it() {
+    let _watch = watched();
+    on_both(|transport| {
+        let made = in_callback(transport, |pool| {
+            let five = pool.submit(add, (2, 3)).unwrap().map(|five| five * 2);
+            let seven = pool.submit(add, (3, 4)).unwrap().map(|seven| seven * 2);
+            wait([five.clone(), seven.clone()], None, ReturnWhen::AllCompleted);
+            (five.result(None), seven.result(None))
+        });
+        assert!(matches!(made, (Ok(10), Ok(14))), "{made:?}");
+    });
+}
+
+#[test]
+fn one_in_another_can_wait_too() {
+    let _watch = watched();
+    on_both(|transport| {
+        let lost = in_callback(transport, |pool| {
+            let (sender, told) = mpsc::channel();
+            let inner = pool.submit(add, (1, 1)).unwrap();
+            inner.add_done_callback({
+                let dies = pool.submit(die, (Death::Exit(3),)).unwrap();
+                move |_| sender.send(dies.result(None)).unwrap()
+            });
+            inner.result(None).unwrap();
+            told.recv().unwrap()
+        });
+        assert!(matches!(lost, Err(FutureError::Exception(Exception::Crashed(_)))), "{lost:?}");
+    });
+}
