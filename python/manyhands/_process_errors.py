@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 from typing import Any
 
 from ._deadlock import DeadlockError
+from ._process_worker import shown
 
 # A task, as errors tell of it: function, arguments, and where it was submitted.
 Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any] | None, str, int]
@@ -97,17 +98,8 @@ def raised(exception: Any, note: str) -> BaseException:
     return exception  # type: ignore[no-any-return]
 
 
-def unread_arguments(error: BaseException) -> BaseException:
-    made = ArgumentsError(
-        "a worker process could not unpickle the task's function or arguments: "
-        f"{_shown(error)}. Is the function defined where the worker can import it?"
-    )
-    made.__cause__ = error
-    return made
-
-
 def unread_result(error: BaseException) -> BaseException:
-    made = ResultError(f"the result of the task could not be unpickled: {_shown(error)}")
+    made = ResultError(f"the result of the task could not be unpickled: {shown(error)}")
     made.__cause__ = error
     return made
 
@@ -116,7 +108,7 @@ def unread_exception(error: BaseException, note: str) -> BaseException:
     lines = note.strip().splitlines()
     last = lines[-1] if lines else "an exception"
     made = ResultError(
-        f"the task raised {last!r}, which could not be unpickled here: {_shown(error)}"
+        f"the task raised {last!r}, which could not be unpickled here: {shown(error)}"
     )
     error.__cause__ = _remote(note)
     made.__cause__ = error
@@ -180,13 +172,6 @@ def _abrupt_end(pid: int, exitcode: int | None) -> BaseException:
 def _remote(note: str) -> BaseException:
     text: Any = f'\n"""\n{note}"""'
     return _RemoteTraceback(text)
-
-
-def _shown(error: BaseException) -> str:
-    try:
-        return "".join(traceback.format_exception_only(type(error), error)).strip()
-    except Exception:  # noqa: BLE001  # its text is the program's
-        return type(error).__name__
 
 
 def _about(call: Call | None) -> tuple[str | None, str | None, str | None, str]:

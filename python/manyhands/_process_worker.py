@@ -174,6 +174,39 @@ def told(exception: BaseException) -> str:
     return text
 
 
+class UnreadArguments(Exception):
+    """The worker could not unpickle a task's function or arguments.
+
+    In the parent it is an ArgumentsError. A worker would first have to import that, and may have no memory.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arguments_error, self.args
+
+
+def _arguments_error(message: str) -> BaseException:
+    from ._process_errors import ArgumentsError
+
+    return ArgumentsError(message)
+
+
+def unread_arguments(error: BaseException) -> BaseException:
+    made = UnreadArguments(
+        "a worker process could not unpickle the task's function or arguments: "
+        f"{shown(error)}. Is the function defined where the worker can import it?"
+    )
+    made.__cause__ = error
+    return made
+
+
+def shown(error: BaseException) -> str:
+    """An exception in a line or two."""
+    try:
+        return "".join(traceback.format_exception_only(type(error), error)).strip()
+    except Exception:  # noqa: BLE001  # its text is the program's
+        return type(error).__name__
+
+
 def _flush() -> None:
     """Have all that was put into queues arrive, a log record say: the parent, once it is told of the
     failure, ends this process.

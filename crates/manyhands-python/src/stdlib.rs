@@ -67,6 +67,8 @@ pub(crate) static MAIN_CAN_BE_IMPORTED: Named =
 pub(crate) static OPEN_FUTURE: Named = Named::new("manyhands._core", "_open_future");
 pub(crate) static OPEN_SHARED: Named = Named::new("manyhands._core", "_open_shared");
 pub(crate) static TOLD: Named = Named::new("manyhands._process_worker", "told");
+pub(crate) static UNREAD_ARGUMENTS: Named =
+    Named::new("manyhands._process_worker", "unread_arguments");
 pub(crate) static GET_FRAME: Named = Named::new("sys", "_getframe");
 pub(crate) static CONDITION: Named = Named::new("threading", "Condition");
 pub(crate) static COPY_CONTEXT: Named = Named::new("contextvars", "copy_context");

@@ -65,6 +65,16 @@ def test_a_nesting_too_deep_to_pickle(pool: MakePool) -> None:
 
 
 @pytest.mark.ours
+def test_what_fails_where_nothing_can_be_imported_any_more(pool: MakePool) -> None:
+    executor = pool(1, initializer=trouble.forbid_imports)
+    error = executor.submit(tasks.same, trouble.NotLoadable()).exception()
+    assert isinstance(error, ArgumentsError) and "OSError: will not be unpickled" in told(error)
+    error = executor.submit(tasks.raises, ValueError("as it is")).exception()
+    assert isinstance(error, ValueError) and "as it is" in told(error)
+    assert_goes_on(executor)
+
+
+@pytest.mark.ours
 def test_an_argument_that_does_not_unpickle(pool: MakePool) -> None:
     """In the standard library the worker dies of it, and the pool with the worker."""
     executor = pool(1)

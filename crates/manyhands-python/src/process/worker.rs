@@ -10,7 +10,6 @@ use manyhands::process::host::{self, Borrowed, Kind, Perform, RequestHead, RunIn
 use manyhands_pybuffer::take_descriptor;
 use manyhands_shm::Place;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyRuntimeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -227,9 +226,8 @@ impl Calls {
 
 /// The error of a task whose arguments cannot be read.
 fn unread(py: Python<'_>, error: PyErr) -> PyErr {
-    let made = super::errors(py).and_then(|errors| {
-        errors.call_method1(intern!(py, "unread_arguments"), (error.into_value(py),))
-    });
+    let unread = stdlib::UNREAD_ARGUMENTS.get(py);
+    let made = unread.and_then(|unread| unread.call1((error.into_value(py),)));
     match made {
         Ok(made) => PyErr::from_value(made),
         Err(error) => error,
