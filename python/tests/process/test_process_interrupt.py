@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -136,6 +137,29 @@ def test_a_ctrl_c_as_a_worker_is_taken_over(
         executor.submit(tasks.double, 1)
     assert raised.tb is not None  # it holds the socket, whose end would tell the worker
     assert not workers()
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("started", [False, True])
+def test_a_ctrl_c_as_the_manager_is_started(
+    pool: MakePool, monkeypatch: pytest.MonkeyPatch, started: bool
+) -> None:
+    """Of the workers there may be by then, none is left to wait for it."""
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        monkeypatch.undo()
+        if started:
+            start(thread)
+        raise KeyboardInterrupt
+
+    executor = pool(2)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        executor.submit(tasks.double, 1)
+    until(lambda: not workers())
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(tasks.double, 1)
 
 
 @pytest.mark.ours

@@ -250,7 +250,12 @@ fn submit<'py>(
     if !opened.started.load(Ordering::Acquire) {
         let filled = if opened.fills { start(py, opened, pool.fill(u32::MAX)) } else { Ok(()) };
         // Also if that has failed: somebody must see to those that were started.
-        executor.call_method0(intern!(py, "_start_executor_manager_thread"))?;
+        let managed = executor.call_method0(intern!(py, "_start_executor_manager_thread"));
+        if let Err(error) = managed {
+            // Ctrl-C, say: nobody else knows of them.
+            py.detach(|| pool.abandon());
+            return Err(error);
+        }
         opened.started.store(true, Ordering::Release);
         filled?;
     }

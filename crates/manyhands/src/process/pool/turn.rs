@@ -60,6 +60,15 @@ impl<T: Task> Pool<T> {
         })
     }
 
+    /// For a pool whose manager the host could not start, or does not know whether it has: ends all tasks and
+    /// all workers.
+    pub fn abandon(&self) {
+        self.tell(Event::Kill);
+        if self.listening.lock().manager_id.is_none() {
+            self.give_up();
+        }
+    }
+
     /// After a fault of the manager's: ends all tasks, for nobody else will.
     pub(in crate::process) fn give_up(&self) {
         let mut state = self.listening.lock();
@@ -68,8 +77,10 @@ impl<T: Task> Pool<T> {
             let seat = state.supervisor.seat(seat);
             state.left(seat, Exit::Unknown, Instant::now());
         }
-        state.chores.clear();
+        // Those that the host has started die with it, which may run the host's code.
+        let chores = std::mem::take(&mut state.chores);
         state.done = true;
         self.let_go(state);
+        drop(chores);
     }
 }
