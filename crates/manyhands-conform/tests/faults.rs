@@ -82,6 +82,7 @@ faults! {
     ShutsDownOnce: shutdown_may_come_again_in_every_order, "expected";
     WaitsForItself: a_task_may_shut_its_own_executor_down, "expected a task to return its value";
     WaitsForATask: an_unused_executor_shuts_down, "it hangs";
+    ForgetsWhoCancels: shutdown_may_come_from_several_threads, "expected all futures to have ended";
     ForgetsAtDrop: a_dropped_executor_leaves_no_future_pending, "run or cancelled";
     BreaksInSilence: what_a_breaking_executor_holds_fails_as_broken, "TimedOut";
     BreaksByCancelling: what_a_breaking_executor_holds_fails_as_broken, "Cancelled";

@@ -1,5 +1,7 @@
 //! Shutdown: with and without wait, with and without cancel, in every order.
 
+use std::thread;
+
 use manyhands::{Executor, Future, Reason};
 
 use super::{PEP, TRAIT};
@@ -176,6 +178,10 @@ fn shutdown_may_come_again_in_every_order(trial: &Trial) {
 fn shutdown_may_come_from_several_threads(trial: &Trial) {
     let executor = trial.executor();
     let futures = pending(trial, &executor);
+    for future in &futures {
+        // It takes its time to cancel them, so the others come while it is at it.
+        future.add_done_callback(|_| thread::sleep(SHORT));
+    }
     let returned = [false, true, false].map(|cancel| {
         let (executor, futures) = (executor.clone(), futures.clone());
         in_thread(move || {

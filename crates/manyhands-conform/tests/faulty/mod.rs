@@ -31,6 +31,7 @@ pub(crate) enum Fault {
     ShutsDownOnce,
     WaitsForItself,
     WaitsForATask,
+    ForgetsWhoCancels,
     ForgetsAtDrop,
     BreaksInSilence,
     BreaksByCancelling,
@@ -51,6 +52,7 @@ struct State {
     workers: Vec<ThreadId>,
     accepted: u64,
     running: usize,
+    cancelling: usize,
     closed: bool,
     broken: bool,
 }
@@ -179,9 +181,12 @@ impl Inner {
             Fault::ForgetsWhatIsPending => mem::forget(mem::take(&mut state.queue)),
             Fault::CancelsUnderItsLock => drop(cancelled),
             _ => {
+                state.cancelling += 1;
                 drop(state);
                 drop(cancelled);
                 state = self.locked();
+                state.cancelling -= 1;
+                self.changed.notify_all();
             }
         }
         let mut waits = wait && !state.workers.contains(&thread::current().id());
@@ -198,7 +203,8 @@ impl Inner {
 
     fn is_at_work(&self, state: &State) -> bool {
         let waits_for_more = self.fault == Fault::WaitsForATask && state.accepted == 0;
-        state.running > 0 || !state.queue.is_empty() || waits_for_more
+        let others_cancel = self.fault != Fault::ForgetsWhoCancels && state.cancelling > 0;
+        state.running > 0 || !state.queue.is_empty() || others_cancel || waits_for_more
     }
 }
 

@@ -88,10 +88,13 @@ pub(crate) trait Shared {
     /// Whether nothing will come any more.
     fn is_done(&self) -> bool;
 
+    /// Whether a task that has ended for those under the lock is yet to end for others.
+    fn is_ending(&self) -> bool;
+
     /// Whether nothing is left to be done either: a thread that attends may still read a result, or leave
     /// somebody to be told.
     fn is_over(&self) -> bool {
-        self.is_done() && self.listeners().attendant.is_none()
+        self.is_done() && self.listeners().attendant.is_none() && !self.is_ending()
     }
 }
 

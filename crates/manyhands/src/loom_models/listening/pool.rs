@@ -64,6 +64,10 @@ impl Shared for State {
     fn is_done(&self) -> bool {
         self.done
     }
+
+    fn is_ending(&self) -> bool {
+        false
+    }
 }
 
 impl Answers for ParentEnd {

@@ -79,6 +79,7 @@ impl<T: Task> Shared for State<T> {
             || !self.endings.is_empty()
             || !self.tellings.is_empty()
             || self.flushes
+            || self.manager_ends
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -87,6 +88,10 @@ impl<T: Task> Shared for State<T> {
 
     fn is_done(&self) -> bool {
         self.done
+    }
+
+    fn is_ending(&self) -> bool {
+        !self.endings.is_empty() || !self.ending.is_empty() || self.manager_ends
     }
 }
 

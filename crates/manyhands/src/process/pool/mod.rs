@@ -159,12 +159,22 @@ impl<T: Task> Pool<T> {
     /// Unlocks, wakes the manager if there is something for it, and ends the tasks that have ended.
     fn let_go(&self, mut state: MutexGuard<'_, State<T>>) {
         let endings = std::mem::take(&mut state.endings);
+        if endings.is_empty() {
+            return self.listening.let_go(state);
+        }
+        let this = std::thread::current().id();
+        state.ending.push(this);
         self.listening.let_go(state);
         let tellings = tellings_of(|| {
             for ending in endings {
                 ending.end_caught();
             }
         });
+        let mut state = self.listening.lock();
+        if let Some(at) = state.ending.iter().position(|thread| *thread == this) {
+            state.ending.swap_remove(at);
+        }
+        self.listening.let_go(state);
         tell_all(tellings);
     }
 
@@ -211,6 +221,9 @@ impl<T: Task> Pool<T> {
         let this = std::thread::current().id();
         if state.manager_id == Some(this) || state.listeners.is_attendant(this) {
             return false; // A callback of a task of this pool, which cannot wait for its own end.
+        }
+        if state.ending.contains(&this) {
+            return false; // What is dropped with a task of this pool, likewise.
         }
         if SUBMITS_TO.with_borrow(|pools| pools.contains(&self.number)) {
             return false; // Arguments that do so as they are written: their task is still to come.

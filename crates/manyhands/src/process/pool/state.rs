@@ -34,6 +34,10 @@ pub(in crate::process) struct State<T: Task> {
     /// The answer that the supervisor has just been told of.
     pub(super) answer: Option<Answered>,
     pub(super) endings: Vec<Ending<T>>,
+    /// The threads that end tasks at this moment, beside the manager and who attends.
+    pub(super) ending: Vec<ThreadId>,
+    /// The manager ends the last tasks.
+    pub(super) manager_ends: bool,
     pub(super) chores: Vec<Chore>,
     /// A link has more to send than the system took.
     pub(super) flushes: bool,
@@ -112,6 +116,8 @@ impl<T: Task> State<T> {
             orders: Vec::new(),
             answer: None,
             endings: Vec::new(),
+            ending: Vec::new(),
+            manager_ends: false,
             chores: Vec::new(),
             flushes: false,
             listeners: Listeners::new(),

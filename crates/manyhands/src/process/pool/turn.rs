@@ -48,6 +48,7 @@ impl<T: Task> Pool<T> {
         self.listening.turn(|state| {
             state.take_spare(spare);
             state.flushes = false;
+            state.manager_ends = false;
             for seat in 0..state.seats.len() {
                 state.receive(seat, now);
             }
@@ -57,6 +58,8 @@ impl<T: Task> Pool<T> {
             std::mem::swap(&mut state.chores, chores);
             std::mem::swap(&mut state.endings, endings);
             std::mem::swap(&mut state.tellings, tellings);
+            // Whoever waits for the end of the pool waits for theirs: it is over by the next turn.
+            state.manager_ends = state.done && !endings.is_empty();
         })
     }
 
@@ -80,6 +83,7 @@ impl<T: Task> Pool<T> {
         // Those that the host has started die with it, which may run the host's code.
         let chores = std::mem::take(&mut state.chores);
         state.done = true;
+        state.manager_ends = false;
         self.let_go(state);
         drop(chores);
     }
