@@ -45,6 +45,9 @@ class Lifeline:
 
 
 def _arrived(descriptor: Any) -> Lifeline:
+    # A process that a fork server has made can hear of it. From here on, `multiprocessing` would tell of it.
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
     return Lifeline(socket.socket(fileno=descriptor.detach()))
 
 
@@ -105,8 +108,10 @@ class Spawner:
             from multiprocessing import resource_tracker
 
             resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
+            # It raises what came before, and blocks all the same.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -140,16 +145,16 @@ def work(
     pickler: _Pickler | None,
     timeout: float | None,
 ) -> None:
-    """What a worker process does."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
+    """What a worker process does. It was born deaf to Ctrl-C, or is since it has its lifeline."""
     begin = functools.partial(_begin, initializer, initargs)
     del initializer, initargs
     _current.is_worker(pickler, timeout)
     loads = pickler.loads if isinstance(pickler, Chosen) else pickle.loads
-    try:
-        _core._work(lifeline.end, parent, begin, pickler, loads)
-    finally:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
+    with contextlib.suppress(KeyboardInterrupt):  # of no task
+        try:
+            _core._work(lifeline.end, parent, begin, pickler, loads)
+        finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
 
 
 def _begin(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:

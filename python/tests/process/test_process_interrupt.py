@@ -95,11 +95,6 @@ def test_a_ctrl_c_for_idle_workers(program: Program) -> None:
         until(lambda: not with_mark(running.mark))
 
 
-# Three of the moments that it may come in were found by this test and are mended, each with a test of its own.
-# There are more: in one run of ten or so, a second word of it is said, or the program has to be ended.
-@pytest.mark.xfail(
-    strict=False, reason="not all moments of a worker's birth are safe from Ctrl-C yet"
-)
 @pytest.mark.ours
 def test_a_ctrl_c_while_workers_start(program: Program) -> None:
     """At whatever point of a worker's birth it comes. (A fork server that is being born itself tells of
@@ -165,6 +160,28 @@ def test_a_ctrl_c_as_the_manager_is_started(
     until(lambda: not workers())
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(tasks.double, 1)
+
+
+@pytest.mark.ours
+def test_a_ctrl_c_as_the_first_task_is_looked_at(program: Program) -> None:
+    """What is found out once, for the first of them, is not the place to lose it."""
+    text = program("""
+        from manyhands import _pickling
+
+        def interrupted():
+            raise KeyboardInterrupt
+
+        _pickling.main_can_be_imported = interrupted
+        with make(1) as executor:
+            try:
+                executor.submit(tasks.double, 1)
+            except KeyboardInterrupt:
+                print("raised")
+    """)
+    with on_terminal(text) as running:
+        running.read_to_the_end()
+        assert running.process.wait() == 0, running.said
+        assert running.said == "raised\n"
 
 
 @pytest.mark.ours

@@ -27,7 +27,7 @@ pub(super) fn pack(
     pickler: &Bound<'_, PyAny>,
     room: Room,
 ) -> PyResult<Packed> {
-    if pickler.is_none() && is_plain(object, 3) {
+    if pickler.is_none() && is_plain(object, 3)? {
         // What fails here, a lambda say, may have a way there.
         if let Ok(dumped) = stdlib::DUMPS.get(py)?.call1((object, 5)) {
             let pickle = dumped.cast::<PyBytes>()?.as_bytes().to_vec();
@@ -48,8 +48,7 @@ pub(super) fn pack(
 }
 
 /// Whether pickling it runs no code but the interpreter's, and leaves nothing to be put beside it.
-fn is_plain(object: &Bound<'_, PyAny>, depth: u32) -> bool {
-    const MOST_ITEMS: usize = 64;
+fn is_plain(object: &Bound<'_, PyAny>, depth: u32) -> PyResult<bool> {
     if object.is_exact_instance_of::<PyInt>()
         || object.is_exact_instance_of::<PyNone>()
         || object.is_exact_instance_of::<PyString>()
@@ -59,40 +58,53 @@ fn is_plain(object: &Bound<'_, PyAny>, depth: u32) -> bool {
         || object.is_exact_instance_of::<PyCFunction>()
         || object.is_exact_instance_of::<PyType>()
     {
-        return true;
+        return Ok(true);
     }
     if let Ok(bytes) = object.cast_exact::<PyBytes>() {
-        return bytes.as_bytes().len() <= MOST_IN_FRAME;
+        return Ok(bytes.as_bytes().len() <= MOST_IN_FRAME);
     }
     if object.is_exact_instance_of::<PyFunction>() {
-        return main_can_be_imported(object.py())
-            || object
-                .getattr(intern!(object.py(), "__module__"))
-                .is_ok_and(|module| module.ne("__main__").unwrap_or(false));
+        return Ok(main_can_be_imported(object.py())?
+            || object.getattr(intern!(object.py(), "__module__"))?.ne("__main__")?);
     }
     if depth == 0 {
-        return false;
+        return Ok(false);
     }
     if let Ok(tuple) = object.cast_exact::<PyTuple>() {
-        return tuple.len() <= MOST_ITEMS && tuple.iter().all(|item| is_plain(&item, depth - 1));
+        return all_plain(tuple.len(), tuple.iter(), depth - 1);
     }
     if let Ok(list) = object.cast_exact::<PyList>() {
-        return list.len() <= MOST_ITEMS && list.iter().all(|item| is_plain(&item, depth - 1));
+        return all_plain(list.len(), list.iter(), depth - 1);
     }
     if let Ok(dict) = object.cast_exact::<PyDict>() {
-        return dict.len() <= MOST_ITEMS
-            && dict
-                .iter()
-                .all(|(key, value)| is_plain(&key, depth - 1) && is_plain(&value, depth - 1));
+        let items = dict.iter().flat_map(|(key, value)| [key, value]);
+        return all_plain(dict.len(), items, depth - 1);
     }
-    false
+    Ok(false)
+}
+
+fn all_plain<'py>(
+    len: usize,
+    mut items: impl Iterator<Item = Bound<'py, PyAny>>,
+    depth: u32,
+) -> PyResult<bool> {
+    const MOST_ITEMS: usize = 64;
+    if len > MOST_ITEMS {
+        return Ok(false);
+    }
+    // The first that is not, or that fails, ends it.
+    let other = items.find_map(|item| match is_plain(&item, depth) {
+        Ok(true) => None,
+        other => Some(other),
+    });
+    other.unwrap_or(Ok(true))
 }
 
 /// Whether a worker finds what `__main__` defines: decided once.
-fn main_can_be_imported(py: Python<'_>) -> bool {
+fn main_can_be_imported(py: Python<'_>) -> PyResult<bool> {
     static DECIDED: PyOnceLock<bool> = PyOnceLock::new();
     let ask = || stdlib::MAIN_CAN_BE_IMPORTED.get(py)?.call0()?.extract::<bool>();
-    DECIDED.get_or_try_init(py, ask).is_ok_and(|decided| *decided)
+    DECIDED.get_or_try_init(py, ask).copied()
 }
 
 /// Calls `loads` with buffers for what lay beside the pickle.

@@ -67,19 +67,19 @@ impl Sent {
 }
 
 fn open(py: Python<'_>, closed: Closed, call: Option<Box<Call>>) -> Outcome {
+    // Ctrl-C, which is for whoever asks.
+    let interrupts = |error: &PyErr| error.is_instance_of::<PyKeyboardInterrupt>(py);
     let made = match closed {
         Closed::Value(received) => match open_value(py, received) {
             Ok(value) => return Ok(value),
-            // Ctrl-C, which is for whoever asks.
-            Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => {
-                Ok(error.into_value(py).into_any())
-            }
+            Err(error) if interrupts(&error) => Err(error),
             Err(error) => error_of(py, intern!(py, "unread_result"), (error.into_value(py),)),
         },
         Closed::Exception(mut received) => {
             let note = std::mem::take(&mut received.note);
             match open_value(py, received) {
                 Ok(exception) => error_of(py, intern!(py, "raised"), (exception, note)),
+                Err(error) if interrupts(&error) => Err(error),
                 Err(error) => {
                     error_of(py, intern!(py, "unread_exception"), (error.into_value(py), note))
                 }

@@ -226,6 +226,9 @@ impl Calls {
 
 /// The error of a task whose arguments cannot be read.
 fn unread(py: Python<'_>, error: PyErr) -> PyErr {
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        return error; // As if the task had begun.
+    }
     let unread = stdlib::UNREAD_ARGUMENTS.get(py);
     let made = unread.and_then(|unread| unread.call1((error.into_value(py),)));
     match made {
