@@ -8,28 +8,16 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use common::processes::{Directory, Gate, eventually, on_both};
+use common::processes::{Directory, Gate, eventually, executor, on_both, say, value};
 use common::watched;
-use manyhands::process::{CurrentExecutor, Transport, current_executor};
+use manyhands::process::Transport;
 use manyhands::{Executor, Future, FutureError, ProcessPoolExecutor, ThreadPoolExecutor, join_all};
 
 manyhands::test_worker![answer, inner, other_thread, value, waits_for_a_while, waits_for_child];
 
-fn executor() -> CurrentExecutor {
-    current_executor().expect("it is called in a worker")
-}
-
 fn pool(workers: usize, transport: Transport) -> ProcessPoolExecutor {
     init_worker();
     ProcessPoolExecutor::builder().max_workers(workers).transport(transport).build().unwrap()
-}
-
-fn say<T>(outcome: Result<T, FutureError>) -> Result<T, String> {
-    outcome.map_err(|error| error.to_string())
-}
-
-fn value(future: Future<u64>) -> Result<u64, String> {
-    say(future.result(None))
 }
 
 fn answer(future: Future<Result<u64, String>>) -> Result<u64, String> {

@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use common::processes::{Death, Directory, Gate, add, die, eventually, hold, on_both, signal};
+use common::processes::{
+    Death, Directory, Gate, add, die, eventually, executor, hold, on_both, say, signal, value,
+};
 use common::{PLANNED, watched};
-use manyhands::process::{CurrentExecutor, Transport, current_executor};
+use manyhands::process::Transport;
 use manyhands::{
     Exception, Executor, Future, FutureError, ProcessPoolExecutor, ReturnWhen, ThreadPoolExecutor,
     as_completed, wait,
@@ -36,21 +38,9 @@ manyhands::test_worker![
     value,
 ];
 
-fn executor() -> CurrentExecutor {
-    current_executor().expect("it is called in a worker")
-}
-
 fn pool(workers: usize, transport: Transport) -> ProcessPoolExecutor {
     init_worker();
     ProcessPoolExecutor::builder().max_workers(workers).transport(transport).build().unwrap()
-}
-
-fn say<T>(outcome: Result<T, FutureError>) -> Result<T, String> {
-    outcome.map_err(|error| error.to_string())
-}
-
-fn value(future: Future<u64>) -> Result<u64, String> {
-    say(future.result(None))
 }
 
 fn sum(futures: Vec<Future<u64>>, named: BTreeMap<String, Option<Future<u64>>>) -> u64 {

@@ -8,14 +8,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use common::processes::{Directory, Gate, add, eventually, hold, on_both, pid, sleep};
+use common::processes::{Directory, Gate, add, eventually, executor, hold, on_both, pid, sleep};
 use common::watched;
-use manyhands::process::{Buffer, CurrentExecutor, TaskOptions, Transport, current_executor};
+use manyhands::process::{Buffer, TaskOptions, Transport, current_executor};
 use manyhands::{Executor, ProcessPoolExecutor, ReturnWhen, as_completed, wait};
-
-fn executor() -> CurrentExecutor {
-    current_executor().expect("it is called in a worker")
-}
 
 /// Waits for both, so that a task of each call waits.
 fn fib(n: u64) -> u64 {

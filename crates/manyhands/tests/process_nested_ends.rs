@@ -9,16 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use common::processes::{
-    Directory, Gate, add, eventually, hold, keep_busy, on_both, signal, sleep,
+    Directory, Gate, add, eventually, executor, hold, keep_busy, on_both, signal, sleep,
 };
 use common::watched;
-use manyhands::process::{CurrentExecutor, Transport, current_executor};
+use manyhands::process::Transport;
 use manyhands::{Exception, Executor, FutureError, ProcessPoolExecutor, Reason, ReturnWhen, wait};
 use rustix::process::Signal;
-
-fn executor() -> CurrentExecutor {
-    current_executor().expect("it is called in a worker")
-}
 
 /// Waits in such a way that nobody can run what it waits for in place.
 fn held_by_other(gate: Gate) -> (u32, u32) {

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use manyhands::process::Transport;
-use manyhands::{Crash, Exception, Executor, Future};
+use manyhands::process::{CurrentExecutor, Transport, current_executor};
+use manyhands::{Crash, Exception, Executor, Future, FutureError};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +37,19 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+pub(crate) fn executor() -> CurrentExecutor {
+    current_executor().expect("it is called in a worker")
+}
+
+/// An outcome that crosses.
+pub(crate) fn say<T>(outcome: Result<T, FutureError>) -> Result<T, String> {
+    outcome.map_err(|error| error.to_string())
+}
+
+pub(crate) fn value(future: Future<u64>) -> Result<u64, String> {
+    say(future.result(None))
 }
 
 /// How a task ends its worker.
