@@ -29,6 +29,12 @@ class Future(_core.Future, _stdlib.Future):
     # Not the standard library's, which makes a condition: there is nothing to do.
     __init__ = object.__init__
 
+    if not TYPE_CHECKING:  # which would take it that a future may have any attribute
+
+        def __setattr__(self, name, value):
+            self._show()
+            super().__setattr__(name, value)
+
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait for the result in asyncio; cancelling the wait cancels the future.
 

@@ -1,6 +1,6 @@
 //! What crosses the border to Python as addresses and numbers, for data that crosses between processes:
 //! memory of ours is shown to Python where it lies, memory of Python's is copied from, descriptors of
-//! Python's become ours. And where Python's code is that calls us.
+//! Python's become ours. And where Python's code is that calls us, and which objects the collector of cycles looks at.
 //!
 //! With `manyhands-shm` and `manyhands-join` this crate has all the unsafe code of the workspace; what it offers is safe.
 //!
@@ -10,6 +10,7 @@
 //! | the bytes of a `pickle.PickleBuffer`, or of any array | [`Buffer`] |
 //! | a descriptor that Python gives away | [`take_descriptor`] |
 //! | which line of a program has called | [`current_frame`], [`Spot`] |
+//! | an object that the collector need not look at yet | [`Hidden`], [`HiddenObject`], [`may_lead_back`] |
 //!
 //! # Who may write
 //!
@@ -21,9 +22,11 @@ mod descriptor;
 mod frame;
 mod memory;
 mod shared;
+mod tracking;
 
 pub use buffer::Buffer;
 pub use descriptor::take_descriptor;
 pub use frame::{Spot, current_frame};
 pub use memory::Memory;
 pub use shared::SharedBuffer;
+pub use tracking::{Hidden, HiddenObject, may_lead_back};

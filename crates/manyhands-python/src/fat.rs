@@ -53,6 +53,7 @@ pub(crate) fn fatten(future: &Bound<'_, PyFuture>) -> PyResult<()> {
         return Ok(());
     }
     future.get().check_lock()?;
+    core.show(py);
     let condition = stdlib::CONDITION.get(py)?.call0()?;
     condition.call_method0(intern!(py, "acquire"))?;
     let fat = Fat { condition: condition.clone().unbind(), for_worker: Mutex::new(None) };

@@ -10,6 +10,7 @@ use std::time::Instant;
 use manyhands::State;
 use manyhands::process::host;
 use manyhands::promise::{Cancel, Turn, View};
+use manyhands_pybuffer::Hidden;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -23,7 +24,7 @@ use crate::{fat, fork, nested, park, stdlib};
 
 #[pyclass(subclass, frozen, module = "manyhands._core", name = "Future")]
 pub(crate) struct PyFuture {
-    pub(crate) core: Arc<Core>,
+    pub(crate) core: Hidden<Core>,
 }
 
 static FUTURE_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -200,6 +201,7 @@ impl PyFuture {
     fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> PyResult<()> {
         let py = slf.py();
         slf.get().check_lock()?;
+        slf.get().core.show(py);
         match slf.get().core.life.finish(outcome.map(Value::Here), |_| ()) {
             Ok(wake) => task::tell(py, wake, Some(slf)),
             Err((ending, _)) if slf.get().is_fat() => {
@@ -219,7 +221,7 @@ impl PyFuture {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { core: take_next().unwrap_or_else(|| Arc::new(Core::new(None, 0))) }
+        Self { core: Hidden::new(take_next().unwrap_or_else(|| Arc::new(Core::new(None, 0)))) }
     }
 
     /// Cancel the task if it has not started. Returns whether it is cancelled.
@@ -359,6 +361,7 @@ impl PyFuture {
     /// ended
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Py<PyAny>) -> PyResult<()> {
         slf.get().check_lock()?;
+        slf.get().core.show(slf.py());
         let submitted = slf.get().core.submitted_in > 0;
         let future = submitted.then(|| slf.clone().into_any().unbind());
         match slf.get().core.life.watch(Watcher::Callback { function: r#fn, future }) {
@@ -550,6 +553,11 @@ impl PyFuture {
     #[setter(_done_callbacks)]
     fn set_done_callbacks(slf: &Bound<'_, Self>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         fat::set_field(slf, intern!(slf.py(), "_done_callbacks"), value)
+    }
+
+    /// It may be part of a cycle from now on.
+    fn _show(slf: &Bound<'_, Self>) {
+        slf.get().core.show(slf.py());
     }
 
     /// Part of a task of a process pool it can be, and of nothing else.

@@ -12,6 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
 
+use crate::future::PyFuture;
 use crate::task::{Core, Task};
 use crate::work_queue::WorkQueue;
 use crate::worker::{self, Job, PyWorker};
@@ -112,6 +113,7 @@ impl PyThreadPoolExecutor {
         let made = Core::new(Some(task), workers.made_in);
         let core = Arc::new(Core { place: place::current(py), ..made });
         let future = future::make(py, Arc::clone(&core))?;
+        future.cast::<PyFuture>()?.get().core.hide(&future);
         workers.add(py, Job::Task(core))?;
         Ok(future)
     }

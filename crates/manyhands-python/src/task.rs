@@ -6,6 +6,7 @@ use std::task::Waker;
 
 use manyhands::promise::{Cancel, Held, Promise, Wake, Watch};
 use manyhands::ready::Ready;
+use manyhands_pybuffer::{HiddenObject, may_lead_back};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -56,13 +57,34 @@ pub(crate) struct Core {
     pub(crate) shared: AtomicBool,
     /// The number of the last bell that this future was asked to ring; see `bell.rs`.
     pub(crate) rings: AtomicU32,
+    /// The future, unless the collector of cycles looks at it.
+    pub(crate) hidden: HiddenObject,
 }
 
 impl Core {
     pub(crate) fn new(task: Option<Task>, submitted_in: u32) -> Self {
         let (fat, shared, rings) = (OnceLock::new(), AtomicBool::new(false), AtomicU32::new(0));
-        let life = Promise::new(task);
-        Self { life, fat, submitted_in, derived_in: 0, place: None, shared, rings }
+        let (life, hidden) = (Promise::new(task), HiddenObject::default());
+        Self { life, fat, submitted_in, derived_in: 0, place: None, shared, rings, hidden }
+    }
+
+    /// The future may be part of a cycle from now on.
+    pub(crate) fn show(&self, py: Python<'_>) {
+        self.hidden.show(py);
+    }
+
+    /// To be called before the task ends with this.
+    pub(crate) fn show_for(&self, py: Python<'_>, outcome: &Outcome) {
+        let (Ok(object) | Err(object)) = outcome;
+        if may_lead_back(object.bind(py)) {
+            self.show(py);
+        }
+    }
+}
+
+impl AsRef<HiddenObject> for Core {
+    fn as_ref(&self) -> &HiddenObject {
+        &self.hidden
     }
 }
 

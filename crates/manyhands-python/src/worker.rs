@@ -254,6 +254,7 @@ fn end(
         worker.publish(true);
         return None;
     }
+    core.show_for(py, &outcome);
     if worker.has_next() {
         let ended = core.life.finish(outcome.map(Value::Here), |last| worker.publish(last));
         settle(py, core, ended, worker, workers);
@@ -349,6 +350,7 @@ pub(crate) fn run_here(py: Python<'_>, job: Job) -> PyResult<()> {
 }
 
 fn finish_here(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<()> {
+    core.show_for(py, &outcome);
     match core.life.finish(outcome.map(Value::Here), |_| ()) {
         Ok(wake) => task::tell(py, wake, None),
         Err((ending, _)) => fat::finish(py, core, task::open(py, ending)),
