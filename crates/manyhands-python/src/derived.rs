@@ -15,7 +15,7 @@ use crate::call::call_one;
 use crate::future::{self, PyFuture};
 use crate::source::Sources;
 use crate::task::{Core, Task, Watcher};
-use crate::{fat, fork, nested};
+use crate::{fat, nested};
 
 /// The number that stands for the executor of such a future: no pool has it. It can be cancelled while
 /// it runs, for all that is lost is the outcome.
@@ -32,7 +32,7 @@ pub(crate) fn derive<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let args = PyTuple::empty(class.py()).unbind();
     let task = Task { function: job, args, kwargs: None };
-    let core = Core { derived_in: fork::generation(), ..Core::new(Some(task), 0) };
+    let core = Core::derived(task);
     // A task that makes one and waits for it has most likely made it from tasks of its own pool.
     core.life.set_pool(manyhands::nested::pool());
     if !sources.is_empty() {

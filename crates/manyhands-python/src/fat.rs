@@ -71,7 +71,7 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
     let parts = core.life.hand_over();
     let awaited = matches!(parts.state, State::Pending | State::Running);
     let fields = fields(future)?;
-    if core.submitted_in == 0 {
+    if core.submitted_in() == 0 {
         if let Some(job) = parts.job {
             fields.set_item(intern!(py, JOB), job.function)?;
         }

@@ -146,12 +146,12 @@ impl PyFuture {
     }
 
     fn is_from_before_fork(&self) -> bool {
-        ![0, fork::generation()].contains(&self.core.submitted_in)
+        ![0, fork::generation()].contains(&self.core.submitted_in())
     }
 
     /// An error if the workers that would end it are in another process.
     pub(crate) fn check_process(&self) -> PyResult<()> {
-        match (self.core.submitted_in, self.core.derived_in) {
+        match (self.core.submitted_in(), self.core.derived_in()) {
             (0, 0) => Ok(()),
             (0, generation) => fork::check(generation, "this future, or what it is made from,"),
             (generation, _) => fork::check(generation, "the executor of this future"),
@@ -362,7 +362,7 @@ impl PyFuture {
     fn add_done_callback(slf: &Bound<'_, Self>, r#fn: Py<PyAny>) -> PyResult<()> {
         slf.get().check_lock()?;
         slf.get().core.show(slf.py());
-        let submitted = slf.get().core.submitted_in > 0;
+        let submitted = slf.get().core.submitted_in() > 0;
         let future = submitted.then(|| slf.clone().into_any().unbind());
         match slf.get().core.life.watch(Watcher::Callback { function: r#fn, future }) {
             Err(Watcher::Callback { function, .. }) if slf.get().is_fat() => {
@@ -567,7 +567,7 @@ impl PyFuture {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // In a forked child a lock may be held by a thread that is not there.
-        let from_before = fork::generation() > 1 && self.core.submitted_in != fork::generation();
+        let from_before = fork::generation() > 1 && self.core.submitted_in() != fork::generation();
         if Arc::strong_count(&self.core) > 1 || from_before {
             return Ok(());
         }
@@ -603,7 +603,7 @@ impl Drop for PyFuture {
         }
         if core.life.state().is_done() && core.fat.get().is_none() {
             drop(core.life.hand_over());
-        } else if core.submitted_in > 0 {
+        } else if core.submitted_in() > 0 {
             process::forget(core);
         }
     }

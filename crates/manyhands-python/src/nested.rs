@@ -161,7 +161,7 @@ pub(crate) fn wait_in_task(
     if core.life.state().is_done() {
         return Ok(true);
     }
-    let executor = core.life.executor().filter(|_| core.derived_in == 0);
+    let executor = core.life.executor().filter(|_| core.derived_in() == 0);
     if executor == Some(host::PARENTS) {
         let _waits = process::begin_wait(py, core, deadline);
         return Waiting::begin(false).wait_by(deadline, |until| {
@@ -220,7 +220,7 @@ fn wait_attending(
 pub(crate) fn try_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     place::keep_on();
     if core.life.state() == State::Pending
-        && core.derived_in == 0
+        && core.derived_in() == 0
         && nested::runs_in_place(core.life.pool())
         && !nested::run_recent(id(core))
     {

@@ -110,8 +110,9 @@ impl PyThreadPoolExecutor {
             (r#fn, args.clone().unbind())
         };
         let task = Task { function, args, kwargs: kwargs.map(|it| it.clone().unbind()) };
-        let made = Core::new(Some(task), workers.made_in);
-        let core = Arc::new(Core { place: place::current(py), ..made });
+        let mut core = Core::new(Some(task), workers.made_in);
+        core.place = place::current(py);
+        let core = Arc::new(core);
         let future = future::make(py, Arc::clone(&core))?;
         future.cast::<PyFuture>()?.get().core.hide(&future);
         workers.add(py, Job::Task(core))?;

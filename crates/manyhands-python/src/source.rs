@@ -50,12 +50,12 @@ impl nested::Source for Core {
     }
 
     fn sources(&self) -> Option<nested::Sources> {
-        if self.derived_in == 0 {
+        if self.derived_in() == 0 {
             return None;
         }
         let mut left = Vec::new();
         // In a forked child its lock may be held by a thread that is not there.
-        if self.derived_in == fork::generation() {
+        if self.derived_in() == fork::generation() {
             let Ok(()) = self.life.trace(|held| {
                 if let Held::Watcher(Watcher::Follows(sources)) = held {
                     left = sources.left();

@@ -15,6 +15,7 @@ use crate::bell::Bell;
 use crate::call::{call, call_one};
 use crate::errors;
 use crate::fat::Fat;
+use crate::fork;
 use crate::place::Place;
 use crate::process::Sent;
 use crate::source::Sources;
@@ -47,10 +48,10 @@ pub(crate) type Life<J> = Promise<J, Value, Py<PyAny>, Watcher>;
 pub(crate) struct Core {
     pub(crate) life: Life<Task>,
     pub(crate) fat: OnceLock<Box<Fat>>,
-    /// The generation of processes in which it was submitted; 0 for a future made by hand.
-    pub(crate) submitted_in: u32,
-    /// The same for a future that is made from others; 0 for any other.
-    pub(crate) derived_in: u32,
+    /// The generation of processes that it was made in; 0 for a future made by hand.
+    generation: u32,
+    /// Whether it is made from other futures, and not submitted.
+    is_derived: bool,
     /// Where it was submitted.
     pub(crate) place: Place,
     /// Whether more than one Python object is a handle on it.
@@ -65,7 +66,23 @@ impl Core {
     pub(crate) fn new(task: Option<Task>, submitted_in: u32) -> Self {
         let (fat, shared, rings) = (OnceLock::new(), AtomicBool::new(false), AtomicU32::new(0));
         let (life, hidden) = (Promise::new(task), HiddenObject::default());
-        Self { life, fat, submitted_in, derived_in: 0, place: None, shared, rings, hidden }
+        let (generation, is_derived) = (submitted_in, false);
+        Self { life, fat, generation, is_derived, place: None, shared, rings, hidden }
+    }
+
+    /// For a future that is made from others; `task` says what it holds until they have ended.
+    pub(crate) fn derived(task: Task) -> Self {
+        Self { is_derived: true, ..Self::new(Some(task), fork::generation()) }
+    }
+
+    /// The generation of processes in which it was submitted; 0 for one that was not.
+    pub(crate) fn submitted_in(&self) -> u32 {
+        if self.is_derived { 0 } else { self.generation }
+    }
+
+    /// The generation of processes in which it was made from others; 0 for one that was not.
+    pub(crate) fn derived_in(&self) -> u32 {
+        if self.is_derived { self.generation } else { 0 }
     }
 
     /// The future may be part of a cycle from now on.
@@ -232,3 +249,6 @@ pub(crate) fn traverse<J>(
         ) => Ok(()),
     })
 }
+
+// With the two counts of its `Arc`, it fills a size of the allocator's; there are many of them.
+const _: () = assert!(size_of::<Core>() <= 112, "a future's core has become larger");
