@@ -1,5 +1,7 @@
 """What is imported when: a worker process that imports little starts soon."""
 
+import sys
+
 import pytest
 from programs import succeed
 
@@ -25,6 +27,21 @@ def test_the_package_itself_imports_nothing() -> None:
 @pytest.mark.parametrize("name", [*manyhands.__all__, "graph", "process", "thread"])
 def test_each_name_can_be_the_first(name: str) -> None:
     assert "manyhands" in loaded_after(f"import manyhands; manyhands.{name}")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/smaps is Linux's")
+def test_it_asks_for_no_huge_pages() -> None:
+    """The first thing that a thread allocates would cost two megabytes, and the time to clear them."""
+    said = succeed(
+        "-c",
+        "import manyhands\n"
+        "with manyhands.ThreadPoolExecutor(4) as executor:\n"
+        "    list(executor.map(str, range(1000)))\n"
+        "print(open('/proc/self/smaps').read())",
+    ).stdout
+    flags = [line.split()[1:] for line in said.splitlines() if line.startswith("VmFlags:")]
+    assert flags
+    assert not [of for of in flags if "hg" in of]
 
 
 def test_what_is_not_there_is_named() -> None:

@@ -1,6 +1,7 @@
 //! What crosses the border to Python as addresses and numbers, for data that crosses between processes:
 //! memory of ours is shown to Python where it lies, memory of Python's is copied from, descriptors of
-//! Python's become ours. And where Python's code is that calls us, and which objects the collector of cycles looks at.
+//! Python's become ours. And where Python's code is that calls us, which objects the collector of cycles looks at,
+//! and where our own memory comes from.
 //!
 //! With `manyhands-shm` and `manyhands-join` this crate has all the unsafe code of the workspace; what it offers is safe.
 //!
@@ -11,12 +12,14 @@
 //! | a descriptor that Python gives away | [`take_descriptor`] |
 //! | which line of a program has called | [`current_frame`], [`Spot`] |
 //! | an object that the collector need not look at yet | [`Hidden`], [`HiddenObject`], [`may_lead_back`] |
+//! | the allocator of the extension | [`MiMalloc`] |
 //!
 //! # Who may write
 //!
 //! Python lets every thread of a program write to a buffer that another looks at. That is the program's
 //! to avoid, as it is everywhere in Python: who does not reads a mixture of old and new bytes.
 
+mod allocator;
 mod buffer;
 mod descriptor;
 mod frame;
@@ -24,6 +27,7 @@ mod memory;
 mod shared;
 mod tracking;
 
+pub use allocator::MiMalloc;
 pub use buffer::Buffer;
 pub use descriptor::take_descriptor;
 pub use frame::{Spot, current_frame};

@@ -37,7 +37,7 @@ mod workers;
 use pyo3::prelude::*;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: manyhands_pybuffer::MiMalloc = manyhands_pybuffer::MiMalloc;
 
 #[pymodule(gil_used = false)]
 mod _core {
