@@ -54,15 +54,13 @@ impl<C: AsRef<HiddenObject>> Hidden<C> {
     #[inline]
     pub fn hide(&self, object: &Bound<'_, PyAny>) {
         let (its, pointer) = (&self.shared.as_ref().as_ref().0, object.as_ptr());
-        if cfg!(Py_GIL_DISABLED)
-            || !self.is_part_of(object)
-            || !its.load(Ordering::Relaxed).is_null()
-        {
+        let is_hidden = !its.load(Ordering::Relaxed).is_null();
+        if cfg!(Py_GIL_DISABLED) || is_hidden || !self.is_part_of(object) || !is_tracked(object) {
             return;
         }
         its.store(pointer, Ordering::Relaxed);
         self.object.store(pointer, Ordering::Relaxed);
-        // SAFETY: it is one that the collector knows, or this does nothing. Covered by `test_future_cycles.py`.
+        // SAFETY: it is tracked. Covered by `test_future_cycles.py`.
         unsafe { ffi::PyObject_GC_UnTrack(pointer.cast()) };
     }
 
@@ -99,6 +97,11 @@ impl<C: AsRef<HiddenObject> + fmt::Debug> fmt::Debug for Hidden<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shared.fmt(f)
     }
+}
+
+fn is_tracked(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: it is an object, and the thread is attached. Covered by every submit, in `python/tests`.
+    unsafe { ffi::PyObject_GC_IsTracked(object.as_ptr()) != 0 }
 }
 
 /// Whether an object that holds this one may be part of a cycle.
