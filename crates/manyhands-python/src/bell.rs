@@ -74,8 +74,11 @@ impl Bell {
 
     /// Asks a future to ring it; `false`: it has ended already.
     pub(crate) fn hang_on(self: &Arc<Self>, core: &Core) -> bool {
+        // Most have been asked before, and a look is cheaper than a change.
+        if core.rings.load(Ordering::Relaxed) == self.number {
+            return true;
+        }
         match core.rings.swap(self.number, Ordering::Relaxed) {
-            before if before == self.number => return true,
             0 => (),
             // Threads that take turns, or come and go, must not leave something at each turn.
             _ => drop(core.life.unwatch(|watcher| self.replaces(watcher))),

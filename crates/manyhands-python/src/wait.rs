@@ -108,9 +108,12 @@ impl<'py> Awaited<'py> {
 
     /// An error if the workers that would end it are in another process.
     pub(crate) fn check_process(&self) -> PyResult<()> {
-        match self.future().cast::<PyFuture>() {
-            Ok(future) => future.get().check_process(),
-            Err(_) => Ok(()),
+        match self {
+            Self::Lean(future) => future.get().check_process(),
+            Self::Listed(future) => match future.cast::<PyFuture>() {
+                Ok(future) => future.get().check_process(),
+                Err(_) => Ok(()),
+            },
         }
     }
 }
@@ -134,11 +137,12 @@ pub(crate) fn wait<'py>(
     let py = fs.py();
     let deadline = park::deadline(timeout);
     let all = distinct(fs)?;
-    let futures: Vec<_> = all.iter().map(Awaited::new).collect();
-
-    let mut notified = Vec::with_capacity(futures.len());
-    for future in &futures {
+    let mut futures = Vec::with_capacity(all.len());
+    let mut notified = Vec::with_capacity(all.len());
+    for future in &all {
+        let future = Awaited::new(future);
         notified.push(future.is_notified()?);
+        futures.push(future);
     }
     let done = notified.iter().filter(|&&notified| notified).count();
     let fulfilled = done == futures.len()

@@ -156,6 +156,19 @@ fn take_place() -> Option<Place> {
 }
 
 /// Drops what may panic as it goes, where the rest must be done all the same.
+/// The second line of defence: code of a program's is caught where it is called, but what is said of its panics may
+/// panic too, a logger, say. `None`: it has.
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
+    match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(result) => Some(result),
+        Err(payload) => {
+            // It may panic again when it is dropped.
+            std::mem::forget(payload);
+            None
+        }
+    }
+}
+
 pub(crate) fn drop_caught<T>(value: T) {
     if std::mem::needs_drop::<T>()
         && let Err(panic) = catch(|| drop(value))

@@ -5,13 +5,14 @@
 mod common;
 
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
-use common::processes::{Death, add, die, on_both};
+use common::processes::{Death, Directory, add, die, eventually, hold, on_both};
 use common::watched;
 use manyhands::process::Transport;
 use manyhands::{Exception, Executor, FutureError, ProcessPoolExecutor, ReturnWhen, wait};
 
-manyhands::test_worker![add, die];
+manyhands::test_worker![add, die, hold];
 
 fn pool(transport: Transport) -> Arc<ProcessPoolExecutor> {
     init_worker();
@@ -80,5 +81,66 @@ fn one_in_another_can_wait_too() {
             told.recv().unwrap()
         });
         assert!(matches!(lost, Err(FutureError::Exception(Exception::Crashed(_)))), "{lost:?}");
+    });
+}
+
+#[test]
+fn one_of_a_task_that_was_lost_can_wait_for_its_successor() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(transport);
+        let (sender, told) = mpsc::channel();
+        let other = Arc::clone(&pool);
+        let lost = pool.submit(die, (Death::Kill,)).unwrap();
+        lost.add_done_callback(move |_| {
+            sender.send(other.submit(add, (2, 3)).unwrap().result(None)).unwrap();
+        });
+        assert_eq!(told.recv().unwrap().unwrap(), 5);
+    });
+}
+
+#[test]
+fn one_of_what_is_cancelled_finds_the_others_cancelled() {
+    let _watch = watched();
+    on_both(|transport| {
+        let (directory, pool) = (Directory::new(), pool(transport));
+        let gate = directory.gate("held");
+        let held = pool.submit(hold, (gate.clone(),)).unwrap();
+        eventually("it runs", || gate.arrivals() == 1);
+        // The last of them are on their way to no worker.
+        let queued: Vec<_> = (0..5_000).map(|n| pool.submit(add, (n, n)).unwrap()).collect();
+        let [.., one, other] = &queued[..] else { unreachable!() };
+        let (sender, told) = mpsc::channel();
+        for (one, other) in [(one, other), (other, one)] {
+            let (other, sender) = (other.clone(), sender.clone());
+            one.add_done_callback(move |_| sender.send(other.result(None).is_err()).unwrap());
+        }
+        pool.shutdown(false, true);
+        assert_eq!([told.recv(), told.recv()], [Ok(true), Ok(true)]);
+        gate.open();
+        pool.shutdown(true, false);
+        assert!(held.done());
+    });
+}
+
+#[test]
+fn a_shutdown_that_waits_for_so_long_does_not_wait_longer_for_one() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(transport);
+        let (sender, told) = mpsc::channel();
+        let (go, gone) = mpsc::channel::<()>();
+        let other = Arc::clone(&pool);
+        let first = pool.submit(add, (1, 1)).unwrap();
+        first.add_done_callback(move |_| {
+            // From here on another thread manages the pool, to its end.
+            other.submit(add, (2, 3)).unwrap().result(None).unwrap();
+            sender.send(()).unwrap();
+            let _ = gone.recv();
+        });
+        told.recv().unwrap();
+        assert!(!pool.shutdown_timeout(Duration::from_millis(200), false));
+        go.send(()).unwrap();
+        assert!(pool.shutdown_timeout(Duration::MAX, false));
     });
 }

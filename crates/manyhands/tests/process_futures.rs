@@ -5,7 +5,9 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use common::processes::{
@@ -18,6 +20,7 @@ use manyhands::{
     as_completed, wait,
 };
 use rustix::process::Signal;
+use serde::{Deserialize, Serialize, Serializer};
 
 manyhands::test_worker![
     add,
@@ -33,9 +36,12 @@ manyhands::test_worker![
     passes_back,
     passes_many,
     passes_on,
+    passes_what_runs_here,
+    runs_here,
     sum,
     told,
     value,
+    value_beside,
 ];
 
 fn pool(workers: usize, transport: Transport) -> ProcessPoolExecutor {
@@ -135,6 +141,53 @@ fn keep(_: Future<u64>) -> u32 {
 /// A future goes nowhere but into an argument.
 fn broken(future: Future<u64>) -> Future<u64> {
     future
+}
+
+/// How far `passes_what_runs_here` is.
+static STEP: AtomicU32 = AtomicU32::new(0);
+
+fn until_step(step: u32) {
+    while STEP.load(Ordering::SeqCst) < step {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Takes its time to be written.
+#[derive(Deserialize)]
+struct Slow;
+
+impl Serialize for Slow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        STEP.store(1, Ordering::SeqCst);
+        until_step(2);
+        serializer.serialize_unit_struct("Slow")
+    }
+}
+
+fn runs_here() -> u64 {
+    STEP.store(2, Ordering::SeqCst);
+    until_step(3);
+    // For the parent to ask for the end of this.
+    thread::sleep(Duration::from_millis(300));
+    3
+}
+
+fn value_beside(future: Future<u64>, _: Slow) -> Result<u64, String> {
+    value(future)
+}
+
+/// Another thread passes a future on, whose task is begun here meanwhile.
+fn passes_what_runs_here() -> Result<u64, String> {
+    let future = executor().submit(runs_here, ()).unwrap();
+    let passed = future.clone();
+    let other = thread::spawn(move || {
+        let gets_it = executor().submit(value_beside, (passed, Slow)).unwrap();
+        STEP.store(3, Ordering::SeqCst);
+        gets_it
+    });
+    until_step(1);
+    value(future)?;
+    say(other.join().unwrap().result(None))?
 }
 
 #[test]
@@ -317,5 +370,15 @@ fn what_nobody_has_any_more_is_dropped() {
         // The callback goes with it.
         drop(future);
         assert!(receiver.recv().is_err());
+    });
+}
+
+#[test]
+fn one_that_a_worker_runs_while_another_thread_passes_it_on() {
+    let _watch = watched();
+    on_both(|transport| {
+        let pool = pool(1, transport);
+        let passes = pool.submit(passes_what_runs_here, ()).unwrap();
+        assert_eq!(passes.result(None).unwrap(), Ok(3));
     });
 }

@@ -1,7 +1,8 @@
 //! Telling later: what a thread must not tell itself is left to another.
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::panic;
 
 /// Tells those who wait for a task.
 pub(crate) type Telling = Box<dyn FnOnce() + Send>;
@@ -32,10 +33,9 @@ pub(crate) fn tellings_of(f: impl FnOnce()) -> Vec<Telling> {
     LATER.with(|later| std::mem::replace(&mut *later.borrow_mut(), before)).unwrap_or_default()
 }
 
-/// Tells all. Callbacks are caught where they are called; should what is said of their panics panic, a
-/// logger say, the others are told all the same.
+/// Tells all; should one panic, the others are told all the same.
 pub(crate) fn tell_all(tellings: impl IntoIterator<Item = Telling>) {
     for telling in tellings {
-        drop(catch_unwind(AssertUnwindSafe(telling)));
+        panic::contain(telling);
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::{Answer, Body, Cross, Declared, DecodeError, EncodeError, Failure, Kind, later};
 use crate::errors::Exception;
-use crate::future::{Core, Future, tell};
+use crate::future::{Core, Future, Watcher, tell};
 use crate::job::Run;
 use crate::panic;
-use crate::promise::Cancel;
+use crate::promise::{Cancel, Wake};
 
 /// A task that can be sent away.
 pub(crate) trait Remote: Run {
@@ -101,13 +101,11 @@ where
     fn stop(self: Arc<Self>) {
         if let (Cancel::Now(call, wake), _) = self.cancel_running() {
             panic::drop_caught(call);
-            tell(wake, || Future::task(Arc::clone(&self) as _));
+            tell_later(&self, wake);
         }
     }
 }
 
-/// Ends it. Those who wait for it are told here and now, or later by somebody else, where this thread
-/// only waits for a task of its own: it may hold what their callbacks ask for.
 fn finish<C, T, E>(core: &Arc<Core<C, T, E>>, outcome: Result<T, Exception<E>>)
 where
     C: Cross<Value = T, Error = E>,
@@ -115,12 +113,22 @@ where
     E: Send + Sync + 'static,
 {
     match Core::finish(core, outcome, |_| ()) {
-        Ok(wake) if wake.is_empty() => (),
-        Ok(wake) => {
-            let core = Arc::clone(core);
-            later::tell_later(move || tell(wake, || Future::task(Arc::clone(&core) as _)));
-        }
+        Ok(wake) => tell_later(core, wake),
         // Ended from outside: that counts, and this is for nobody.
         Err((outcome, _)) => panic::drop_caught(outcome),
+    }
+}
+
+/// Those who wait for it are told here and now, or later by somebody else, where this thread only waits for a
+/// task of its own: it may hold what their callbacks ask for.
+fn tell_later<C, T, E>(core: &Arc<Core<C, T, E>>, wake: Wake<Watcher<T, E>>)
+where
+    C: Cross<Value = T, Error = E>,
+    T: Send + 'static,
+    E: Send + Sync + 'static,
+{
+    if !wake.is_empty() {
+        let core = Arc::clone(core);
+        later::tell_later(move || tell(wake, || Future::task(Arc::clone(&core) as _)));
     }
 }

@@ -28,7 +28,7 @@ use super::last_lines::LastLines;
 use super::launch::Newborn;
 use super::link::ring;
 use super::nested::Channel;
-use super::pool::{Chore, LeftOver, Pool, State};
+use super::pool::{Chore, LeftOver, Managing, Pool, State};
 use super::stand_in::{self, Manages};
 use super::supervisor::{Event, Seat};
 use super::task::Task;
@@ -58,7 +58,11 @@ const LOOK_EVERY: u32 = 256;
 pub(super) fn start<T: Task>(pool: &Arc<Pool<T>>, state: &mut State<T>) -> io::Result<()> {
     let its = Arc::clone(pool);
     let name = format!("manyhands-pool-{}", pool.number());
-    let thread = thread::Builder::new().name(name).spawn(|| manage(its))?;
+    let manages = move || {
+        manage(Arc::clone(&its));
+        its.with(|state, _| state.managing = Managing::Over);
+    };
+    let thread = thread::Builder::new().name(name).spawn(manages)?;
     state.manager_id = Some(thread.thread().id());
     state.manager = Some(thread);
     Ok(())

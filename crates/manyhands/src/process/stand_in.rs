@@ -7,11 +7,11 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::crossing::Telling;
+use crate::panic;
 
 /// A manager, as what can go on in another thread.
 pub(super) trait Manages: Send + 'static {
@@ -71,8 +71,7 @@ pub(super) fn tell<M: Manages>(manager: Box<M>, tellings: VecDeque<Telling>) -> 
     CALLING.replace(Some(Arc::clone(&calls) as _));
     let next = || lock(&calls.resting).as_mut()?.1.pop_front();
     while let Some(telling) = next() {
-        // Callbacks are caught where they are called; what is said of their panics may panic too.
-        drop(catch_unwind(AssertUnwindSafe(telling)));
+        panic::contain(telling);
     }
     CALLING.take();
     let manager = lock(&calls.resting).take().map(|(manager, _)| manager);

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -150,9 +149,7 @@ impl<'env> Workers<'env> {
         }
         let _lends = join::lend_from_here(worker.idle(), seat);
         while let Some(job) = worker.next() {
-            // Panics of tasks, callbacks and values are caught where they may come up. This is the
-            // second line of defence: a logger's, say, must not cost a worker either.
-            let turn = catch_unwind(AssertUnwindSafe(|| {
+            panic::contain(|| {
                 if let Some(value) = job.run_with(&mut |last| worker.publish(last)) {
                     // Dropping it may take long, or wait for another task, which needs a worker.
                     if let Some(other) = worker.set_busy() {
@@ -160,9 +157,7 @@ impl<'env> Workers<'env> {
                     }
                     panic::drop_caught(value);
                 }
-            }));
-            // What it panicked with may panic again when it is dropped.
-            std::mem::forget(turn);
+            });
         }
     }
 }

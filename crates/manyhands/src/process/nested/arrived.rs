@@ -126,24 +126,19 @@ impl Upward {
         }
     }
 
-    /// The end of what went along with a task of this worker's is asked for: the parent has said it, or is
-    /// about to. Whether it is told by now.
-    pub(super) fn tell_end(&self, ask: &Ask) -> bool {
-        let Ask { id, place, mailbox } = *ask;
-        let put = |ends: Box<dyn Ends>| {
-            let mut state = self.state();
-            let passes = &mut state.subs.get_mut(&Id::Own(id))?.passes;
-            Some(std::mem::replace(passes.get_mut(place as usize)?, ends))
-        };
-        let given = match put(Box::new(Nothing)) {
-            Some(ends) if !ends.is_done() => {
-                drop(put(ends));
-                return false;
-            }
-            Some(ends) => outcome(&*ends),
-            None => (vec![Given::Cancelled], Vec::new()),
-        };
-        let (given, ends) = given;
+    /// The end of what went along with a task of this worker's is asked for: it has come, or is about to.
+    pub(super) fn asks(&self, id: u64, place: u32, mailbox: u64) {
+        let mut state = self.state();
+        let mut passes = state.subs.get_mut(&Id::Own(id)).map(|sub| &mut sub.passes);
+        let asked = passes.as_mut().and_then(|passes| passes.get_mut(place as usize));
+        let ends = asked.map(|ends| std::mem::replace(ends, Box::new(Nothing)));
+        state.asks.push(Ask { id, mailbox, ends });
+    }
+
+    fn tell_end(&self, ask: Ask) {
+        let Ask { id, mailbox, ends } = ask;
+        let cancelled = || (vec![Given::Cancelled], Vec::new());
+        let (given, ends) = ends.map_or_else(cancelled, |ends| outcome(&*ends));
         let mut state = self.state();
         let place = state.subs.get_mut(&Id::Own(id)).map_or(0, |sub| {
             let place = sub.passes.len();
@@ -152,24 +147,43 @@ impl Upward {
         });
         drop(state);
         self.say(&Up::Tells { mailbox, given, id, place }, &[]);
-        true
     }
 
-    /// Tells what was asked for too early.
+    /// Tells what was asked for and has ended. To be called when any future of this worker's has, that may have
+    /// gone along with a task.
     pub(super) fn tell_ends(&self) {
-        let mut asks = std::mem::take(&mut self.state().asks);
-        if !asks.is_empty() {
-            asks.retain(|ask| !self.tell_end(ask));
-            self.state().asks.append(&mut asks);
+        let mut state = self.state();
+        state.looks += 1;
+        while !state.asks.is_empty() {
+            let (looks, asks) = (state.looks, std::mem::take(&mut state.asks));
+            // To look at one of the host's may take the host's lock.
+            drop(state);
+            let (done, left): (Vec<_>, Vec<_>) = asks.into_iter().partition(Ask::has_ended);
+            for ask in done {
+                self.tell_end(ask);
+            }
+            state = self.state();
+            state.asks.extend(left);
+            if state.looks == looks {
+                break;
+            }
+            // Another thread has ended one of them meanwhile, and has found nothing there.
         }
     }
 }
 
-/// The parent asks for the end of what went along with this worker's task of the number `id`, in this place.
+/// The parent asks for the end of what went along with this worker's task of the number `id`.
 pub(super) struct Ask {
-    pub(super) id: u64,
-    pub(super) place: u32,
-    pub(super) mailbox: u64,
+    id: u64,
+    mailbox: u64,
+    /// `None`: the task has ended, and what went along with it is gone.
+    ends: Option<Box<dyn Ends>>,
+}
+
+impl Ask {
+    fn has_ended(&self) -> bool {
+        self.ends.as_ref().is_none_or(|ends| ends.is_done())
+    }
 }
 
 impl PassedOn {

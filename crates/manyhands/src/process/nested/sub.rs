@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::protocol::Given;
+use super::upward::Upward;
 use crate::crossing::Kind;
 use crate::process::task::{Loss, Task};
 
@@ -78,7 +79,17 @@ impl<T: Task> Open for T {
 /// A task that the pool will not run. Its future is still to be cancelled, which dropping this does.
 #[must_use = "dropping it cancels the task's future"]
 pub struct Withdrawn {
-    pub(super) _task: Box<dyn Open>,
+    /// There until it is dropped.
+    pub(super) task: Option<Box<dyn Open>>,
+}
+
+impl Drop for Withdrawn {
+    fn drop(&mut self) {
+        drop(self.task.take());
+        if let Some(upward) = Upward::current() {
+            upward.tell_ends();
+        }
+    }
 }
 
 impl fmt::Debug for Withdrawn {

@@ -62,8 +62,10 @@ pub(super) struct State {
     pub(super) by_address: HashMap<usize, Id>,
     /// Those of its tasks that it runs itself.
     pub(super) in_place: Vec<usize>,
-    /// What the parent has asked for before it has told it.
+    /// What the parent has asked for, which has not ended.
     pub(super) asks: Vec<Ask>,
+    /// How often somebody has looked for those that have.
+    pub(super) looks: u64,
     /// What those are told that wait, by their tokens.
     pub(super) waiting: HashMap<u64, Arc<OnceLock<Deadlock>>>,
     /// The answers to questions, by their numbers; none yet.
@@ -245,7 +247,7 @@ impl Upward {
         if reply != Reply::Cancelled {
             return None;
         }
-        self.take(id).map(|sub| Withdrawn { _task: sub.task })
+        self.take(id).map(|sub| Withdrawn { task: Some(sub.task) })
     }
 
     /// Runs the task if no worker has begun it, as a plain call would: the calling task waits for it.
@@ -264,6 +266,7 @@ impl Upward {
         let address = task.address();
         self.end_one(|| carrying(Carrier::default(), || task.answer(kind, &answer)).0);
         self.state().in_place.retain(|other| Some(*other) != address);
+        self.tell_ends();
     }
 
     pub(super) fn take(&self, id: Id) -> Option<Sub> {
@@ -337,10 +340,7 @@ impl Upward {
                 }
             }
             Down::Asks { id, place, mailbox } => {
-                let ask = Ask { id, place, mailbox };
-                if !self.tell_end(&ask) {
-                    self.state().asks.push(ask);
-                }
+                self.asks(id, place, mailbox);
             }
         }
         self.tell_ends();

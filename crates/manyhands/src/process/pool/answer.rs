@@ -1,7 +1,6 @@
 //! What a pool knows of one worker, and what becomes of the worker's answers.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use manyhands_shm::{ArenaView, Block, Lookout};
 
 use super::nested::Nested;
 use crate::crossing::{AnswerHead, Flags, Kind, parse_place, read_list};
+use crate::panic;
 use crate::process::lending::{Carrier, Lease, Returned, carrying};
 use crate::process::link::Link;
 use crate::process::nested::Whose;
@@ -108,12 +108,10 @@ impl Answered {
 }
 
 impl<T: Task> Ending<T> {
-    /// Ends the task; what it does not need of it any more.
-    ///
-    /// Code of the program's is caught where it is called. This is the second line of defence: a
-    /// logger's panic, say, must cost neither the manager nor the tasks that are to be ended next.
+    /// Ends the task; what it does not need of it any more. A panic costs neither the manager nor the tasks that
+    /// are to be ended next.
     pub(super) fn end_caught(self) -> Option<Vec<u8>> {
-        catch_unwind(AssertUnwindSafe(|| self.end())).ok().flatten()
+        panic::contain(|| self.end()).flatten()
     }
 
     fn end(self) -> Option<Vec<u8>> {

@@ -7,7 +7,7 @@ use manyhands_shm::Lookout;
 
 use super::answer::Ending;
 use super::turn::end_all;
-use super::{Pool, State};
+use super::{Managing, Pool, State};
 use crate::crossing::{Telling, tellings_of};
 use crate::listening::{Answers, Awaited, Listeners, Shared};
 use crate::process::link::Link;
@@ -79,7 +79,7 @@ impl<T: Task> Shared for State<T> {
             || !self.endings.is_empty()
             || !self.tellings.is_empty()
             || self.flushes
-            || self.manager_ends
+            || self.managing == Managing::EndsTheLast
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -91,7 +91,9 @@ impl<T: Task> Shared for State<T> {
     }
 
     fn is_ending(&self) -> bool {
-        !self.endings.is_empty() || !self.ending.is_empty() || self.manager_ends
+        !self.endings.is_empty()
+            || !self.ending.is_empty()
+            || self.managing == Managing::EndsTheLast
     }
 }
 

@@ -37,7 +37,7 @@ use crate::sync::MutexGuard;
 
 pub(super) use crate::listening::MANAGERS;
 pub use reservation::Reservation;
-pub(super) use state::{Chore, State};
+pub(super) use state::{Chore, Managing, State};
 pub(super) use turn::LeftOver;
 
 use reservation::SUBMITS_TO;
@@ -157,7 +157,12 @@ impl<T: Task> Pool<T> {
     }
 
     /// Unlocks, wakes the manager if there is something for it, and ends the tasks that have ended.
-    fn let_go(&self, mut state: MutexGuard<'_, State<T>>) {
+    fn let_go(&self, state: MutexGuard<'_, State<T>>) {
+        self.end_and_tell(state, true);
+    }
+
+    /// The same; whether the manager goes on, if that is who calls it.
+    fn end_and_tell(&self, mut state: MutexGuard<'_, State<T>>, manager_goes_on: bool) {
         let endings = std::mem::take(&mut state.endings);
         if endings.is_empty() {
             return self.listening.let_go(state);
@@ -173,6 +178,11 @@ impl<T: Task> Pool<T> {
         let mut state = self.listening.lock();
         if let Some(at) = state.ending.iter().position(|thread| *thread == this) {
             state.ending.swap_remove(at);
+        }
+        if manager_goes_on && state.manager_id == Some(this) {
+            // In its next turn another thread can stand in for it, should a callback wait.
+            state.tellings.extend(tellings);
+            return self.listening.let_go(state);
         }
         self.listening.let_go(state);
         tell_all(tellings);
@@ -235,6 +245,13 @@ impl<T: Task> Pool<T> {
             state = self.listening.wait_until_over(state, end);
         }
         let other = state.manager.as_ref().is_some_and(|manager| manager.thread().id() != this);
+        // A callback of its last turn may take longer.
+        while other && state.managing != Managing::Over && end.is_some() {
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return false;
+            }
+            state = self.listening.wait_until_over(state, end);
+        }
         // A callback that waits in the first manager's thread, while another stands in for it, is part of it.
         let manager = if other { state.manager.take() } else { None };
         drop(state);

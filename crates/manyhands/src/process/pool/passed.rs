@@ -28,6 +28,23 @@ struct Taking<'a> {
     given: std::vec::IntoIter<Given>,
 }
 
+impl Taking<'_> {
+    /// Leaves out so many, with those in their outcomes.
+    fn pass_over(&mut self, count: u32) {
+        let mut left = u64::from(count);
+        while left > 0
+            && let Some(given) = self.given.next()
+        {
+            left -= 1;
+            match given {
+                Given::Task(_) => self.place = self.place.wrapping_add(1),
+                Given::Answered(_, _, count) => left += u64::from(count),
+                Given::Cancelled => (),
+            }
+        }
+    }
+}
+
 impl Asked {
     fn ask(&mut self) -> (u64, Arc<Mailbox>) {
         let mailbox = Mailbox::new(None);
@@ -75,7 +92,8 @@ impl<T: Task> State<T> {
                 }));
             }
             Given::Cancelled => Ended::Lost(Loss::Cancelled, Kind::One, Vec::new()),
-            Given::Answered(..) if depth >= DEEPEST => {
+            Given::Answered(_, _, count) if depth >= DEEPEST => {
+                taking.pass_over(count);
                 lost("too many futures are in the results of each other")
             }
             Given::Answered(kind, body, count) => {

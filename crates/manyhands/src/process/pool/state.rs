@@ -36,8 +36,6 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) endings: Vec<Ending<T>>,
     /// The threads that end tasks at this moment, beside the manager and who attends.
     pub(super) ending: Vec<ThreadId>,
-    /// The manager ends the last tasks.
-    pub(super) manager_ends: bool,
     pub(super) chores: Vec<Chore>,
     /// A link has more to send than the system took.
     pub(super) flushes: bool,
@@ -59,10 +57,21 @@ pub(in crate::process) struct State<T: Task> {
     /// Unless the host has started it.
     pub(in crate::process) manager: Option<JoinHandle<()>>,
     pub(in crate::process) manager_id: Option<ThreadId>,
+    pub(in crate::process) managing: Managing,
     /// Of workers that the host is starting.
     pub(super) launching: Vec<Seat>,
     /// All workers have left, and all tasks have ended for the supervisor.
     pub(super) done: bool,
+}
+
+/// How far the manager is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::process) enum Managing {
+    GoesOn,
+    /// It ends the last tasks.
+    EndsTheLast,
+    /// The thread that the pool has started for it has nothing left to do.
+    Over,
 }
 
 /// A task of the pool.
@@ -117,7 +126,6 @@ impl<T: Task> State<T> {
             answer: None,
             endings: Vec::new(),
             ending: Vec::new(),
-            manager_ends: false,
             chores: Vec::new(),
             flushes: false,
             listeners: Listeners::new(),
@@ -130,6 +138,7 @@ impl<T: Task> State<T> {
             closing: None,
             manager: None,
             manager_id: None,
+            managing: Managing::GoesOn,
             launching: Vec::new(),
             done: false,
         }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::answer::Ending;
-use super::{Chore, Pool};
+use super::{Chore, Managing, Pool};
 use crate::crossing::{Telling, tellings_of};
 use crate::errors::Exit;
 use crate::process::supervisor::Event;
@@ -48,7 +48,7 @@ impl<T: Task> Pool<T> {
         self.listening.turn(|state| {
             state.take_spare(spare);
             state.flushes = false;
-            state.manager_ends = false;
+            state.managing = Managing::GoesOn;
             for seat in 0..state.seats.len() {
                 state.receive(seat, now);
             }
@@ -59,7 +59,9 @@ impl<T: Task> Pool<T> {
             std::mem::swap(&mut state.endings, endings);
             std::mem::swap(&mut state.tellings, tellings);
             // Whoever waits for the end of the pool waits for theirs: it is over by the next turn.
-            state.manager_ends = state.done && !endings.is_empty();
+            if state.done && !endings.is_empty() {
+                state.managing = Managing::EndsTheLast;
+            }
         })
     }
 
@@ -83,8 +85,8 @@ impl<T: Task> Pool<T> {
         // Those that the host has started die with it, which may run the host's code.
         let chores = std::mem::take(&mut state.chores);
         state.done = true;
-        state.manager_ends = false;
-        self.let_go(state);
+        state.managing = Managing::GoesOn;
+        self.end_and_tell(state, false);
         drop(chores);
     }
 }
