@@ -48,7 +48,7 @@ impl<T: Send + 'static, E: Send + Sync + 'static> FutureList<T, E> {
             match executor.try_spawn(call) {
                 Ok(future) => futures.push(future),
                 Err(refused) => {
-                    for future in &futures {
+                    for future in futures.iter().rev() {
                         future.cancel();
                     }
                     return Err(refused);
@@ -96,7 +96,8 @@ impl<T: Send, E: Send + Sync> FutureList<T, E> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn cancel(&self, timeout: impl Into<Option<Duration>>) -> Result<(), FutureError> {
-        for future in &self.futures {
+        // The last first: a worker that gets free does not begin one in between.
+        for future in self.futures.iter().rev() {
             future.cancel();
         }
         if self.wait(timeout, ReturnWhen::AllCompleted) {
@@ -245,7 +246,7 @@ impl<T: Send, E: Send + Sync> RunToResults<T, E> {
     }
 
     fn cancel(&mut self) {
-        self.futures.by_ref().for_each(|future| {
+        self.futures.by_ref().rev().for_each(|future| {
             future.cancel();
         });
     }
@@ -262,8 +263,8 @@ impl<T: Send, E: Send + Sync> Iterator for RunToResults<T, E> {
             Err(deadlock) => Err(FutureError::Deadlock(deadlock)),
         };
         if result.is_err() {
-            future.cancel();
             self.cancel();
+            future.cancel();
         }
         Some(result)
     }

@@ -525,7 +525,8 @@ where
     /// Cancels all that is in flight, and forgets it.
     fn cancel(&mut self) {
         match &mut self.in_flight {
-            InFlight::Ordered(futures) => futures.drain(..).for_each(|future| {
+            // The last first: a worker that gets free does not begin one in between.
+            InFlight::Ordered(futures) => futures.drain(..).rev().for_each(|future| {
                 future.cancel();
             }),
             InFlight::Unordered(queue) => queue.drain().for_each(|future| {
