@@ -35,6 +35,11 @@ class Future(_core.Future, _stdlib.Future):
             self._show()
             super().__setattr__(name, value)
 
+        @property
+        def __dict__(self):
+            self._show()
+            return _stdlib.Future.__dict__["__dict__"].__get__(self)
+
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait for the result in asyncio; cancelling the wait cancels the future.
 

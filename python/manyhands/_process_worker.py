@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # what `signal` has wrapped in Python
 import contextlib
 import functools
 import os
@@ -114,7 +115,8 @@ class Spawner:
             signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
             process.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            # Not by way of `signal`: a handler might be called, and raise, before the mask is set.
+            _signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def bury(self, process: BaseProcess) -> int | None:
         """How a process ended that has; a fork server may take a moment to say so."""

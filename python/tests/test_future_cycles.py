@@ -73,6 +73,12 @@ def by_attribute(owner: Owner) -> None:
     owner.future.owner = owner  # type: ignore[attr-defined]
 
 
+def by_dict(owner: Owner) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        owner.future = executor.submit(int)
+    vars(owner.future)["owner"] = owner
+
+
 def by_field(owner: Owner) -> None:
     with ThreadPoolExecutor(1) as executor:
         owner.future = executor.submit(int)
@@ -94,6 +100,7 @@ def by_condition(owner: Owner) -> None:
         submitted("raises", "after"),
         in_place,
         by_attribute,
+        by_dict,
         by_field,
         by_condition,
     ],

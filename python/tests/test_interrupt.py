@@ -1,12 +1,17 @@
 """Ctrl-C: it ends whoever waits, and the program with its tasks that would run for an hour."""
 
+import logging
 import signal
 import textwrap
+import threading
 from collections.abc import Iterator
 
 import programs
 import pytest
+from patience import until
 from programs import Ended, run
+
+from manyhands import Future, ThreadPoolExecutor
 
 PREAMBLE = """
 import os, signal, sys, threading, time
@@ -246,3 +251,44 @@ def test_signals_that_hail_down_on_submit_and_shutdown() -> None:
     """,
     )
     assert (ended.code, ended.stdout) == (0, "done\n"), ended.stderr
+
+
+def interrupts(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_one_in_a_callback_of_what_a_shutdown_cancels() -> None:
+    """It is for the thread that shuts down, when all has been cancelled."""
+    executor, go = ThreadPoolExecutor(1), threading.Event()
+    executor.submit(go.wait)
+    futures = [executor.submit(int) for _ in range(3)]
+    futures[0].add_done_callback(interrupts)
+    with pytest.raises(KeyboardInterrupt):
+        executor.shutdown(cancel_futures=True)
+    assert all(future.cancelled() for future in futures)
+    go.set()
+    executor.shutdown()
+
+
+def test_one_in_a_task_that_its_submitter_runs() -> None:
+    go = threading.Event()
+    with ThreadPoolExecutor(1, max_pending=1, when_full="caller") as executor:
+        running = executor.submit(go.wait)
+        until(running.running)
+        pending = executor.submit(int)
+        with pytest.raises(KeyboardInterrupt):
+            executor.submit(interrupts)
+        go.set()
+        assert pending.result() == 0
+
+
+def test_one_while_the_error_of_a_callback_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(logging.getLogger("concurrent.futures"), "error", interrupts)
+    future: Future[None] = Future()
+    future.add_done_callback(fails)
+    with pytest.raises(KeyboardInterrupt):
+        future.set_result(None)
+    assert future.result() is None

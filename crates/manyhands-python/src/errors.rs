@@ -3,7 +3,7 @@
 use std::sync::{MutexGuard, TryLockError};
 
 use manyhands::thread::pool::Rejection;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -29,8 +29,8 @@ pub(crate) fn after_interpreter_shutdown() -> PyErr {
     PyRuntimeError::new_err("cannot schedule new futures after interpreter shutdown")
 }
 
-/// Logs an exception that nobody can be given, at `level`, as the standard library does. An error of
-/// the logger itself goes where Python sends what it cannot raise.
+/// Logs an exception that nobody can be given, at `level`, as the standard library does, where nothing can be
+/// raised.
 pub(crate) fn log(
     py: Python<'_>,
     level: &str,
@@ -38,6 +38,20 @@ pub(crate) fn log(
     about: Option<&Bound<'_, PyAny>>,
     error: &PyErr,
 ) {
+    if let Err(failed) = log_or_raise(py, level, message, about, error) {
+        failed.write_unraisable(py, None);
+    }
+}
+
+/// The same where something can be raised: Ctrl-C. An error of the logger itself goes where Python sends what it
+/// cannot raise.
+pub(crate) fn log_or_raise(
+    py: Python<'_>,
+    level: &str,
+    message: &str,
+    about: Option<&Bound<'_, PyAny>>,
+    error: &PyErr,
+) -> PyResult<()> {
     let logged = (|| {
         let kwargs = PyDict::new(py);
         kwargs.set_item("exc_info", error.value(py))?;
@@ -47,8 +61,12 @@ pub(crate) fn log(
             None => logger.call_method(level, (message,), Some(&kwargs)),
         }
     })();
-    if let Err(failed) = logged {
-        failed.write_unraisable(py, None);
+    match logged {
+        Err(failed) if failed.is_instance_of::<PyException>(py) => {
+            failed.write_unraisable(py, None);
+            Ok(())
+        }
+        logged => logged.map(drop),
     }
 }
 

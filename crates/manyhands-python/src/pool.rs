@@ -144,10 +144,7 @@ impl PyThreadPoolExecutor {
     fn close(&self, py: Python<'_>, cancel_futures: bool) -> PyResult<()> {
         let workers = self.any_workers()?;
         workers.shut_down.store(true, Ordering::Release);
-        for job in workers.close(cancel_futures) {
-            worker::cancel(py, job);
-        }
-        Ok(())
+        worker::cancel_all(py, workers.close(cancel_futures))
     }
 
     /// Whether its threads are in another process.
@@ -222,7 +219,7 @@ impl Drop for PyThreadPoolExecutor {
         let Some(workers) = self.workers.take() else { return };
         let unwanted = workers.close(false);
         if !unwanted.is_empty() {
-            Python::attach(|py| unwanted.into_iter().for_each(|job| worker::cancel(py, job)));
+            Python::attach(|py| worker::report(py, worker::cancel_all(py, unwanted)));
         }
         if workers.is_from_before_fork() {
             std::mem::forget(workers); // what is in it would ask for the lock

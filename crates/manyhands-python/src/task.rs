@@ -202,8 +202,7 @@ pub(crate) fn call_back(function: &Py<PyAny>, future: &Bound<'_, PyAny>) -> PyRe
         Ok(_) => Ok(()),
         Err(error) if error.is_instance_of::<pyo3::exceptions::PyException>(py) => {
             let message = "exception calling callback for %r";
-            errors::log(py, "error", message, Some(future), &error);
-            Ok(())
+            errors::log_or_raise(py, "error", message, Some(future), &error)
         }
         Err(error) => Err(error),
     }

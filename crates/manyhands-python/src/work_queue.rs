@@ -48,18 +48,16 @@ impl WorkQueue {
     }
 
     /// Cancel what has not started, and have the interpreter exit without what is running.
-    fn _abandon(&self, py: Python<'_>) {
-        self.workers.abandon(py);
+    fn _abandon(&self, py: Python<'_>) -> PyResult<()> {
+        self.workers.abandon(py)
     }
 
     /// Whatever is put, the workers end when all that is pending has been done: in the standard
     /// library, only None is ever put here by others than the executor.
     #[pyo3(signature = (item, block=true, timeout=None))]
-    fn put(&self, item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) {
+    fn put(&self, item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
         let _ = (block, timeout);
-        for job in self.workers.close(false) {
-            worker::cancel(item.py(), job);
-        }
+        worker::cancel_all(item.py(), self.workers.close(false))
     }
 }
 

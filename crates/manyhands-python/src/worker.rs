@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use manyhands::State;
 use manyhands::promise::{View, Wake};
 use manyhands::thread::pool::Worker;
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefMethods;
 
@@ -326,6 +327,19 @@ pub(crate) fn report(py: Python<'_>, done: PyResult<()>) {
     }
 }
 
+/// Runs a job in the thread that submits it. Ctrl-C is for the thread in which it comes.
+pub(crate) fn run_in_caller(py: Python<'_>, job: Job) -> PyResult<()> {
+    let Job::Task(core) = job else { return run_here(py, job) };
+    let Some(task) = core.life.claim() else { return fat::run(py, &core) };
+    let outcome = task.call(py);
+    let raised = outcome.as_ref().err().map(|error| PyErr::from_value(error.bind(py).clone()));
+    finish_here(py, &core, outcome)?;
+    match raised.filter(|error| error.is_instance_of::<PyKeyboardInterrupt>(py)) {
+        Some(interrupt) => Err(interrupt),
+        None => Ok(()),
+    }
+}
+
 /// Runs a job in the calling thread.
 pub(crate) fn run_here(py: Python<'_>, job: Job) -> PyResult<()> {
     match job {
@@ -357,8 +371,17 @@ fn finish_here(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<()> {
     }
 }
 
-/// Cancels a job that no worker will come for.
-pub(crate) fn cancel(py: Python<'_>, job: Job) {
+/// Cancels jobs that no worker will come for. An error is what the first callback has raised that is no
+/// `Exception`.
+pub(crate) fn cancel_all(py: Python<'_>, jobs: Vec<Job>) -> PyResult<()> {
+    let mut done = Ok(());
+    for job in jobs {
+        done = done.and(cancel(py, job));
+    }
+    done
+}
+
+fn cancel(py: Python<'_>, job: Job) -> PyResult<()> {
     let told = match &job {
         Job::Task(core) => match task::cancel(py, &core.life, None) {
             Some(told) => told,
@@ -371,7 +394,7 @@ pub(crate) fn cancel(py: Python<'_>, job: Job) {
         Job::Ticket(_) => Ok(()),
     };
     drop(job);
-    report(py, told);
+    told
 }
 
 /// Ends a job that no worker will come for with an error of its own.

@@ -72,7 +72,7 @@ impl Workers {
                 when_full = when_full.in_worker();
             }
             submitted = match when_full {
-                WhenFull::RunInCaller => return worker::run_here(py, job),
+                WhenFull::RunInCaller => return worker::run_in_caller(py, job),
                 WhenFull::Block => self.submit_when_there_is_room(py, job)?,
                 WhenFull::BlockFor(_) | WhenFull::Refuse => {
                     drop(job);
@@ -134,14 +134,12 @@ impl Workers {
     }
 
     /// Cancels what has not started.
-    pub(crate) fn abandon(&self, py: Python<'_>) {
+    pub(crate) fn abandon(&self, py: Python<'_>) -> PyResult<()> {
         if self.is_from_before_fork() {
-            return;
+            return Ok(());
         }
         // Not closed: those that sleep need not wake for the end.
-        for job in self.pool.drain() {
-            worker::cancel(py, job);
-        }
+        worker::cancel_all(py, self.pool.drain())
     }
 
     /// Whether the end of the interpreter has ended it.
@@ -193,9 +191,7 @@ impl Workers {
             errors::log(py, "warning", "could not start a worker thread", None, &error);
             return Ok(());
         }
-        for job in left {
-            worker::cancel(py, job);
-        }
+        worker::report(py, worker::cancel_all(py, left));
         Err(error)
     }
 }

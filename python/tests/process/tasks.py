@@ -303,3 +303,7 @@ def run_noted(path: Path, number: int, task: Callable[..., Any], *args: Any) -> 
 
 def second(_: Any, result: Any) -> Any:
     return result
+
+
+class Plain:
+    """Something to be pickled."""

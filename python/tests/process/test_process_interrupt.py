@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -160,6 +161,36 @@ def test_a_ctrl_c_as_the_manager_is_started(
     until(lambda: not workers())
     with pytest.raises(RuntimeError, match="after shutdown"):
         executor.submit(tasks.double, 1)
+
+
+@pytest.mark.ours
+def test_a_ctrl_c_as_a_task_is_pickled(pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A method of a dict looks plain; what is in the dict may have code of its own."""
+
+    def interrupted(_: object, protocol: int) -> None:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    executor = pool(1)
+    executor.submit(tasks.double, 1).result()  # a worker that is forked now has the class as it is
+    monkeypatch.setattr(tasks.Plain, "__reduce_ex__", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        executor.submit({1: tasks.Plain()}.get, 1)
+    assert isinstance(executor.submit({1: tasks.Plain()}.get, 1).result(), tasks.Plain)
+
+
+@pytest.mark.ours
+def test_what_a_signal_handler_raises_is_not_a_task_s(
+    pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(_: object, protocol: int) -> None:
+        monkeypatch.undo()
+        sys.exit(3)
+
+    executor = pool(1)
+    monkeypatch.setattr(tasks.Plain, "__reduce_ex__", ended, raising=False)
+    with pytest.raises(SystemExit):
+        executor.submit(tasks.double, tasks.Plain())
 
 
 @pytest.mark.ours

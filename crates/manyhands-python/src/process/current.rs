@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use manyhands::process::host::{Call as Sent, Kind, PARENTS, Upward};
 use manyhands::process::supervisor::Rules;
-use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -59,8 +59,8 @@ impl PyCurrentPool {
         });
         let (packed, passes) = match packed {
             Ok(packed) => packed,
-            // Ctrl-C, which is for the submitter.
-            Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => return Err(error),
+            // Ctrl-C, or what a handler of another signal has raised: for the submitter.
+            Err(error) if !error.is_instance_of::<PyException>(py) => return Err(error),
             Err(error) => {
                 drop(core.life.finish(Err(error.into_value(py).into_any()), |_| ()));
                 return Ok(future);

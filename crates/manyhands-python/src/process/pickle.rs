@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use manyhands::process::host::{self, MOST_IN_FRAME};
 use manyhands_pybuffer::Buffer;
 use manyhands_shm::{Arena, Block};
+use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -28,10 +29,14 @@ pub(super) fn pack(
     room: Room,
 ) -> PyResult<Packed> {
     if pickler.is_none() && is_plain(object, 3)? {
-        // What fails here, a lambda say, may have a way there.
-        if let Ok(dumped) = stdlib::DUMPS.get(py)?.call1((object, 5)) {
-            let pickle = dumped.cast::<PyBytes>()?.as_bytes().to_vec();
-            return Ok(Packed { pickle, ..Packed::default() });
+        match stdlib::DUMPS.get(py)?.call1((object, 5)) {
+            Ok(dumped) => {
+                let pickle = dumped.cast::<PyBytes>()?.as_bytes().to_vec();
+                return Ok(Packed { pickle, ..Packed::default() });
+            }
+            // What fails here, a lambda say, may have a way there.
+            Err(error) if error.is_instance_of::<PyException>(py) => (),
+            Err(error) => return Err(error),
         }
     }
     let (arena, pool) = (room.arena().cloned(), room.pool());
@@ -47,7 +52,7 @@ pub(super) fn pack(
     Ok(Packed { pickle: bytes, lent, shared, passes })
 }
 
-/// Whether pickling it runs no code but the interpreter's, and leaves nothing to be put beside it.
+/// Whether pickling it runs hardly any code but the interpreter's, and leaves nothing to be put beside it.
 fn is_plain(object: &Bound<'_, PyAny>, depth: u32) -> PyResult<bool> {
     if object.is_exact_instance_of::<PyInt>()
         || object.is_exact_instance_of::<PyNone>()

@@ -11,7 +11,7 @@ use manyhands::process::birth::Transport;
 use manyhands::process::host::{Kind, Loss, ManagedBy, Pool, Reason, Request, Setting, Task as _};
 use manyhands::process::link::ring;
 use manyhands::process::supervisor::{Event, Options, Rules, Seat};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyException, PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -269,8 +269,8 @@ fn submit<'py>(
     let Some(task) = core.life.send_away(Some(pool.number())) else { return Ok(future) };
     let request = match request(py, opened, &task) {
         Ok(request) => request,
-        // Ctrl-C, which is for the submitter.
-        Err(error) if error.is_instance_of::<PyKeyboardInterrupt>(py) => return Err(error),
+        // Ctrl-C, or what a handler of another signal has raised: for the submitter.
+        Err(error) if !error.is_instance_of::<PyException>(py) => return Err(error),
         Err(error) => {
             drop(reservation);
             // The standard library starts a worker before it learns of this.
