@@ -12,9 +12,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyTuple};
 
 use crate::call::{call, call_one};
+use crate::job::Job;
 use crate::place::Place;
 use crate::task::{self, Outcome};
-use crate::worker::Job;
 use crate::{fork, stdlib};
 
 pub(crate) type Claimed = block::Claimed<Argument>;

@@ -70,6 +70,13 @@ pub(crate) fn log_or_raise(
     }
 }
 
+/// Logs what a worker has met with and can tell nobody.
+pub(crate) fn report(py: Python<'_>, done: PyResult<()>) {
+    if let Err(error) = done {
+        log(py, "critical", "Exception in worker", None, &error);
+    }
+}
+
 /// What an iterator of ours holds, unless it is at work already: then the error that a generator gives.
 pub(crate) fn not_waited_in<'a, T>(
     held: Result<MutexGuard<'a, T>, TryLockError<MutexGuard<'a, T>>>,

@@ -19,6 +19,7 @@ mod fat;
 mod fork;
 mod future;
 mod graph;
+mod job;
 mod map;
 mod nested;
 mod park;

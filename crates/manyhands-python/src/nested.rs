@@ -19,12 +19,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::block::Block;
+use crate::job::{self, Job};
 use crate::place::Place;
 use crate::source::targets;
 use crate::task::{Core, Watcher};
-use crate::worker::{self, Job};
 use crate::workers::Workers;
-use crate::{park, place, process, stdlib};
+use crate::{errors, park, place, process, stdlib};
 
 /// How often one who waits for an item of a block looks whether it is in a deadlock.
 const LOOK: Duration = Duration::from_millis(50);
@@ -104,7 +104,7 @@ pub(crate) struct InStead {
 impl InStead {
     fn start(&self, added: Option<Worker<Job>>) {
         if let Some(worker) = added {
-            Python::attach(|py| worker::report(py, self.workers.start(py, worker)));
+            Python::attach(|py| errors::report(py, self.workers.start(py, worker)));
         }
     }
 }
@@ -143,7 +143,7 @@ impl Compensate for InStead {
         }
         let is_it = |job: &Job| matches!(job, Job::Task(core) if id(core) == task);
         let Some(Job::Task(core)) = self.seat.take_recent(is_it) else { return false };
-        Python::attach(|py| worker::report(py, run_in_place(py, &core)));
+        Python::attach(|py| errors::report(py, run_in_place(py, &core)));
         true
     }
 }
@@ -239,7 +239,7 @@ fn run_in_place(py: Python<'_>, core: &Arc<Core>) -> PyResult<()> {
     });
     let name = called.map_or_else(nameless, |called| function(called.bind(py)));
     let _named = Named::new(Name::Known(name));
-    run(id(core), core.place, || worker::run_here(py, Job::Task(Arc::clone(core))))
+    run(id(core), core.place, || job::run_here(py, Job::Task(Arc::clone(core))))
 }
 
 /// Runs items of a block in place up to the one of this number, as far as nobody else has begun them.

@@ -13,11 +13,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyWeakrefReference};
 
 use crate::future::PyFuture;
+use crate::job::{self, Job};
 use crate::task::{Core, Task};
 use crate::work_queue::WorkQueue;
-use crate::worker::{self, Job, PyWorker};
+use crate::worker::{self, PyWorker};
 use crate::workers::{STARTING, Workers};
-use crate::{fork, future, park, place, stdlib};
+use crate::{errors, fork, future, park, place, stdlib};
 
 #[pyclass(subclass, frozen, module = "manyhands._core", name = "ThreadPoolExecutor")]
 pub(crate) struct PyThreadPoolExecutor {
@@ -144,7 +145,7 @@ impl PyThreadPoolExecutor {
     fn close(&self, py: Python<'_>, cancel_futures: bool) -> PyResult<()> {
         let workers = self.any_workers()?;
         workers.shut_down.store(true, Ordering::Release);
-        worker::cancel_all(py, workers.close(cancel_futures))
+        job::cancel_all(py, workers.close(cancel_futures))
     }
 
     /// Whether its threads are in another process.
@@ -219,7 +220,7 @@ impl Drop for PyThreadPoolExecutor {
         let Some(workers) = self.workers.take() else { return };
         let unwanted = workers.close(false);
         if !unwanted.is_empty() {
-            Python::attach(|py| worker::report(py, worker::cancel_all(py, unwanted)));
+            Python::attach(|py| errors::report(py, job::cancel_all(py, unwanted)));
         }
         if workers.is_from_before_fork() {
             std::mem::forget(workers); // what is in it would ask for the lock

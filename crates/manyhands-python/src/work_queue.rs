@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::prelude::*;
 
 use crate::block::{Block, Claimed, Function};
+use crate::job::{self, Job};
 use crate::task::Core;
-use crate::worker::{self, Job};
 use crate::workers::Workers;
 use crate::{future, stdlib};
 
@@ -57,7 +57,7 @@ impl WorkQueue {
     #[pyo3(signature = (item, block=true, timeout=None))]
     fn put(&self, item: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
         let _ = (block, timeout);
-        worker::cancel_all(item.py(), self.workers.close(false))
+        job::cancel_all(item.py(), self.workers.close(false))
     }
 }
 
@@ -118,7 +118,7 @@ impl WorkItem {
     /// Runs the task here.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         match &self.0 {
-            Taken::Task(core, _) => worker::run_here(py, Job::Task(Arc::clone(core))),
+            Taken::Task(core, _) => job::run_here(py, Job::Task(Arc::clone(core))),
             Taken::Item { block, pending, .. } => {
                 if let Some((item, function)) = take(pending) {
                     function.run_here(py, block, item);

@@ -1,4 +1,4 @@
-//! THE PYTHON WORKER LOOP, and what can become of a job.
+//! THE PYTHON WORKER LOOP.
 //!
 //! A worker stays attached to the interpreter from one task to the next, and detaches when there is
 //! none. Then it tells of its last task only after it has let go of the GIL, so that whoever waits for
@@ -10,26 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use manyhands::State;
 use manyhands::promise::{View, Wake};
 use manyhands::thread::pool::Worker;
-use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefMethods;
 
 use crate::block::{Block, Claimed, Function};
-use crate::graph::{Ticket, TicketJob};
+use crate::graph::Ticket;
+use crate::job::{self, Job};
 use crate::nested::{self, InStead};
 use crate::task::{self, Core, Ending, Outcome, Value, Watcher};
 use crate::workers::Workers;
-use crate::{errors, fat, park, stdlib};
-
-/// What waits in the pool's queue.
-#[derive(Clone)]
-pub(crate) enum Job {
-    Task(Arc<Core>),
-    /// Items of `map`: what is left of them.
-    Items(Arc<Block>),
-    /// Tasks of a graph, as many as there are.
-    Ticket(Arc<TicketJob>),
-}
+use crate::{errors, fat, park};
 
 thread_local! {
     /// The pool whose worker this thread is.
@@ -116,7 +106,7 @@ impl PyWorker {
         let worker = self.take();
         let reason = Arc::new(reason);
         for job in self.workers.pool.break_down(Arc::clone(&reason)) {
-            fail(py, job, &reason);
+            job::fail(py, job, &reason);
         }
         drop(worker);
     }
@@ -152,7 +142,7 @@ fn run(py: Python<'_>, job: Job, worker: &mut Worker<Job>, workers: &Workers) ->
                 let outcome = nested::run(nested::id(&core), core.place, || task.call(py));
                 return end(py, core, outcome, worker, workers);
             }
-            report(py, nested::run(nested::id(&core), core.place, || fat::run(py, &core)));
+            errors::report(py, nested::run(nested::id(&core), core.place, || fat::run(py, &core)));
             bury(py, core, worker, workers);
             None
         }
@@ -291,11 +281,14 @@ fn settle(
         Ok(wake) if wake.is_empty() => (),
         // A callback may wait, as the task could.
         Ok(wake) => {
-            report(py, nested::run(nested::id(&core), core.place, || task::tell(py, wake, None)));
+            errors::report(
+                py,
+                nested::run(nested::id(&core), core.place, || task::tell(py, wake, None)),
+            );
         }
         Err((outcome, _)) => {
             worker.publish(false);
-            report(py, fat::finish(py, &core, task::open(py, outcome)));
+            errors::report(py, fat::finish(py, &core, task::open(py, outcome)));
         }
     }
     bury(py, core, worker, workers);
@@ -316,105 +309,7 @@ fn let_go(core: Arc<Core>) -> Option<Core> {
 /// Drops what nobody else holds. That may take long, or wait for another task, which needs a worker.
 fn clear_away<L>(py: Python<'_>, last: L, worker: &mut Worker<Job>, workers: &Workers) {
     if let Some(other) = worker.set_busy() {
-        report(py, workers.start(py, other));
+        errors::report(py, workers.start(py, other));
     }
     drop(last);
-}
-
-pub(crate) fn report(py: Python<'_>, done: PyResult<()>) {
-    if let Err(error) = done {
-        errors::log(py, "critical", "Exception in worker", None, &error);
-    }
-}
-
-/// Runs a job in the thread that submits it. Ctrl-C is for the thread in which it comes.
-pub(crate) fn run_in_caller(py: Python<'_>, job: Job) -> PyResult<()> {
-    let Job::Task(core) = job else { return run_here(py, job) };
-    let Some(task) = core.life.claim() else { return fat::run(py, &core) };
-    let outcome = task.call(py);
-    let raised = outcome.as_ref().err().map(|error| PyErr::from_value(error.bind(py).clone()));
-    finish_here(py, &core, outcome)?;
-    match raised.filter(|error| error.is_instance_of::<PyKeyboardInterrupt>(py)) {
-        Some(interrupt) => Err(interrupt),
-        None => Ok(()),
-    }
-}
-
-/// Runs a job in the calling thread.
-pub(crate) fn run_here(py: Python<'_>, job: Job) -> PyResult<()> {
-    match job {
-        Job::Task(core) => match core.life.claim() {
-            Some(task) => {
-                let outcome = task.call(py);
-                finish_here(py, &core, outcome)
-            }
-            None => fat::run(py, &core),
-        },
-        Job::Items(block) => {
-            while let Some((item, function)) = block.claim(py) {
-                function.run_here(py, &block, item);
-            }
-            Ok(())
-        }
-        Job::Ticket(job) => {
-            drop(job.take().map(Ticket::work));
-            Ok(())
-        }
-    }
-}
-
-fn finish_here(py: Python<'_>, core: &Core, outcome: Outcome) -> PyResult<()> {
-    core.show_for(py, &outcome);
-    match core.life.finish(outcome.map(Value::Here), |_| ()) {
-        Ok(wake) => task::tell(py, wake, None),
-        Err((ending, _)) => fat::finish(py, core, task::open(py, ending)),
-    }
-}
-
-/// Cancels jobs that no worker will come for. An error is what the first callback has raised that is no
-/// `Exception`.
-pub(crate) fn cancel_all(py: Python<'_>, jobs: Vec<Job>) -> PyResult<()> {
-    let mut done = Ok(());
-    for job in jobs {
-        done = done.and(cancel(py, job));
-    }
-    done
-}
-
-fn cancel(py: Python<'_>, job: Job) -> PyResult<()> {
-    let told = match &job {
-        Job::Task(core) => match task::cancel(py, &core.life, None) {
-            Some(told) => told,
-            None => fat::cancel(py, core),
-        },
-        Job::Items(block) => {
-            block.cancel();
-            Ok(())
-        }
-        Job::Ticket(_) => Ok(()),
-    };
-    drop(job);
-    told
-}
-
-/// Ends a job that no worker will come for with an error of its own.
-fn fail(py: Python<'_>, job: Job, reason: &str) {
-    let error = || stdlib::BROKEN_THREAD_POOL.error(py, reason).into_value(py).into_any();
-    let told = match &job {
-        Job::Task(core) if core.fat.get().is_some() => fat::fail(py, core, error()),
-        Job::Task(core) => finish_here(py, core, Err(error())),
-        Job::Items(block) => {
-            while let Some((item, function)) = block.claim(py) {
-                drop((item.job, function));
-                drop(block.items.finish(item.index, Err(error()), || ()));
-            }
-            Ok(())
-        }
-        Job::Ticket(job) => {
-            job.fail(stdlib::BROKEN_THREAD_POOL.error(py, reason));
-            Ok(())
-        }
-    };
-    drop(job);
-    report(py, told);
 }

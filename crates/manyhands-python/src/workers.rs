@@ -11,7 +11,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
 use crate::block::Block;
-use crate::worker::{self, Job};
+use crate::job::{self, Job};
+use crate::worker;
 use crate::{errors, fork, park};
 
 /// A pool and what its threads have to know. It does not know the executor, which is collected while
@@ -72,7 +73,7 @@ impl Workers {
                 when_full = when_full.in_worker();
             }
             submitted = match when_full {
-                WhenFull::RunInCaller => return worker::run_in_caller(py, job),
+                WhenFull::RunInCaller => return job::run_in_caller(py, job),
                 WhenFull::Block => self.submit_when_there_is_room(py, job)?,
                 WhenFull::BlockFor(_) | WhenFull::Refuse => {
                     drop(job);
@@ -139,7 +140,7 @@ impl Workers {
             return Ok(());
         }
         // Not closed: those that sleep need not wake for the end.
-        worker::cancel_all(py, self.pool.drain())
+        job::cancel_all(py, self.pool.drain())
     }
 
     /// Whether the end of the interpreter has ended it.
@@ -191,7 +192,7 @@ impl Workers {
             errors::log(py, "warning", "could not start a worker thread", None, &error);
             return Ok(());
         }
-        worker::report(py, worker::cancel_all(py, left));
+        errors::report(py, job::cancel_all(py, left));
         Err(error)
     }
 }

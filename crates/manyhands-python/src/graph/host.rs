@@ -17,11 +17,12 @@ use pyo3::prelude::*;
 
 use super::arguments::Values;
 use super::node::{self, Entry, Work};
+use crate::job::Job;
 use crate::pool::PyThreadPoolExecutor;
 use crate::stdlib;
 use crate::task::Outcome;
 use crate::wait::Awaited;
-use crate::worker::{self, Job};
+use crate::worker;
 use crate::workers::Workers;
 
 thread_local! {
