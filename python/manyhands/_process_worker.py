@@ -161,6 +161,9 @@ def work(
 
 def _begin(initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
     if initializer is not None:
+        # A process that it starts inherits what is blocked, but no handler, and is to hear of Ctrl-C.
+        handler = signal.signal(signal.SIGINT, _not_yet)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
         try:
             initializer(*initargs)
         except BaseException:
@@ -169,8 +172,14 @@ def _begin(initializer: Callable[..., object] | None, initargs: tuple[Any, ...])
             LOGGER.critical("Exception in initializer:", exc_info=True)
             _flush()
             raise
+        if handler is not None and signal.getsignal(signal.SIGINT) is _not_yet:
+            signal.signal(signal.SIGINT, handler)
     with contextlib.suppress(KeyboardInterrupt):  # one that came before
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _CTRL_C)
+
+
+def _not_yet(number: int, frame: object) -> None:
+    """Ctrl-C while there is no task."""
 
 
 def told(exception: BaseException) -> str:

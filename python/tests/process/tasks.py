@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -307,3 +309,31 @@ def second(_: Any, result: Any) -> Any:
 
 class Plain:
     """Something to be pickled."""
+
+
+# What `start_process` has found out.
+seen_by_process = ""
+
+
+def start_process() -> None:
+    """An initializer that starts another program, which tells whether it would hear of Ctrl-C."""
+    global seen_by_process
+    program = (
+        "import signal\n"
+        "print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []),"
+        " signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+    seen_by_process = run.stdout.decode().strip()
+
+
+def what_it_saw() -> tuple[str, object]:
+    return seen_by_process, signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def ignore_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def ctrl_c_is_ignored() -> bool:
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN

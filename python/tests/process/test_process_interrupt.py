@@ -216,6 +216,17 @@ def test_a_ctrl_c_as_the_first_task_is_looked_at(program: Program) -> None:
 
 
 @pytest.mark.ours
+def test_what_an_initializer_starts_hears_of_it(pool: MakePool) -> None:
+    executor = pool(1, initializer=tasks.start_process)
+    assert executor.submit(tasks.what_it_saw).result() == ("False True", True)
+
+
+@pytest.mark.ours
+def test_an_initializer_may_have_its_worker_ignore_it(pool: MakePool) -> None:
+    assert pool(1, initializer=tasks.ignore_ctrl_c).submit(tasks.ctrl_c_is_ignored).result()
+
+
+@pytest.mark.ours
 def test_who_handles_a_ctrl_c_can_go_on(program: Program) -> None:
     """The workers live through it: what they run is theirs to end or to finish."""
     text = program("""
