@@ -7,13 +7,7 @@
 //! All that is unsafe here is covered by `test_imports.py`.
 #![allow(unsafe_code)]
 
-use libmimalloc_sys::{mi_option_set, mi_option_t};
-
 pub use mimalloc::MiMalloc;
-
-/// In `mimalloc.h`; `libmimalloc_sys` has no name for it.
-#[allow(non_upper_case_globals, reason = "as its neighbours")]
-const mi_option_arena_eager_commit: mi_option_t = 4;
 
 /// Run when the extension is loaded, before it allocates anything.
 #[cfg(target_os = "linux")]
@@ -24,6 +18,8 @@ static COMMIT_WHAT_IS_USED: extern "C" fn() = commit_what_is_used;
 
 #[cfg(target_os = "linux")]
 extern "C" fn commit_what_is_used() {
+    /// `mi_option_arena_eager_commit` in `mimalloc.h`; `libmimalloc_sys` has no name for it.
+    const ARENA_EAGER_COMMIT: libmimalloc_sys::mi_option_t = 4;
     // SAFETY: an option that there is, to be set before the first allocation. Covered by `test_imports.py`.
-    unsafe { mi_option_set(mi_option_arena_eager_commit, 0) };
+    unsafe { libmimalloc_sys::mi_option_set(ARENA_EAGER_COMMIT, 0) };
 }

@@ -59,7 +59,7 @@ pub(crate) struct Core {
     /// The number of the last bell that this future was asked to ring; see `bell.rs`.
     pub(crate) rings: AtomicU32,
     /// The future, unless the collector of cycles looks at it.
-    pub(crate) hidden: HiddenObject,
+    hidden: HiddenObject,
 }
 
 impl Core {

@@ -155,7 +155,6 @@ fn take_place() -> Option<Place> {
     PLACE.try_with(RefCell::take).ok().flatten()
 }
 
-/// Drops what may panic as it goes, where the rest must be done all the same.
 /// The second line of defence: code of a program's is caught where it is called, but what is said of its panics may
 /// panic too, a logger, say. `None`: it has.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
@@ -169,6 +168,7 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Option<R> {
     }
 }
 
+/// Drops what may panic as it goes, where the rest must be done all the same.
 pub(crate) fn drop_caught<T>(value: T) {
     if std::mem::needs_drop::<T>()
         && let Err(panic) = catch(|| drop(value))

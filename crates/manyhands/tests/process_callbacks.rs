@@ -20,21 +20,27 @@ fn pool(transport: Transport) -> Arc<ProcessPoolExecutor> {
     Arc::new(builder.build().unwrap())
 }
 
+/// A pool that calls this callback in the thread that manages it. The task has its gate in the directory.
+fn called_back(
+    transport: Transport,
+    callback: impl FnOnce(&ProcessPoolExecutor) + Send + 'static,
+) -> (Arc<ProcessPoolExecutor>, Directory) {
+    let (pool, directory) = (pool(transport), Directory::new());
+    let (gate, other) = (directory.gate("called back"), Arc::clone(&pool));
+    let first = pool.submit(hold, (gate.clone(),)).unwrap();
+    first.add_done_callback(move |_| callback(&other));
+    gate.open();
+    (pool, directory)
+}
+
 /// What a callback gives that is called with the pool, in the thread that manages it.
 fn in_callback<R: Send + 'static>(
     transport: Transport,
     callback: impl FnOnce(&ProcessPoolExecutor) -> R + Send + 'static,
 ) -> R {
-    let pool = pool(transport);
     let (sender, told) = mpsc::channel();
-    let (go, gone) = mpsc::channel::<()>();
-    let other = Arc::clone(&pool);
-    let first = pool.submit(add, (1, 1)).unwrap();
-    first.add_done_callback(move |_| {
-        let _ = gone.recv();
-        sender.send(callback(&other)).unwrap();
-    });
-    go.send(()).unwrap();
+    let (pool, _directory) =
+        called_back(transport, move |pool| sender.send(callback(pool)).unwrap());
     let result = told.recv().unwrap();
     assert_eq!(pool.submit(add, (3, 4)).unwrap().result(None).unwrap(), 7, "it goes on");
     pool.shutdown(true, false);
@@ -127,14 +133,11 @@ fn one_of_what_is_cancelled_finds_the_others_cancelled() {
 fn a_shutdown_that_waits_for_so_long_does_not_wait_longer_for_one() {
     let _watch = watched();
     on_both(|transport| {
-        let pool = pool(transport);
         let (sender, told) = mpsc::channel();
         let (go, gone) = mpsc::channel::<()>();
-        let other = Arc::clone(&pool);
-        let first = pool.submit(add, (1, 1)).unwrap();
-        first.add_done_callback(move |_| {
+        let (pool, _directory) = called_back(transport, move |pool| {
             // From here on another thread manages the pool, to its end.
-            other.submit(add, (2, 3)).unwrap().result(None).unwrap();
+            pool.submit(add, (2, 3)).unwrap().result(None).unwrap();
             sender.send(()).unwrap();
             let _ = gone.recv();
         });
