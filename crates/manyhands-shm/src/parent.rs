@@ -35,6 +35,8 @@ pub struct ParentEnd {
     /// Where the next frame goes. Positions only grow, but for a taking back; in the ring they wrap.
     write: u64,
     offered: u32,
+    /// The newest so many of them are put there, and the worker has not been told.
+    untold: u32,
     released: u32,
     /// How many the worker had claimed when it sent what was received last.
     answered: u32,
@@ -91,6 +93,7 @@ impl ParentEnd {
             frames: VecDeque::new(),
             write: 0,
             offered: START,
+            untold: 0,
             released: START,
             answered: START,
             read: 0,
@@ -114,6 +117,17 @@ impl ParentEnd {
     /// # Errors
     /// If there is no room now, or the frame is longer than [`max_request`](Self::max_request).
     pub fn offer(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
+        self.put(parts)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// The same for a worker that is told later, of several at once: each time, the word that says so comes
+    /// from the worker's processor and goes back to it.
+    ///
+    /// # Errors
+    /// As for [`offer`](Self::offer).
+    pub fn put(&mut self, parts: &[&[u8]]) -> Result<(), Full> {
         let len = words::total(parts);
         let (Some(at), Ok(heading_len)) = (self.room_for(len), u32::try_from(len)) else {
             return Err(Full { len });
@@ -128,14 +142,20 @@ impl ParentEnd {
         self.frames.push_back(Frame { begin: self.write, at, len });
         self.write = at + taken(len) as u64;
         self.offered = after(self.offered, 1);
-        self.publish_offer();
+        self.untold += 1;
         Ok(())
     }
 
-    fn publish_offer(&self) {
+    /// Tells the worker of what was [put](Self::put) there, and wakes it if it sleeps.
+    pub fn publish(&mut self) {
+        let untold = u64::from(std::mem::take(&mut self.untold));
+        if untold == 0 {
+            return;
+        }
+        let told = if cfg!(sabotage = "lane_publish_tells_of_one") { 1 } else { untold };
         let control = self.memory.control();
         let order = if cfg!(sabotage = "lane_offer_is_not_released") { Relaxed } else { AcqRel };
-        let word = control.offers.fetch_add(OFFER, order);
+        let word = control.offers.fetch_add(told * OFFER, order);
         if word & ASLEEP != 0 && cfg!(not(sabotage = "lane_offer_wakes_nobody")) {
             // Once is enough, until it says so again.
             control.offers.fetch_and(!ASLEEP, Relaxed);
@@ -198,6 +218,7 @@ impl ParentEnd {
     /// Takes back the newest frames that the worker has not claimed, at most so many. No help of the
     /// worker is needed, and each frame is either claimed or given back here. Oldest first.
     pub fn take_back(&mut self, most: u32) -> Vec<Vec<u8>> {
+        self.publish();
         let (offered, in_flight) = (self.offered, self.in_flight());
         let unbegun = |word| {
             let seen = Offers::unpack(word);

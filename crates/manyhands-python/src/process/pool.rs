@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use manyhands::process::OnCrash;
 use manyhands::process::birth::Transport;
-use manyhands::process::host::{Kind, Loss, ManagedBy, Pool, Reason, Request, Setting, Task as _};
+use manyhands::process::host::{Kind, ManagedBy, Pool, Reason, Request, Setting};
 use manyhands::process::link::ring;
 use manyhands::process::supervisor::{Event, Options, Rules, Seat};
 use pyo3::exceptions::{PyException, PyMemoryError, PyRuntimeError, PyValueError};
@@ -285,17 +285,12 @@ fn submit<'py>(
         drop(task);
         None
     };
-    match reservation.submit(ProcessTask::new(core, call), request, rules) {
-        Ok(seats) if seats.is_empty() => (),
-        Ok(seats) => {
-            if let Err(error) = start(py, opened, seats) {
-                future.call_method0(intern!(py, "cancel"))?;
-                return Err(error);
-            }
-        }
-        Err((task, why)) => {
-            task.lose(Loss::Broken { reason: why, by: None }, Kind::One, &[]);
-        }
+    let seats = reservation.submit(ProcessTask::new(core, call), request, rules);
+    if !seats.is_empty()
+        && let Err(error) = start(py, opened, seats)
+    {
+        future.call_method0(intern!(py, "cancel"))?;
+        return Err(error);
     }
     Ok(future)
 }

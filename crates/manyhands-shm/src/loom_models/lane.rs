@@ -46,6 +46,38 @@ fn a_sleeper_that_meets_two_offers_claims_both() {
 }
 
 #[test]
+fn a_sleeper_that_is_told_of_two_at_once_claims_both() {
+    exhaustive(|| {
+        let (mut parent, mut worker, _doorbell) = ends(8, 4);
+        let sleeping =
+            thread::spawn(move || [claim_or_sleep(&mut worker), claim_or_sleep(&mut worker)]);
+        parent.put(&[b"1"]).unwrap();
+        parent.put(&[b"2"]).unwrap();
+        parent.publish();
+        assert_eq!(sleeping.join().unwrap(), [b"1", b"2"]);
+    });
+}
+
+/// Of what is taken back, the worker may not have been told yet.
+#[test]
+fn a_frame_that_was_put_there_is_claimed_or_taken_back() {
+    exhaustive(|| {
+        let (mut parent, mut worker, _doorbell) = ends(8, 4);
+        parent.offer(&[b"first"]).unwrap();
+        let claiming = thread::spawn(move || {
+            let claimed: Vec<_> = (0..2).filter_map(|_| claim(&mut worker)).collect();
+            (worker, claimed)
+        });
+        parent.put(&[b"second"]).unwrap();
+        let taken = parent.take_back(2);
+        let (mut worker, mut kept) = claiming.join().unwrap();
+        assert_eq!(claim(&mut worker), None);
+        kept.extend(taken);
+        assert_eq!(kept, [b"first".as_slice(), b"second"]);
+    });
+}
+
+#[test]
 fn a_sleeper_that_meets_the_parents_leave_wakes() {
     exhaustive(|| {
         let (mut parent, worker, _doorbell) = ends(8, 4);

@@ -7,6 +7,7 @@
 //! | sabotage | models that catch it |
 //! |---|---|
 //! | `lane_offer_is_not_released` | most of `lane` |
+//! | `lane_publish_tells_of_one` | `lane::a_sleeper_that_is_told…` |
 //! | `lane_offer_wakes_nobody` | `lane::a_sleeper_that_meets…`, `lane::a_sleeper_that_was_woken…` and others |
 //! | `lane_claim_looks_first` | `lane::a_frame_is_claimed…`, `lane::frames_that_wrap…` and others |
 //! | `lane_take_back_looks_first` | `lane::a_frame_is_claimed…` |

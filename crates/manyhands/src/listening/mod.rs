@@ -27,6 +27,7 @@
 //! It knows no tasks. What is under the lock beside the [`Listeners`] is its caller's ([`Shared`]), as is what
 //! is done about an answer.
 
+mod intake;
 mod listeners;
 
 use std::io;
@@ -42,6 +43,7 @@ use crate::spin;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 
+pub(crate) use intake::Intake;
 pub(crate) use listeners::{Answers, Listeners, Sleep};
 
 use listeners::{Attendant, busy};
@@ -153,9 +155,14 @@ impl<S: Shared> Listening<S> {
         }
         drop(state);
         if called {
-            self.called.store(true, Ordering::Relaxed);
+            self.call();
         }
         self.ring(rings);
+    }
+
+    /// Calls the manager, which does not sleep.
+    pub(crate) fn call(&self) {
+        self.called.store(true, Ordering::Relaxed);
     }
 
     fn ring(&self, rings: [bool; 2]) {
@@ -190,10 +197,15 @@ impl<S: Shared> Listening<S> {
         over
     }
 
+    /// Whether the manager has something to do that nobody else can.
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.load(Ordering::Relaxed)
+    }
+
     /// Whether a manager that spins is wanted: it has to do something, or there is an answer which nobody
     /// else sees to.
     pub(crate) fn is_wanted(&self, lookouts: &[Lookout]) -> bool {
-        self.called.load(Ordering::Relaxed)
+        self.is_called()
             || (!self.attended.load(Ordering::Relaxed)
                 || cfg!(sabotage = "listening_manager_minds_what_is_seen_to"))
                 && lookouts.iter().any(Lookout::has_answer)

@@ -48,6 +48,11 @@
 //! | `parts_are_not_handed_on` | `parts::of_two_parts…` |
 //! | `parts_lender_leaves_silently` | `parts::a_closed_pool…` |
 //! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
+//! | `intake_first_calls_nobody` | `listening::intake::a_manager_that_spins…` |
+//! | `intake_last_place_closes_nothing` | `listening::intake::a_close_comes…` (both) |
+//! | `intake_refusal_is_stored` | `listening::intake::a_close_comes…` (both) |
+//! | `intake_shut_forgets_the_last` | `listening::intake::a_task_that_is_left…` |
+//! | `intake_shut_leaves_it_open` | `listening::intake::a_task_that_is_left…` |
 //! | `listening_answers_ring_for_nothing` | `listening::a_manager_hears_nothing…` |
 //! | `listening_attendant_sleeps_on` | `listening::an_answer_that_meets_an_attendant_falling…` and others |
 //! | `listening_call_wakes_nobody` | `listening::a_call_that_meets…` |

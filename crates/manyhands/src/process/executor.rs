@@ -12,8 +12,8 @@ use super::passing::Passing;
 use super::pool::Pool;
 use super::request::Request;
 use super::supervisor::{Event, Rules, Stats};
-use super::task::{Loss, RustTask, Task as _};
-use crate::crossing::{Body, Kind, Registry};
+use super::task::RustTask;
+use crate::crossing::{Body, Registry};
 use crate::errors::{ConfigError, Exception, Reason, Refused};
 use crate::executor::Executor;
 use crate::job::Job;
@@ -175,9 +175,7 @@ impl ProcessPoolExecutor {
         };
         let rules = Rules { timeout: options.timeout, retries: options.retries };
         let task = RustTask::new(task, declared, place);
-        if let Err((task, why)) = reserved.submit(task, request, rules) {
-            task.lose(Loss::Broken { reason: why, by: None }, Kind::One, &[]);
-        }
+        reserved.submit(task, request, rules);
         Ok(())
     }
 }

@@ -93,7 +93,7 @@ struct Manager<T: Task> {
 impl<T: Task> Manages for Manager<T> {
     fn run(self: Box<Self>, tellings: VecDeque<Telling>) {
         let pool = Arc::clone(&self.pool);
-        pool.listening.lock().manager_id = Some(thread::current().id());
+        pool.lock().manager_id = Some(thread::current().id());
         if catch_unwind(AssertUnwindSafe(|| self.manage(tellings))).is_err() {
             // A fault of ours; nobody may wait for what will not come.
             pool.give_up();
@@ -121,6 +121,9 @@ impl<T: Task> Manager<T> {
         loop {
             let done = self.pool.turn(&mut self.left_over);
             tellings.extend(self.left_over.end());
+            if !tellings.is_empty() || !self.left_over.chores.is_empty() {
+                self.pool.shut_intake();
+            }
             match stand_in::tell(self, std::mem::take(&mut tellings)) {
                 Some(manager) => self = manager,
                 None => return,
@@ -138,16 +141,17 @@ impl<T: Task> Manager<T> {
                 self.look(Some(Duration::ZERO));
             }
             let (listening, lookouts) = (&self.pool.listening, &self.lookouts);
-            if self.spin.until(|| listening.is_wanted(lookouts)) {
+            if !self.spin.until(|| listening.is_wanted(lookouts)) {
+                self.sleep();
+            } else if !listening.is_called() {
                 // Answers rarely come alone, and each turn takes the lock from those who submit.
                 (0..GATHERS).for_each(|_| std::hint::spin_loop());
-            } else {
-                self.sleep();
             }
         }
     }
 
     fn sleep(&mut self) {
+        self.pool.shut_intake();
         let flags = &mut self.flags;
         let sleep = self.pool.listening.fall_asleep(|state| state.note_interests(flags));
         let Some(Sleep { until }) = sleep else { return };
@@ -187,7 +191,7 @@ impl<T: Task> Manager<T> {
             }
         }
         self.seen = all;
-        self.lookouts = Arc::clone(self.pool.listening.lock().lookouts());
+        self.lookouts = Arc::clone(self.pool.lock().lookouts());
     }
 
     fn see_to(&mut self, chore: Chore) {

@@ -24,10 +24,28 @@ pub struct Request {
     plain: bool,
 }
 
+/// A body no longer than that is kept in the request itself.
+const SHORT: usize = 30;
+
 #[derive(Debug)]
 enum Body {
+    /// So many of them: memory that one thread takes and another gives back is dear for both.
+    Short(u8, [u8; SHORT]),
     InFrame(Vec<u8>),
     Spilled(Arc<Block>),
+}
+
+impl Body {
+    fn in_frame(body: Vec<u8>) -> Self {
+        match u8::try_from(body.len()) {
+            Ok(len) if body.len() <= SHORT => {
+                let mut bytes = [0; SHORT];
+                bytes[..body.len()].copy_from_slice(&body);
+                Self::Short(len, bytes)
+            }
+            _ => Self::InFrame(body),
+        }
+    }
 }
 
 impl Request {
@@ -45,7 +63,7 @@ impl Request {
     ) -> Result<Self, String> {
         let body = match arena {
             Some(arena) if body.len() > MOST_IN_FRAME => Body::Spilled(spill(&body, arena)?),
-            _ => Body::InFrame(body),
+            _ => Body::in_frame(body),
         };
         Ok(Self { function, kind, body, lent, passes: None, plain: false })
     }
@@ -84,6 +102,7 @@ impl Request {
     /// The bytes of the arguments.
     pub(super) fn body(&self) -> &[u8] {
         match &self.body {
+            Body::Short(len, bytes) => &bytes[..usize::from(*len)],
             Body::InFrame(body) => body,
             Body::Spilled(block) => block,
         }
@@ -102,18 +121,18 @@ impl Request {
         write_list(returned, &mut list);
         list.extend(self.passes.iter().flat_map(|passes| passes.first().to_le_bytes()));
         match &self.body {
-            Body::InFrame(body) => send(&[&head, &list, body]),
             Body::Spilled(block) => {
                 let place = block.place();
                 send(&[&head, &list, &place_to_bytes(place.offset, place.len)])
             }
+            Body::Short(..) | Body::InFrame(_) => send(&[&head, &list, self.body()]),
         }
     }
 
     /// All that it has in shared memory.
     pub(super) fn blocks(&self) -> impl Iterator<Item = &Arc<Block>> {
         let spilled = match &self.body {
-            Body::InFrame(_) => None,
+            Body::Short(..) | Body::InFrame(_) => None,
             Body::Spilled(block) => Some(block),
         };
         self.lent.iter().chain(spilled)

@@ -15,6 +15,7 @@ use crate::sync::now;
 
 use pool::Pool;
 
+mod intake;
 mod pool;
 
 fn manager(pool: &Arc<Pool>) -> JoinHandle<()> {

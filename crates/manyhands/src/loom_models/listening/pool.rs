@@ -1,6 +1,7 @@
 //! The pool of these models: one worker, whose link is that of shared memory, and two tasks, which are known by
 //! their numbers. A request is such a number, and so is its answer.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
@@ -8,13 +9,16 @@ use std::time::Instant;
 
 use manyhands_shm::{Doorbell, Lookout, ParentEnd, Shape, WorkerEnd, ends};
 
-use crate::listening::{Answers, Awaited, Listeners, Listening, MANAGERS, Shared, Sleep};
+use crate::listening::{Answers, Awaited, Intake, Listeners, Listening, MANAGERS, Shared, Sleep};
 use crate::sync::{Condvar, Mutex, now};
 
 /// A pool with one worker.
 pub(super) struct Pool {
     pub(super) listening: Listening<State>,
     pub(super) tasks: [Task; 2],
+    pub(super) intake: Intake<u8>,
+    /// Whether the manager has who submits leave tasks to it.
+    pub(super) opens: bool,
     /// How often the manager took a turn.
     pub(super) turns: AtomicUsize,
 }
@@ -133,6 +137,10 @@ impl Task {
 
 impl Pool {
     pub(super) fn new() -> (Arc<Self>, WorkerEnd) {
+        Self::whose_manager(false)
+    }
+
+    pub(super) fn whose_manager(opens: bool) -> (Arc<Self>, WorkerEnd) {
         let doorbells = [Doorbell::new(), Doorbell::new()];
         let (link, worker) = ends(Shape { lane: 64, answers: 64 }, doorbells.clone());
         let lookouts = Arc::new([link.lookout()]);
@@ -140,7 +148,8 @@ impl Pool {
         let state = State { listeners, link, lookouts, chore: None, deadline: None, done: false };
         let listening = Listening::new(state, doorbells);
         let tasks = [Task::new(), Task::new()];
-        (Arc::new(Self { listening, tasks, turns: AtomicUsize::new(0) }), worker)
+        let (intake, turns) = (Intake::new(false), AtomicUsize::new(0));
+        (Arc::new(Self { listening, tasks, intake, opens, turns }), worker)
     }
 
     pub(super) fn submit(&self, task: u8) {
@@ -154,6 +163,34 @@ impl Pool {
         link.offer(&[&[task]]).unwrap();
         meanwhile();
         listeners.sent(link);
+        self.listening.let_go(state);
+    }
+
+    /// As who submits does: leaves it to the manager, or sends it behind all that was left.
+    pub(super) fn leave(&self, task: u8) {
+        match self.intake.leave(task) {
+            Ok(true) => self.listening.call(),
+            Ok(false) => (),
+            Err(task) => {
+                let mut state = self.listening.lock();
+                self.take_in(&mut state);
+                state.send(task);
+                self.listening.let_go(state);
+            }
+        }
+    }
+
+    pub(super) fn take_in(&self, state: &mut State) {
+        let mut left = VecDeque::new();
+        self.intake.take(&mut left);
+        left.drain(..).for_each(|task| state.send(task));
+    }
+
+    fn shut_intake(&self) {
+        let mut state = self.listening.lock();
+        let mut left = VecDeque::new();
+        self.intake.shut(&mut left);
+        left.drain(..).for_each(|task| state.send(task));
         self.listening.let_go(state);
     }
 
@@ -208,10 +245,17 @@ impl Pool {
                 ended = state.receive();
                 ended.extend(state.chore.take());
                 ended.extend(state.deadline.take().map(|_| 0));
+                if self.opens {
+                    self.take_in(state);
+                    self.intake.open();
+                }
             });
             self.end(&ended);
             if over {
                 return;
+            }
+            if self.opens {
+                self.shut_intake();
             }
             if let Some(Sleep { until }) = self.listening.fall_asleep(|_| ()) {
                 if until.is_none() {
@@ -229,6 +273,11 @@ impl Pool {
 }
 
 impl State {
+    fn send(&mut self, task: u8) {
+        self.link.offer(&[&[task]]).unwrap();
+        self.listeners.sent(&mut self.link);
+    }
+
     fn receive(&mut self) -> Vec<u8> {
         let (mut ended, mut answer) = (Vec::new(), Vec::new());
         while self.link.receive(&mut answer).unwrap() {

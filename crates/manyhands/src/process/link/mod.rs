@@ -42,7 +42,21 @@ pub trait Link: fmt::Debug + Send {
     /// # Errors
     ///
     /// The frame is then not in flight, and nothing of it reaches the worker.
-    fn offer(&mut self, parts: &[&[u8]]) -> Result<(), OfferError>;
+    fn offer(&mut self, parts: &[&[u8]]) -> Result<(), OfferError> {
+        self.put(parts)?;
+        self.publish();
+        Ok(())
+    }
+
+    /// The same, but the worker may hear of it only when it is [published](Self::publish), with others.
+    ///
+    /// # Errors
+    ///
+    /// As for [`offer`](Self::offer).
+    fn put(&mut self, parts: &[&[u8]]) -> Result<(), OfferError>;
+
+    /// Has the worker hear of what was [put](Self::put) into the link.
+    fn publish(&mut self) {}
 
     /// How many frames are in flight.
     fn in_flight(&self) -> u32;

@@ -69,14 +69,14 @@ impl Link for RingLink {
         self.end.max_request()
     }
 
-    fn offer(&mut self, parts: &[&[u8]]) -> Result<(), OfferError> {
+    fn put(&mut self, parts: &[&[u8]]) -> Result<(), OfferError> {
         if self.dead {
             return Err(OfferError::Broken(io::ErrorKind::BrokenPipe.into()));
         }
         if self.end.in_flight() >= CAPACITY {
             return Err(OfferError::Full);
         }
-        self.end.offer(parts).map_err(|full| {
+        self.end.put(parts).map_err(|full| {
             let most = self.max_frame();
             if full.len > most {
                 OfferError::TooLarge { frame: full.len, most }
@@ -84,6 +84,10 @@ impl Link for RingLink {
                 OfferError::Full
             }
         })
+    }
+
+    fn publish(&mut self) {
+        self.end.publish();
     }
 
     fn in_flight(&self) -> u32 {

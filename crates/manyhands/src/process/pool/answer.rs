@@ -69,15 +69,17 @@ impl Place {
         let body = bytes.len() - rest.len();
         let number = self.answered;
         self.answered += 1;
-        let doomed = self.doomed.remove(&number).unwrap_or_default();
+        // Few are lent anything, and a look into a map that is empty takes its time too.
+        let doomed = if self.doomed.is_empty() { None } else { self.doomed.remove(&number) };
         if flags.has(Flags::KEEPS) {
-            self.kept.insert(number, doomed);
+            self.kept.insert(number, doomed.unwrap_or_default());
         }
         for number in returned {
             self.kept.remove(&number);
         }
         // Unless it has let go of that, too, while it answered.
-        let keeps = self.kept.contains_key(&number).then_some((seat, number));
+        let is_kept = !self.kept.is_empty() && self.kept.contains_key(&number);
+        let keeps = is_kept.then_some((seat, number));
         let is_shared = flags.has(Flags::SHARED);
         let lease = (!lent.is_empty()).then(|| Lease::new(lent, is_shared, &self.returned));
         let lease = lease.map(Arc::new);

@@ -39,6 +39,7 @@ impl<T: Task> Pool<T> {
     fn receive(&self, endings: &mut Vec<Ending<T>>, spare: &mut Vec<Vec<u8>>) -> bool {
         let now = Instant::now();
         let mut state = self.listening.lock();
+        state.take_some_in(now);
         state.take_spare(spare);
         let mut answers = false;
         for seat in 0..state.seats.len() {
@@ -52,7 +53,7 @@ impl<T: Task> Pool<T> {
     /// Leaves it to the manager to tell those who wait for tasks that have ended.
     fn leave_tellings(&self, tellings: Vec<Telling>) {
         if !tellings.is_empty() {
-            let mut state = self.listening.lock();
+            let mut state = self.lock();
             state.tellings.extend(tellings);
             self.let_go(state);
         }

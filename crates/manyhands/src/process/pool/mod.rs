@@ -6,6 +6,7 @@
 //! moment, to be seen to once it is let go.
 
 mod answer;
+mod arrivals;
 mod attending;
 mod nested;
 mod orders;
@@ -32,7 +33,7 @@ use super::task::Task;
 use crate::crossing::{tell_all, tellings_of};
 use crate::errors::{BrokenProcessPool, Reason};
 use crate::future::deadline;
-use crate::listening::{Awaited, Listening, Shared};
+use crate::listening::{Awaited, Intake, Listening, Shared};
 use crate::sync::MutexGuard;
 
 pub(super) use crate::listening::MANAGERS;
@@ -40,6 +41,7 @@ pub use reservation::Reservation;
 pub(super) use state::{Chore, Managing, State};
 pub(super) use turn::LeftOver;
 
+use arrivals::Arrival;
 use reservation::SUBMITS_TO;
 
 /// A pool of worker processes, for tasks of any host.
@@ -49,6 +51,7 @@ pub struct Pool<T: Task> {
     setting: Setting,
     launcher: std::sync::Mutex<Box<dyn Launcher>>,
     managed_by: ManagedBy,
+    intake: Arc<Intake<Arrival<T>>>,
     /// The state under its lock, and who listens for answers.
     pub(super) listening: Listening<State<T>>,
     /// Where large arguments go, if there is shared memory.
@@ -84,15 +87,17 @@ impl<T: Task> Pool<T> {
         };
         let number = MADE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let number = NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let intake = Arc::new(Intake::new(managed_by == ManagedBy::Pool));
         Ok(Arc::new(Self {
             number,
             setting,
             launcher: std::sync::Mutex::new(launcher),
             managed_by,
             listening: Listening::new(
-                State::new(number, options, arena.clone()),
+                State::new(number, options, arena.clone(), Arc::clone(&intake)),
                 [Doorbell::create()?, Doorbell::create()?],
             ),
+            intake,
             arena,
             mark: ForkMark::of_this_process(),
         }))
@@ -129,7 +134,17 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return Err(Reason::Forked);
         }
-        let mut state = self.listening.lock();
+        let at_once = self.intake.reserve();
+        SUBMITS_TO.with_borrow_mut(|pools| pools.push(self.number));
+        let reservation = Reservation(self);
+        if !at_once {
+            self.ask_for_a_place()?;
+        }
+        Ok(reservation)
+    }
+
+    fn ask_for_a_place(self: &Arc<Self>) -> Result<(), Reason> {
+        let mut state = self.lock();
         if let Some(reason) = state.refusal() {
             return Err(reason);
         }
@@ -140,9 +155,18 @@ impl<T: Task> Pool<T> {
             let reason = Arc::new(format!("no thread could be started to manage it: {error}"));
             return Err(Reason::Broken(BrokenProcessPool { reason }.into()));
         }
-        state.reserved += 1;
-        SUBMITS_TO.with_borrow_mut(|pools| pools.push(self.number));
-        Ok(Reservation(self))
+        self.intake.is_managed();
+        Ok(())
+    }
+
+    /// Locks the state, with all in it that was left for the manager.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<T>> {
+        let mut state = self.listening.lock();
+        if state.has_left() {
+            state.take_in(Instant::now());
+            state.publish();
+        }
+        state
     }
 
     /// Tells the supervisor of something. In a forked copy of the process it does nothing: the lock may
@@ -151,7 +175,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return;
         }
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
         state.on(event, Instant::now());
         self.let_go(state);
     }
@@ -163,6 +187,7 @@ impl<T: Task> Pool<T> {
 
     /// The same; whether the manager goes on, if that is who calls it.
     fn end_and_tell(&self, mut state: MutexGuard<'_, State<T>>, manager_goes_on: bool) {
+        state.publish();
         let endings = std::mem::take(&mut state.endings);
         if endings.is_empty() {
             return self.listening.let_go(state);
@@ -175,7 +200,7 @@ impl<T: Task> Pool<T> {
                 ending.end_caught();
             }
         });
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
         if let Some(at) = state.ending.iter().position(|thread| *thread == this) {
             state.ending.swap_remove(at);
         }
@@ -194,7 +219,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return;
         }
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
         let ticket = state.supervisor.tickets().find(|ticket| {
             let entry = state.supervisor.payload(*ticket);
             entry.is_some_and(|entry| entry.task.address() == Some(address))
@@ -210,14 +235,12 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return;
         }
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
         if state.closing.is_none() {
             // What a task has submitted before this is accepted.
             state.hear_all(Instant::now());
-            state.say_closing();
         }
-        state.closing = Some(cancel || state.closing.unwrap_or(false));
-        state.close_if_asked(Instant::now());
+        state.close(cancel, Instant::now());
         self.let_go(state);
     }
 
@@ -227,7 +250,7 @@ impl<T: Task> Pool<T> {
             return false;
         }
         let end = deadline(timeout);
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
         let this = std::thread::current().id();
         if state.manager_id == Some(this) || state.listeners.is_attendant(this) {
             return false; // A callback of a task of this pool, which cannot wait for its own end.
@@ -268,7 +291,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return Stats::default();
         }
-        self.listening.lock().supervisor.stats()
+        self.lock().supervisor.stats()
     }
 
     /// The process numbers of the workers there are.
@@ -276,7 +299,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return Vec::new();
         }
-        let state = self.listening.lock();
+        let state = self.lock();
         state.seats.iter().map(|place| place.pid).filter(|pid| *pid != 0).collect()
     }
 
@@ -291,7 +314,7 @@ impl<T: Task> Pool<T> {
         if self.mark.is_in_a_fork() {
             return None;
         }
-        self.listening.lock().supervisor.broken().cloned()
+        self.lock().supervisor.broken().cloned()
     }
 
     /// Manages the pool, in a thread of the host's, until it is closed and its workers have left: for a
@@ -303,7 +326,7 @@ impl<T: Task> Pool<T> {
     /// For a pool that is [`ManagedBy::Host`]: launches so many more workers, if there may be so many. The
     /// seats of those that the caller is to start.
     pub fn fill(&self, most: u32) -> Vec<Seat> {
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
         state.on(Event::Fill(most), Instant::now());
         let launches = state.take_launches(self.managed_by);
         self.let_go(state);
@@ -312,18 +335,18 @@ impl<T: Task> Pool<T> {
 
     /// The caller has started the worker that it was to start, or has failed to.
     pub fn take_on(&self, seat: Seat, launched: std::io::Result<Newborn>) {
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
         state.launching.retain(|launching| *launching != seat);
         state.chores.push(Chore::TakeOn(seat, Box::new(launched)));
         self.let_go(state);
     }
 
     pub(super) fn is_launching(&self, seat: Seat) -> bool {
-        self.listening.lock().launching.contains(&seat)
+        self.lock().launching.contains(&seat)
     }
 
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut State<T>, Instant) -> R) -> R {
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
         let result = f(&mut state, Instant::now());
         self.let_go(state);
         result

@@ -185,13 +185,7 @@ impl<T: Task> State<T> {
                 let passes = channel.opened(*first);
                 self.later(passes);
             }
-            Up::Shutdown { cancel } => {
-                if self.closing.is_none() {
-                    self.say_closing();
-                }
-                self.closing = Some(*cancel || self.closing.unwrap_or(false));
-                self.close_if_asked(now);
-            }
+            Up::Shutdown { cancel } => self.close(*cancel, now),
         }
     }
 

@@ -69,6 +69,10 @@ impl<T: Task> State<T> {
             && let Some(link) = &mut place.link
         {
             self.listeners.sent(link);
+            // One that has nothing else waits for it.
+            if link.in_flight() == 1 {
+                link.publish();
+            }
         }
     }
 
@@ -97,7 +101,7 @@ impl<T: Task> State<T> {
         let place = self.seats.get_mut(seat.index())?;
         let returned = place.returned.take();
         let link = place.link.as_mut()?;
-        let Err(error) = entry.request.with_parts(&returned, |parts| link.offer(parts)) else {
+        let Err(error) = entry.request.with_parts(&returned, |parts| link.put(parts)) else {
             self.sent(seat);
             return None;
         };

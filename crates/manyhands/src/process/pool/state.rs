@@ -11,10 +11,11 @@ use rustix::event::PollFlags;
 
 use super::ManagedBy;
 use super::answer::{Answered, Ending, Place};
+use super::arrivals::{Arrival, Arrivals};
 use super::nested::Nested;
 use crate::crossing::{Flags, Telling};
 use crate::errors::{BrokenProcessPool, Exit, Reason};
-use crate::listening::Listeners;
+use crate::listening::{Intake, Listeners};
 use crate::process::launch::Newborn;
 use crate::process::link::{Link, LinkError};
 use crate::process::nested::{Channel, Whose};
@@ -50,8 +51,7 @@ pub(in crate::process) struct State<T: Task> {
     pub(super) buries: Option<Seat>,
     /// The worker whose end has broken the pool, or may do so at this moment.
     pub(super) broken_by: Option<(u32, Exit)>,
-    /// Tasks that are about to come.
-    pub(super) reserved: usize,
+    pub(super) arrivals: Arrivals<T>,
     /// It is to be closed, and whether what has not begun is to be cancelled.
     pub(super) closing: Option<bool>,
     /// Unless the host has started it.
@@ -116,6 +116,7 @@ impl<T: Task> State<T> {
         number: NonZeroU32,
         options: supervisor::Options,
         arena: Option<Arena>,
+        intake: Arc<Intake<Arrival<T>>>,
     ) -> Self {
         Self {
             number,
@@ -134,7 +135,7 @@ impl<T: Task> State<T> {
             tellings: Vec::new(),
             buries: None,
             broken_by: None,
-            reserved: 0,
+            arrivals: Arrivals::new(intake),
             closing: None,
             manager: None,
             manager_id: None,
@@ -173,23 +174,23 @@ impl<T: Task> State<T> {
         seats
     }
 
-    /// Closes the pool if that was asked for and nobody is about to put a task in.
-    pub(super) fn close_if_asked(&mut self, now: Instant) {
-        if self.reserved == 0
-            && let Some(cancel) = self.closing
-        {
-            self.on(Event::Close { cancel }, now);
-        }
+    /// Has the workers hear of what was sent to them: before the lock is let go.
+    pub(super) fn publish(&mut self) {
+        self.seats.iter_mut().filter_map(|place| place.link.as_mut()).for_each(|it| it.publish());
     }
 
     pub(in crate::process) fn on(&mut self, event: Event, now: Instant) {
         self.supervisor.on(event, now, &mut self.orders);
         self.carry_out(now);
+        // Before anybody is told of a task that ends by it.
+        if self.supervisor.is_closed() {
+            self.refuse();
+        }
     }
 
     /// Receives what a worker has answered, so much of it; whether there was anything.
     pub(super) fn receive(&mut self, seat: usize, now: Instant) -> bool {
-        const MOST: usize = 32;
+        const MOST: usize = 128;
         (0..MOST).take_while(|_| self.receive_one(seat, now)).count() > 0
     }
 

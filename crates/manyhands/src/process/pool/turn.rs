@@ -55,6 +55,10 @@ impl<T: Task> Pool<T> {
             if state.supervisor.next_deadline().is_some_and(|due| due <= now) {
                 state.on(Event::Tick, now);
             }
+            if state.take_turn_in(now) {
+                self.listening.call();
+            }
+            state.publish();
             std::mem::swap(&mut state.chores, chores);
             std::mem::swap(&mut state.endings, endings);
             std::mem::swap(&mut state.tellings, tellings);
@@ -65,18 +69,26 @@ impl<T: Task> Pool<T> {
         })
     }
 
+    /// Before the manager does what may take long, or sleeps.
+    pub(in crate::process) fn shut_intake(&self) {
+        let mut state = self.listening.lock();
+        state.shut_intake(Instant::now());
+        self.let_go(state);
+    }
+
     /// For a pool whose manager the host could not start, or does not know whether it has: ends all tasks and
     /// all workers.
     pub fn abandon(&self) {
         self.tell(Event::Kill);
-        if self.listening.lock().manager_id.is_none() {
+        if self.lock().manager_id.is_none() {
             self.give_up();
         }
     }
 
     /// After a fault of the manager's: ends all tasks, for nobody else will.
     pub(in crate::process) fn give_up(&self) {
-        let mut state = self.listening.lock();
+        let mut state = self.lock();
+        state.shut_intake(Instant::now());
         state.on(Event::Kill, Instant::now());
         for seat in 0..state.seats.len() {
             let seat = state.supervisor.seat(seat);

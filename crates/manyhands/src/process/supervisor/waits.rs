@@ -6,10 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::Supervisor;
 use super::orders::{Loss, Order, Seat, Ticket};
 use super::tasks::Place;
 use super::worker::{Phase, Why, Worker};
+use super::{Stage, Supervisor};
 
 /// How long a worker stays that is one too many: starting one takes a while, and a task that waits once
 /// often does so again.
@@ -75,6 +75,14 @@ impl<C> Supervisor<C> {
     #[inline]
     pub(super) fn most_live(&self) -> u32 {
         self.options.max_workers.get() + self.waiting.min(self.options.most_extra)
+    }
+
+    /// Whether a task that comes now can only be queued: there may be no more workers, and none is free.
+    pub fn is_saturated(&self) -> bool {
+        self.stage == Stage::Open
+            && self.waiting == 0
+            && self.idle.is_empty()
+            && self.live >= self.most_live()
     }
 
     /// How many workers run something, and do not wait.

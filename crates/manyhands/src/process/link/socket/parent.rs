@@ -162,7 +162,7 @@ impl Link for SocketLink {
         isize::MAX as usize - HEADER
     }
 
-    fn offer(&mut self, parts: &[&[u8]]) -> Result<(), OfferError> {
+    fn put(&mut self, parts: &[&[u8]]) -> Result<(), OfferError> {
         let length = parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len()));
         if length > self.max_frame() {
             return Err(OfferError::TooLarge { frame: length, most: self.max_frame() });

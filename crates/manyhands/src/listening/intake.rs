@@ -1,0 +1,129 @@
+//! THE INTAKE: where tasks are left for the manager while all workers are busy anyway.
+//!
+//! Who submits while a worker is free sends the task there and then, under the pool's lock. While none is,
+//! it could only put it into a queue, and would take the lock and its memory from the manager for that, which
+//! needs them for every answer. So the manager opens the intake then, and takes all that was left there at
+//! once, with its next turn.
+//!
+//! ```text
+//! shut ──open: no worker is free, and the manager takes a turn soon──▶ open ──shut──▶ shut
+//! ```
+//!
+//! - **Open means that the manager comes**: it shuts the intake before it sleeps or does anything that may take
+//!   long, and takes what is there with the same step. Who leaves something calls it, should it spin.
+//! - **A thread's tasks stay in order**: who finds the intake shut takes the pool's lock, under which everything
+//!   left before was taken.
+//! - **A pool is closed behind the last task**: whoever is about to submit has a place [reserved](Intake::reserve),
+//!   and the pool is closed by the last of them, if [shut down](Intake::refuse) meanwhile.
+
+use std::collections::VecDeque;
+
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What is submitted to a pool, on its way to what is under the pool's lock.
+pub(crate) struct Intake<E> {
+    /// Places reserved, above two flags.
+    gate: AtomicUsize,
+    /// Whether something was left, for those who look without the lock.
+    filled: AtomicBool,
+    left: Mutex<Left<E>>,
+}
+
+struct Left<E> {
+    open: bool,
+    entries: VecDeque<E>,
+}
+
+/// The pool accepts nothing more: who reserves a place must ask why.
+const REFUSES: usize = 1;
+/// Nobody manages it yet.
+const UNMANAGED: usize = 2;
+const PLACE: usize = 4;
+
+impl<E> Intake<E> {
+    /// It is shut. With `unmanaged`, each place has to be asked for until it is [managed](Self::is_managed).
+    pub(crate) fn new(unmanaged: bool) -> Self {
+        Self {
+            gate: AtomicUsize::new(if unmanaged { UNMANAGED } else { 0 }),
+            filled: AtomicBool::new(false),
+            left: Mutex::new(Left { open: false, entries: VecDeque::new() }),
+        }
+    }
+
+    /// Takes a place, which is to be [given back](Self::give_back) once the task is in or will not be. `false`:
+    /// it must be asked for under the pool's lock whether there may be one.
+    pub(crate) fn reserve(&self) -> bool {
+        self.gate.fetch_add(PLACE, Ordering::AcqRel) & (REFUSES | UNMANAGED) == 0
+    }
+
+    /// Whether this was the last place of a pool that accepts nothing more.
+    #[must_use = "somebody has to close the pool"]
+    pub(crate) fn give_back(&self) -> bool {
+        let gate = self.gate.fetch_sub(PLACE, Ordering::AcqRel) - PLACE;
+        let last = gate & REFUSES != 0 && gate < PLACE;
+        last && cfg!(not(sabotage = "intake_last_place_closes_nothing"))
+    }
+
+    /// The pool accepts nothing more, but for those who have a place. Under the pool's lock, after what
+    /// they are to be told was written.
+    pub(crate) fn refuse(&self) {
+        #[cfg(not(sabotage = "intake_refusal_is_stored"))]
+        self.gate.fetch_or(REFUSES, Ordering::AcqRel);
+        #[cfg(sabotage = "intake_refusal_is_stored")]
+        self.gate.store(self.gate.load(Ordering::Acquire) | REFUSES, Ordering::Release);
+    }
+
+    pub(crate) fn is_managed(&self) {
+        self.gate.fetch_and(!UNMANAGED, Ordering::AcqRel);
+    }
+
+    /// Whether nobody has a place. What they have left is there, for who asks.
+    pub(crate) fn is_free(&self) -> bool {
+        self.gate.load(Ordering::Acquire) < PLACE
+    }
+
+    /// Leaves it for the manager; whether it is the first, and the manager to be called.
+    ///
+    /// # Errors
+    /// Itself, if the intake is shut.
+    pub(crate) fn leave(&self, entry: E) -> Result<bool, E> {
+        let mut left = self.left.lock();
+        if !left.open {
+            return Err(entry);
+        }
+        left.entries.push_back(entry);
+        let first = left.entries.len() == 1 && cfg!(not(sabotage = "intake_first_calls_nobody"));
+        if first {
+            self.filled.store(true, Ordering::Relaxed);
+        }
+        Ok(first)
+    }
+
+    /// Whether there is something of what this thread knows to be left.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Relaxed)
+    }
+
+    /// Takes all, under the pool's lock, in exchange for something empty.
+    pub(crate) fn take(&self, into: &mut VecDeque<E>) {
+        let mut left = self.left.lock();
+        std::mem::swap(&mut left.entries, into);
+        self.filled.store(false, Ordering::Relaxed);
+    }
+
+    /// For the manager, under the pool's lock.
+    pub(crate) fn open(&self) {
+        self.left.lock().open = true;
+    }
+
+    /// Takes the last, likewise.
+    pub(crate) fn shut(&self, into: &mut VecDeque<E>) {
+        let mut left = self.left.lock();
+        left.open = cfg!(sabotage = "intake_shut_leaves_it_open");
+        if cfg!(not(sabotage = "intake_shut_forgets_the_last")) {
+            std::mem::swap(&mut left.entries, into);
+        }
+        self.filled.store(false, Ordering::Relaxed);
+    }
+}
