@@ -88,7 +88,8 @@ enum Seen {
 }
 
 impl PyFuture {
-    fn look(&self, py: Python<'_>) -> Seen {
+    /// What there is; while another thread unpickles it, waits until the deadline.
+    fn look(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<Seen> {
         let mut sent = None;
         let seen = self.core.life.look(|view| match view {
             View::Done(Value::Here(value)) => Seen::Value(value.clone_ref(py)),
@@ -102,22 +103,22 @@ impl PyFuture {
             View::Unfinished(_) => Seen::Unfinished,
         });
         // Not while the promise is locked: it may run code of the program's.
-        match sent.map(|sent| sent.open(py)) {
+        Ok(match sent.map(|sent| sent.open(py, deadline)).transpose()? {
             Some(Ok(value)) => Seen::Value(value),
             Some(Err(exception)) => Seen::Exception(exception),
             None => seen,
-        }
+        })
     }
 
     /// Whether it has ended with an exception.
-    pub(crate) fn has_failed(&self, py: Python<'_>) -> bool {
-        matches!(self.look(py), Seen::Exception(_))
+    pub(crate) fn has_failed(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(matches!(self.look(py, None)?, Seen::Exception(_)))
     }
 
     /// What there is when the task has ended, waiting for it.
     fn ended(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<Seen> {
         self.check_lock()?;
-        let seen = self.look(py);
+        let seen = self.look(py, deadline)?;
         if !matches!(seen, Seen::Unfinished) {
             return Ok(seen);
         }
@@ -128,7 +129,7 @@ impl PyFuture {
             let _waits = process::begin_wait(py, &self.core, deadline);
             park::wait(py, deadline, |until| self.wait(until))?
         };
-        if ended { Ok(self.look(py)) } else { Err(stdlib::TIMEOUT_ERROR.bare_error(py)) }
+        if ended { self.look(py, deadline) } else { Err(stdlib::TIMEOUT_ERROR.bare_error(py)) }
     }
 
     /// Waits, detached, until the task has ended or the time is over; whether it has ended.
@@ -429,7 +430,7 @@ impl PyFuture {
     fn _get_snapshot(slf: &Bound<'_, Self>) -> PyResult<(bool, bool, Py<PyAny>, Py<PyAny>)> {
         let py = slf.py();
         slf.get().check_lock()?;
-        Ok(match slf.get().look(py) {
+        Ok(match slf.get().look(py, None)? {
             Seen::Value(value) => (true, false, value, py.None()),
             Seen::Exception(exception) => (true, false, py.None(), exception),
             Seen::Cancelled => (true, true, py.None(), py.None()),
@@ -450,15 +451,21 @@ impl PyFuture {
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let py = slf.py();
         slf.get().check_lock()?;
-        let (state, exception, result) = match slf.get().look(py) {
-            Seen::Value(value) => ("FINISHED".to_owned(), None, Some(value.into_bound(py))),
-            Seen::Exception(exception) => {
+        let seen = match slf.get().look(py, None) {
+            // It cannot be told what it has come to, in a handler of a signal, say: it is being unpickled.
+            Err(error) if error.is_instance_of::<PyRuntimeError>(py) => None,
+            seen => Some(seen?),
+        };
+        let (state, exception, result) = match seen {
+            None => ("FINISHED".to_owned(), None, None),
+            Some(Seen::Value(value)) => ("FINISHED".to_owned(), None, Some(value.into_bound(py))),
+            Some(Seen::Exception(exception)) => {
                 ("FINISHED".to_owned(), Some(exception.into_bound(py)), None)
             }
-            Seen::Cancelled | Seen::Unfinished => {
+            Some(Seen::Cancelled | Seen::Unfinished) => {
                 (slf.get().core.life.state().to_string(), None, None)
             }
-            Seen::Fat => {
+            Some(Seen::Fat) => {
                 let exception = Some(Self::_exception(slf)?).filter(|it| !it.is_none());
                 (Self::_state(slf)?.to_string(), exception, Some(Self::_result(slf)?))
             }
@@ -494,7 +501,7 @@ impl PyFuture {
     fn _result<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         slf.get().check_lock()?;
-        match slf.get().look(py) {
+        match slf.get().look(py, None)? {
             Seen::Value(value) => Ok(value.into_bound(py)),
             Seen::Fat => fat::field(slf, intern!(py, "_result")),
             _ => Ok(py.None().into_bound(py)),
@@ -510,7 +517,7 @@ impl PyFuture {
     fn _exception<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         slf.get().check_lock()?;
-        match slf.get().look(py) {
+        match slf.get().look(py, None)? {
             Seen::Exception(exception) => Ok(exception.into_bound(py)),
             Seen::Fat => fat::field(slf, intern!(py, "_exception")),
             _ => Ok(py.None().into_bound(py)),

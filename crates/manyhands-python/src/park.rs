@@ -96,7 +96,7 @@ pub(crate) fn deadline(timeout: Option<f64>) -> Option<Instant> {
     limit(timeout).and_then(|time| Instant::now().checked_add(time))
 }
 
-fn on_main_thread(py: Python<'_>) -> PyResult<bool> {
+pub(crate) fn on_main_thread(py: Python<'_>) -> PyResult<bool> {
     thread_local! {
         /// The generation in which it was found out, and the answer: fork makes its caller the main
         /// thread of the child.

@@ -33,11 +33,14 @@ pub(crate) enum Value {
 /// An outcome as a promise holds it.
 pub(crate) type Ending = Result<Value, Py<PyAny>>;
 
-/// What it has come to.
+/// What it has come to, where nobody can be told of an interrupt but who asks for that.
 pub(crate) fn open(py: Python<'_>, ending: Ending) -> Outcome {
     match ending? {
         Value::Here(value) => Ok(value),
-        Value::Sent(sent) => sent.open(py),
+        Value::Sent(sent) => {
+            let opened = sent.open(py, None);
+            opened.unwrap_or_else(|error| Err(error.into_value(py).into_any()))
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl<'py> Awaited<'py> {
             && future.get().state().is_some()
         {
             future.get().check_lock()?;
-            return Ok(future.get().has_failed(future.py()));
+            return future.get().has_failed(future.py());
         }
         waiter::hold(self.future(), || {
             let future = self.future();

@@ -208,3 +208,26 @@ def test_shutdown_in_a_callback(pool: MakePool, wait_too: bool) -> None:
     if wait_too:
         executor.shutdown()
     assert future.result() == 2
+
+
+def test_ctrl_c_in_a_callback_of_a_cancelling_shutdown_ends_the_shutdown(
+    pool: MakePool, files: Files
+) -> None:
+    """The callback is called by the pool's own thread, which nobody can interrupt."""
+    executor = pool(1)
+    held = executor.submit(tasks.hold, files("started"), files("go"))
+    until(files("started").exists)
+    pending = [executor.submit(tasks.double, number) for number in range(100)]
+    called = threading.Event()
+
+    def interrupt(_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        called.set()
+
+    pending[-1].add_done_callback(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        executor.shutdown(cancel_futures=True)
+    assert called.wait(60)
+    files("go").touch()
+    executor.shutdown()
+    assert held.done() and pending[-1].cancelled()

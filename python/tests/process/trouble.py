@@ -134,6 +134,26 @@ class ReprIsLong:
         return "long " * 100_000
 
 
+def unpickles() -> Any:
+    """What is called to unpickle a `Scripted`; tests put another in its place."""
+    return "whole"
+
+
+class Scripted:
+    """Is unpickled as a test says."""
+
+    def __init__(self, data: Any = None) -> None:
+        self.data = data
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self.data,) if self.data else ()
+
+
+def _unpickle(*data: Any) -> Any:
+    made = unpickles()
+    return (made, *data) if data else made
+
+
 class Interrupting:
     """Is interrupted as it is pickled, or as it is unpickled."""
 

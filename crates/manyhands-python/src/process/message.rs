@@ -42,6 +42,8 @@ pub(super) struct Received {
     buffers: Vec<(Borrowed, bool)>,
     shared: Vec<Borrowed>,
     passes: Option<Passes>,
+    /// Both kinds of buffers as Python sees them, once somebody has begun to make the object.
+    shown: Option<(Py<PyList>, Py<PyList>)>,
 }
 
 /// The number of the first of the futures that came along.
@@ -113,7 +115,7 @@ impl Received {
         let note = take_u32(body).ok_or_else(torn)?;
         let (note, pickle) = body.split_at_checked(note as usize).ok_or_else(torn)?;
         let note = String::from_utf8_lossy(note).into_owned();
-        Ok(Self { pickle: pickle.to_vec(), note, buffers, shared, passes: None })
+        Ok(Self { pickle: pickle.to_vec(), note, buffers, shared, passes: None, shown: None })
     }
 
     /// The same with the futures that came along.
@@ -123,7 +125,7 @@ impl Received {
 
     /// The message again, if all of it is here.
     pub(super) fn again(&self) -> Option<Vec<u8>> {
-        let is_whole = self.buffers.is_empty() && self.shared.is_empty() && self.passes.is_none();
+        let is_whole = self.has_no_buffers() && self.passes.is_none();
         is_whole.then(|| {
             let mut body = Vec::new();
             Packed::write_plain(&self.note, &self.pickle, &mut body);
@@ -131,44 +133,62 @@ impl Received {
         })
     }
 
-    /// Makes the object of it.
+    fn has_no_buffers(&self) -> bool {
+        self.buffers.is_empty() && self.shared.is_empty() && self.shown.is_none()
+    }
+
+    /// Makes the object of it. After an error it can be tried again.
     pub(super) fn open<'py>(
-        mut self,
+        &mut self,
         py: Python<'py>,
         loads: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        match self.passes.take() {
+        match self.passes {
             None => self.open_rest(py, loads),
-            Some(Passes::With(first)) => shared::receiving(first, || self.open_rest(py, loads)),
-            Some(Passes::In(first, unopened)) => {
-                let opened = shared::receiving(first, || self.open_rest(py, loads));
-                py.detach(|| drop(unopened));
-                opened
+            Some(Passes::With(first) | Passes::In(first, _)) => {
+                shared::receiving(first, || self.open_rest(py, loads))
             }
         }
     }
 
     fn open_rest<'py>(
-        self,
+        &mut self,
         py: Python<'py>,
         loads: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let pickle = PyBytes::new(py, &self.pickle);
-        if self.buffers.is_empty() && self.shared.is_empty() {
+        if self.has_no_buffers() {
             return loads.call1((pickle,));
         }
-        let buffers = PyList::empty(py);
-        for (borrowed, writable) in self.buffers {
+        let shown = match self.shown.take() {
+            Some(shown) => shown,
+            None => self.show(py)?,
+        };
+        let (buffers, shared) = &shown;
+        let opened = shared::opening(shared.clone_ref(py), || {
+            super::pickle::loads_with(loads, pickle.as_any(), buffers.bind(py))
+        });
+        self.shown = Some(shown);
+        opened
+    }
+
+    fn show(&mut self, py: Python<'_>) -> PyResult<(Py<PyList>, Py<PyList>)> {
+        let (buffers, shared) = (PyList::empty(py), PyList::empty(py));
+        for (borrowed, writable) in std::mem::take(&mut self.buffers) {
             buffers.append(Py::new(py, SharedBuffer::new(Shown { borrowed, writable }))?)?;
         }
-        let shared_list = PyList::empty(py);
-        for borrowed in self.shared {
-            shared_list
-                .append(Py::new(py, SharedBuffer::new(Shown { borrowed, writable: false }))?)?;
+        for borrowed in std::mem::take(&mut self.shared) {
+            let shown = Shown { borrowed, writable: false };
+            shared.append(Py::new(py, SharedBuffer::new(shown))?)?;
         }
-        shared::opening(shared_list.unbind(), || {
-            super::pickle::loads_with(loads, pickle.as_any(), &buffers)
-        })
+        Ok((buffers.unbind(), shared.unbind()))
+    }
+
+    /// Lets go of the futures that came along: whoever keeps them is told, without the interpreter.
+    pub(super) fn let_passes_go(&mut self, py: Python<'_>) {
+        if let Some(Passes::In(_, unopened)) = self.passes.take() {
+            py.detach(|| drop(unopened));
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn into_tuple(self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
+    pub(super) fn to_tuple(&self, py: Python<'_>) -> PyResult<Py<PyTuple>> {
         let Self { function, args, kwargs, file, line } = self;
         Ok((function, args, kwargs, file, line).into_pyobject(py)?.unbind())
     }

@@ -175,7 +175,7 @@ impl Calls {
             let call = Received::read(body, borrow)
                 .map_err(PyRuntimeError::new_err)
                 .map(|received| received.with_passes(host::passes().map(Passes::With)))
-                .and_then(|received| received.open(py, self.loads.bind(py)))
+                .and_then(|mut received| received.open(py, self.loads.bind(py)))
                 .map_err(|error| unread(py, error))?;
             let call = call.cast_into::<PyTuple>()?;
             let function = call.get_item(0)?;

@@ -176,17 +176,21 @@ impl<T: Task> Pool<T> {
             return;
         }
         let mut state = self.lock();
+        let manager_tells = state.is_managed();
         state.on(event, Instant::now());
-        self.let_go(state);
+        self.end_and_tell(state, manager_tells);
     }
 
     /// Unlocks, wakes the manager if there is something for it, and ends the tasks that have ended.
     fn let_go(&self, state: MutexGuard<'_, State<T>>) {
-        self.end_and_tell(state, true);
+        let is_managers = state.manager_id == Some(std::thread::current().id());
+        // In its next turn another thread can stand in for it, should a callback wait.
+        self.end_and_tell(state, is_managers);
     }
 
-    /// The same; whether the manager goes on, if that is who calls it.
-    fn end_and_tell(&self, mut state: MutexGuard<'_, State<T>>, manager_goes_on: bool) {
+    /// The same; whether the manager is to tell of the ends. The calling thread may hold what callbacks ask for, or
+    /// be the one that hears of signals.
+    fn end_and_tell(&self, mut state: MutexGuard<'_, State<T>>, manager_tells: bool) {
         state.publish();
         let endings = std::mem::take(&mut state.endings);
         if endings.is_empty() {
@@ -200,12 +204,11 @@ impl<T: Task> Pool<T> {
                 ending.end_caught();
             }
         });
-        let mut state = self.lock();
+        let mut state = self.listening.lock();
         if let Some(at) = state.ending.iter().position(|thread| *thread == this) {
             state.ending.swap_remove(at);
         }
-        if manager_goes_on && state.manager_id == Some(this) {
-            // In its next turn another thread can stand in for it, should a callback wait.
+        if manager_tells {
             state.tellings.extend(tellings);
             return self.listening.let_go(state);
         }
@@ -240,8 +243,9 @@ impl<T: Task> Pool<T> {
             // What a task has submitted before this is accepted.
             state.hear_all(Instant::now());
         }
+        let manager_tells = state.is_managed();
         state.close(cancel, Instant::now());
-        self.let_go(state);
+        self.end_and_tell(state, manager_tells);
     }
 
     /// Waits until all workers have left; whether they have.

@@ -174,6 +174,11 @@ impl<T: Task> State<T> {
         seats
     }
 
+    /// Whether the manager takes a turn yet.
+    pub(super) fn is_managed(&self) -> bool {
+        !self.done && self.manager_id.is_some()
+    }
+
     /// Has the workers hear of what was sent to them: before the lock is let go.
     pub(super) fn publish(&mut self) {
         self.seats.iter_mut().filter_map(|place| place.link.as_mut()).for_each(|it| it.publish());
