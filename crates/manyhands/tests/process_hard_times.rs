@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use common::processes::{Directory, add, sleep};
+use common::processes::{Directory, add, eventually, sleep};
 use common::watched;
 use manyhands::process::{Buffer, TaskOptions, stop_requested};
 use manyhands::{Exception, Executor, ProcessPoolExecutor};
@@ -131,7 +131,7 @@ fn a_begun_task_that_was_taken_back_can_be_cancelled() {
     let options = TaskOptions::new().timeout(Duration::from_millis(100));
     let first = pool.with(options).submit(sleep, (60_000,)).unwrap();
     let second = pool.submit(touch, (directory.path().join("second"),)).unwrap();
-    assert!(second.running(), "it lies in the lane");
+    eventually("it lies in the lane", || second.running());
     assert!(first.result(None).is_err());
     assert!(second.cancel_running());
     pool.submit(add, (1, 2)).unwrap().result(None).unwrap();
