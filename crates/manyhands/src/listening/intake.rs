@@ -42,7 +42,7 @@ const UNMANAGED: usize = 2;
 const PLACE: usize = 4;
 
 impl<E> Intake<E> {
-    /// It is shut. With `unmanaged`, each place has to be asked for until it is [managed](Self::is_managed).
+    /// It is shut. With `unmanaged`, each place has to be asked for until it is [managed](Self::set_managed).
     pub(crate) fn new(unmanaged: bool) -> Self {
         Self {
             gate: AtomicUsize::new(if unmanaged { UNMANAGED } else { 0 }),
@@ -74,7 +74,7 @@ impl<E> Intake<E> {
         self.gate.store(self.gate.load(Ordering::Acquire) | REFUSES, Ordering::Release);
     }
 
-    pub(crate) fn is_managed(&self) {
+    pub(crate) fn set_managed(&self) {
         self.gate.fetch_and(!UNMANAGED, Ordering::AcqRel);
     }
 

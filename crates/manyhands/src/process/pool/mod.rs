@@ -155,7 +155,7 @@ impl<T: Task> Pool<T> {
             let reason = Arc::new(format!("no thread could be started to manage it: {error}"));
             return Err(Reason::Broken(BrokenProcessPool { reason }.into()));
         }
-        self.intake.is_managed();
+        self.intake.set_managed();
         Ok(())
     }
 
