@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,8 +35,8 @@ def unpickled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
     yield script
 
 
-def interrupted_first(error: type[BaseException]) -> Callable[[], str]:
-    errors = [error]
+def interrupted_first() -> Callable[[], str]:
+    errors = [KeyboardInterrupt]
 
     def unpickle() -> str:
         if errors:
@@ -45,17 +46,23 @@ def interrupted_first(error: type[BaseException]) -> Callable[[], str]:
     return unpickle
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_is_for_who_asks_and_the_result_stays(
-    pool: MakePool, unpickled: Script, error: type[BaseException]
-) -> None:
+def test_ctrl_c_is_for_who_asks_and_the_result_stays(pool: MakePool, unpickled: Script) -> None:
     future = pool(1).submit(trouble.Scripted)
     for ask in (future.exception, future.result, lambda: future._result, future._get_snapshot):
-        unpickled(interrupted_first(error))
-        with pytest.raises(error):
+        unpickled(interrupted_first())
+        with pytest.raises(KeyboardInterrupt):
             ask()
     assert future.exception() is None
     assert future.result() == "whole"
+
+
+def test_an_exit_is_an_outcome(pool: MakePool, unpickled: Script) -> None:
+    """As in CPython, which breaks the pool: the object is at fault."""
+    future = pool(1).submit(trouble.Scripted)
+    unpickled(lambda: sys.exit(3))
+    error = future.exception()
+    assert isinstance(error, ResultError) and "SystemExit" in told(error)
+    assert future.exception() is error
 
 
 def test_an_interrupt_ends_a_wait_for_the_first_exception(
@@ -63,7 +70,7 @@ def test_an_interrupt_ends_a_wait_for_the_first_exception(
 ) -> None:
     executor = pool(1)
     future, other = executor.submit(trouble.Scripted), executor.submit(time.sleep, 0.5)
-    unpickled(interrupted_first(KeyboardInterrupt))
+    unpickled(interrupted_first())
     with pytest.raises(KeyboardInterrupt):
         wait([future, other], return_when="FIRST_EXCEPTION")
     done, _ = wait([future, other], return_when="FIRST_EXCEPTION")
@@ -72,7 +79,7 @@ def test_an_interrupt_ends_a_wait_for_the_first_exception(
 
 def test_large_data_is_there_for_the_second_time(pool: MakePool, unpickled: Script) -> None:
     future = pool(1).submit(trouble.Scripted, bytearray(b"x" * 2_000_000))
-    unpickled(interrupted_first(KeyboardInterrupt))
+    unpickled(interrupted_first())
     with pytest.raises(KeyboardInterrupt):
         future.result()
     name, data = future.result()
@@ -82,7 +89,7 @@ def test_large_data_is_there_for_the_second_time(pool: MakePool, unpickled: Scri
 def test_in_another_thread_it_is_an_outcome(pool: MakePool, unpickled: Script) -> None:
     """Signals are for the main thread: the object itself has raised it."""
     future = pool(1).submit(trouble.Scripted)
-    unpickled(interrupted_first(KeyboardInterrupt))
+    unpickled(interrupted_first())
     asked: list[Any] = []
     thread = threading.Thread(target=lambda: asked.append(future.exception()))
     thread.start()

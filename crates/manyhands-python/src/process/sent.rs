@@ -6,7 +6,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use manyhands::process::host::{Kind, Loss};
-use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -50,7 +50,7 @@ impl Sent {
     /// The outcome; while another thread makes it, waits until the deadline.
     ///
     /// # Errors
-    /// What a signal handler has raised meanwhile, which is for who asks: it can be asked for again. A
+    /// Ctrl-C meanwhile, or what a signal handler raises while it waits: who is interrupted can ask again. A
     /// timeout; and that nobody will open it, or the calling thread itself is at it further out.
     pub(crate) fn open(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<Outcome> {
         const FIRST_PAUSE: Duration = Duration::from_micros(50);
@@ -154,9 +154,10 @@ impl Drop for Opens<'_> {
     }
 }
 
-/// Whether that was raised by the handler of a signal, in the main thread, and not by what is unpickled.
+/// Whether that is Ctrl-C, which the main thread alone hears of, and not of what is unpickled. What other handlers
+/// raise cannot be told apart from what an object raises: an exit in `__setstate__`, say.
 fn is_for_who_asks(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
-    Ok(!error.is_instance_of::<PyException>(py) && park::on_main_thread(py)?)
+    Ok(error.is_instance_of::<PyKeyboardInterrupt>(py) && park::on_main_thread(py)?)
 }
 
 /// The outcome; an error is for who asks.
