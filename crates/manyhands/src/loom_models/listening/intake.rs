@@ -5,22 +5,33 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use loom::thread;
+use manyhands_shm::WorkerEnd;
 
-use super::super::{exhaustive, join_all, preempted_at_most};
+use super::super::{exhaustive, preempted_at_most};
+use super::manager;
 use super::pool::Pool;
-use super::{manager, working};
 use crate::listening::Intake;
 use crate::sync::Mutex;
+
+/// Waits for this task, and answers it.
+fn serve(worker: &mut WorkerEnd, task: u8) {
+    while !worker.has_offer() {
+        worker.sleep(None);
+    }
+    assert_eq!(worker.claim().unwrap(), Some(&[task][..]));
+    worker.send(&[&[task]]).unwrap();
+}
 
 #[test]
 fn a_task_that_is_left_to_a_manager_falling_asleep_is_sent() {
     exhaustive(|| {
-        let (pool, worker) = Pool::whose_manager(true);
-        let threads = [working(worker, 1), manager(&pool)];
+        let (pool, mut worker) = Pool::whose_manager(true);
+        let managing = manager(&pool);
         pool.leave(0);
+        serve(&mut worker, 0);
         pool.tasks[0].wait();
         pool.close();
-        join_all(threads);
+        managing.join().unwrap();
     });
 }
 
@@ -31,13 +42,8 @@ fn of_two_tasks_the_one_that_was_left_goes_first() {
         let managing = manager(&pool);
         pool.leave(0);
         pool.leave(1);
-        for expected in [0, 1] {
-            while !worker.has_offer() {
-                worker.sleep(None);
-            }
-            assert_eq!(worker.claim().unwrap(), Some(&[expected][..]));
-            worker.send(&[&[expected]]).unwrap();
-        }
+        serve(&mut worker, 0);
+        serve(&mut worker, 1);
         pool.tasks[1].wait();
         pool.close();
         managing.join().unwrap();
