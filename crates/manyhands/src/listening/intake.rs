@@ -10,7 +10,9 @@
 //! ```
 //!
 //! - **Open means that the manager comes**: it shuts the intake before it sleeps or does anything that may take
-//!   long, and takes what is there with the same step. Who leaves something calls it, should it spin.
+//!   long (to read the results that have come is not taken for that; who waits for a task receives meanwhile, and
+//!   takes in what was left), and takes what is there with the same step. Who leaves something calls it, should it
+//!   spin.
 //! - **A thread's tasks stay in order**: who finds the intake shut takes the pool's lock, under which everything
 //!   left before was taken.
 //! - **A pool is closed behind the last task**: whoever is about to submit has a place [reserved](Intake::reserve),
