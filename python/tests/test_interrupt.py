@@ -4,6 +4,7 @@ import logging
 import signal
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 
 import programs
@@ -268,6 +269,21 @@ def test_one_in_a_callback_of_what_a_shutdown_cancels() -> None:
     assert all(future.cancelled() for future in futures)
     go.set()
     executor.shutdown()
+
+
+@pytest.mark.parametrize("wait", ["result", "map"])
+def test_one_that_comes_before_the_error_of_a_task(wait: str) -> None:
+    """As when both hear of a Ctrl-C: it is raised by the wait, not in whoever handles the error."""
+
+    def fails(_: object) -> None:
+        time.sleep(0.1)  # until the main thread sleeps
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        raise ValueError
+
+    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
+        if wait == "map":
+            next(executor.map(fails, [None]))
+        executor.submit(fails, None).result()
 
 
 def test_one_in_a_task_that_its_submitter_runs() -> None:

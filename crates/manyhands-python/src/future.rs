@@ -129,7 +129,13 @@ impl PyFuture {
             let _waits = process::begin_wait(py, &self.core, deadline);
             park::wait(py, deadline, |until| self.wait(until))?
         };
-        if ended { self.look(py, deadline) } else { Err(stdlib::TIMEOUT_ERROR.bare_error(py)) }
+        if !ended {
+            return Err(stdlib::TIMEOUT_ERROR.bare_error(py));
+        }
+        // As in CPython, whose wait is over before its handlers run: a Ctrl-C that the task has heard too
+        // is raised here, not in whoever handles the task's own.
+        py.check_signals()?;
+        self.look(py, deadline)
     }
 
     /// Waits, detached, until the task has ended or the time is over; whether it has ended.

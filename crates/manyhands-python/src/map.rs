@@ -261,6 +261,8 @@ impl ResultIterator {
             if !self.wait(py, &next.block, index)? {
                 return Err(stdlib::TIMEOUT_ERROR.bare_error(py));
             }
+            // As in the `result` of a future.
+            py.check_signals()?;
         }
         let exception = match items.take(index) {
             Some(Ending::Value(value)) => return Ok(value),
