@@ -35,8 +35,14 @@ def test_a_delay_lasts_as_long_as_it_should() -> None:
 
 def test_they_come_in_the_order_of_their_times() -> None:
     came: list[float] = []
-    delays = [delay(seconds, seconds) for seconds in (0.06, 0.02, 0.04, 0.02)]
-    gather(*(each.then(came.append) for each in delays)).result()
+    while not came:
+        began = time.monotonic()
+        delays = [delay(seconds, seconds) for seconds in (0.06, 0.02, 0.04, 0.02)]
+        told = gather(*(each.then(came.append) for each in delays))
+        made_in = time.monotonic() - began
+        told.result()
+        if made_in > 0.02:
+            came.clear()  # on a busy machine: they were not due in that order
     assert came == [0.02, 0.02, 0.04, 0.06]
 
 
