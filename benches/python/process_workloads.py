@@ -101,6 +101,32 @@ def many_in(subject: ProcessSubject, count: int, task: Function) -> Figures:
     return {workloads.PER_TASK: seconds / count * 1e6}
 
 
+def floats(count: int) -> list[float]:
+    return [number / 2 for number in range(count)]
+
+
+def objects_in(subject: ProcessSubject, count: int, task: Function) -> Figures:
+    if isinstance(subject, Memcpy):
+        raise Cannot("copies bytes, not objects")
+    sent = floats(count)
+    warm(subject, task)
+    return {MILLISECONDS: best_of(lambda: subject.one(len, sent), count) * 1e3}
+
+
+def objects_out(subject: ProcessSubject, count: int, task: Function) -> Figures:
+    """The result is made by the task."""
+    if isinstance(subject, Memcpy):
+        raise Cannot("copies bytes, not objects")
+    warm(subject, task)
+    making = best_of(lambda: subject.one(floats_and_drop, count), count)
+    took = best_of(lambda: len(subject.one(floats, count)), count)
+    return {MILLISECONDS: took * 1e3, "of it made in": making * 1e3}
+
+
+def floats_and_drop(count: int) -> int:
+    return len(floats(count))
+
+
 def peak_memory(subject: ProcessSubject, length: int, task: Function) -> Figures:
     """By how much the parent's peak grows when it sends an array; in a fresh process."""
     if isinstance(subject, Memcpy):
@@ -187,6 +213,8 @@ ROWS = {
             array_out,
         ),
         Row("arrays-in", "1,000 arrays of 100 KB as arguments", 1000, many_in),
+        Row("objects-in", "a list of 1,000,000 floats as an argument", 1_000_000, objects_in),
+        Row("objects-out", "a list of 1,000,000 floats as a result", 1_000_000, objects_out),
         Row(
             "memory",
             "how much the parent's peak memory grows for 100 MB sent",

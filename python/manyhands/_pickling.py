@@ -89,11 +89,15 @@ class Chosen:
     """A module or object with `dumps` and `loads`: what a program has chosen."""
 
     def __init__(self, pickler: Any) -> None:
-        self.dumps = pickler.dumps
-        self.loads = pickler.loads
+        self._dumps = pickler.dumps
+        self._loads = pickler.loads
 
     def __call__(self, obj: Any, lend: _core._Lender) -> Any:
-        return self.dumps(obj)
+        return self._dumps(obj)
+
+    def loads(self, pickle: Any, **kwargs: Any) -> Any:
+        # A long one lies in shared memory, and not every function takes other things than bytes.
+        return self._loads(bytes(pickle), **kwargs)
 
 
 def choose(pickler: Any) -> _Pickler | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,32 @@ def make_bytes(size: int) -> bytes:
 
 def make_bytearray(size: int) -> bytearray:
     return bytearray(b"\x07") * size
+
+
+def make_floats(count: int) -> list[float]:
+    return [number / 2 for number in range(count)]
+
+
+def make_words(count: int) -> dict[str, str]:
+    return {str(number): "a word" for number in range(count)}
+
+
+class LastsLong:
+    """Ends, in a worker that heeds it, when somebody lets it."""
+
+    until: Path | None = None
+
+    def __del__(self) -> None:
+        while self.until is not None and not self.until.exists():
+            time.sleep(0.001)
+
+
+def heed_end(until: Path) -> None:
+    LastsLong.until = until
+
+
+def make_with_end(count: int) -> list[Any]:
+    return [LastsLong(), *make_floats(count)]
 
 
 def about_array(array: Any) -> dict[str, Any]:

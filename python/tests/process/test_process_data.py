@@ -7,6 +7,7 @@ from __future__ import annotations
 import array
 import gc
 import os
+import pickle
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import tasks
 import trouble
 from conftest import MakePool
 from patience import until, until_collected
+from subject import TimeoutError
 
 Files = Callable[[str], Path]
 
@@ -47,6 +49,32 @@ def test_a_nest_of_buffers(pool: MakePool) -> None:
     back = pool(1).submit(tasks.same, data).result()
     assert back == data
     assert back["again"] is back["list"]
+
+
+# Their pickles are shorter than what goes through shared memory, about as long, and much longer.
+@pytest.mark.parametrize("count", [100, 1_810, 1_820, 300_000])
+@pytest.mark.parametrize("make", [large.make_floats, large.make_words])
+def test_many_small_objects_both_ways(pool: MakePool, make: Any, count: int) -> None:
+    executor = pool(1)
+    for _ in range(3):
+        assert executor.submit(tasks.same, make(count)).result() == make(count)
+    assert executor.submit(make, count).result() == make(count)
+
+
+@pytest.mark.ours
+def test_nobody_waits_for_the_end_of_large_objects(pool: MakePool, files: Files) -> None:
+    """A worker answers first, as in the standard library, and then drops what it was sent or has made."""
+    executor = pool(1)
+    executor.submit(large.heed_end, files("first")).result()
+    assert executor.submit(len, [large.LastsLong(), *large.make_floats(10_000)]).result() == 10_001
+    busy = executor.submit(large.heed_end, files("second"))
+    with pytest.raises(TimeoutError):
+        busy.result(0.1)
+    files("first").touch()
+    busy.result()
+    assert len(executor.submit(large.make_with_end, 10_000).result()) == 10_001
+    files("second").touch()
+    assert executor.submit(tasks.double, 4).result() == 8
 
 
 def test_the_senders_copy_stays_its_own(pool: MakePool) -> None:
@@ -195,6 +223,25 @@ def test_memory_is_used_again(pool: MakePool) -> None:
 
 
 @pytest.mark.ours
+def test_memory_of_pickles_is_used_again(pool: MakePool) -> None:
+    executor = pool(1)
+    words = large.make_words(100_000)
+    assert executor.submit(tasks.same, words).result() == words
+    before = shared_kib()
+    for _ in range(50):
+        executor.submit(tasks.same, words).result()
+    assert shared_kib() - before < 10 << 10
+
+
+@pytest.mark.ours
+def test_a_result_that_is_asked_for_after_its_pool_has_gone(pool: MakePool) -> None:
+    executor = pool(2)
+    futures = [executor.submit(large.make_words, 10_000) for _ in range(6)]
+    executor.shutdown()
+    assert [future.result() for future in futures] == [large.make_words(10_000)] * 6
+
+
+@pytest.mark.ours
 def test_views_that_are_kept_are_not_written_over(pool: MakePool) -> None:
     pytest.importorskip("numpy")
     executor = pool(1)
@@ -312,6 +359,16 @@ def test_shared_in_map_and_among_other_arguments(pool: MakePool) -> None:
     handle = executor.shared(list(range(1000)))
     results = executor.map(large.sum_of_shared, [handle] * 10, range(10), chunksize=3)
     assert list(results) == [499500.0 + number for number in range(10)]
+
+
+@pytest.mark.ours
+@pytest.mark.parametrize("count", [10, 100_000])
+def test_shared_objects_without_buffers(pool: MakePool, count: int) -> None:
+    executor = pool(1)
+    words = large.make_words(count)
+    handle = executor.shared(words)
+    assert handle.nbytes >= len(pickle.dumps(words, 5))
+    assert executor.submit(large.length_of, handle).result() == count
 
 
 @pytest.mark.ours

@@ -248,6 +248,14 @@ def test_a_pickler_of_ones_own(pool: MakePool) -> None:
 
 
 @pytest.mark.ours
+@pytest.mark.parametrize("count", [10, 100_000])
+def test_a_pickler_that_reads_nothing_but_bytes(pool: MakePool, count: int) -> None:
+    executor = pool(1, pickler=trouble.OnlyBytes())
+    assert executor.submit(sum, range(count)).result() == sum(range(count))
+    assert executor.submit(sum, list(range(count))).result() == sum(range(count))
+
+
+@pytest.mark.ours
 def test_cloudpickle_by_name(pool: MakePool) -> None:
     cloudpickle = pytest.importorskip("cloudpickle")
     executor = pool(1, pickler=cloudpickle)

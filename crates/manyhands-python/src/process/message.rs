@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! count u32 · shared u32 · (count + shared) × (offset u64 · length u64 · writable u8) ·
-//! note u32 · note · pickle
+//! note u32 · note · beside u8 · (pickle | offset u64 · length u64)
 //! ```
 //!
 //! First come the buffers that the pickler has put beside the pickle, then those of objects that are
-//! shared with other messages. The note is text: of an exception, its traceback in the worker.
+//! shared with other messages. The note is text: of an exception, its traceback in the worker. A long
+//! pickle lies beside the message too: it is written once, and read where it lies.
 
 use std::sync::Arc;
 
@@ -22,12 +23,17 @@ use super::shared;
 /// An object on its way: its pickle, and the blocks of shared memory that go along.
 #[derive(Default)]
 pub(super) struct Packed {
-    pub(super) pickle: Vec<u8>,
+    pub(super) pickle: Pickle,
     pub(super) lent: Vec<Lent>,
     /// Lent with other messages too.
     pub(super) shared: Vec<Arc<Block>>,
     /// The futures that go along.
     pub(super) passes: Vec<Py<PyAny>>,
+}
+
+pub(super) enum Pickle {
+    Here(Vec<u8>),
+    Beside(Arc<Block>),
 }
 
 pub(super) struct Lent {
@@ -37,13 +43,20 @@ pub(super) struct Lent {
 
 /// A message as it was received: bytes of this process's, and views of what was lent.
 pub(super) struct Received {
-    pickle: Vec<u8>,
+    pickle: ReceivedPickle,
     pub(super) note: String,
     buffers: Vec<(Borrowed, bool)>,
     shared: Vec<Borrowed>,
     passes: Option<Passes>,
     /// Both kinds of buffers as Python sees them, once somebody has begun to make the object.
     shown: Option<(Py<PyList>, Py<PyList>)>,
+}
+
+enum ReceivedPickle {
+    Here(Vec<u8>),
+    Beside(Borrowed),
+    /// As Python sees it.
+    Shown(Py<SharedBuffer>),
 }
 
 /// The number of the first of the futures that came along.
@@ -54,37 +67,70 @@ pub(super) enum Passes {
     In(u64, Option<Unopened>),
 }
 
+impl Default for Pickle {
+    fn default() -> Self {
+        Self::Here(Vec::new())
+    }
+}
+
 impl Packed {
     /// Writes the body of a message.
     pub(super) fn write(&self, note: &str, into: &mut Vec<u8>) {
-        into.reserve(8 + self.lent.len() * 17 + note.len() + self.pickle.len());
+        let pickle = match &self.pickle {
+            Pickle::Here(pickle) => pickle.len(),
+            Pickle::Beside(_) => 16,
+        };
+        let places = 17 * (self.lent.len() + self.shared.len());
+        into.reserve(8 + places + 4 + note.len() + 1 + pickle);
         into.extend(length(self.lent.len()));
         into.extend(length(self.shared.len()));
         let lent = self.lent.iter().map(|Lent { block, writable }| (block, *writable));
         for (block, writable) in lent.chain(self.shared.iter().map(|block| (block, false))) {
-            let Place { offset, len } = block.place();
-            into.extend(offset.to_le_bytes());
-            into.extend(len.to_le_bytes());
+            into.extend(place(block));
             into.push(u8::from(writable));
         }
-        Self::write_rest(note, &self.pickle, into);
+        write_note(note, into);
+        match &self.pickle {
+            Pickle::Here(pickle) => write_pickle(pickle, into),
+            Pickle::Beside(block) => {
+                into.push(1);
+                into.extend(place(block));
+            }
+        }
     }
 
-    fn write_plain(note: &str, pickle: &[u8], into: &mut Vec<u8>) {
-        into.extend(length(0));
-        into.extend(length(0));
-        Self::write_rest(note, pickle, into);
+    /// Whether the pickle is long, and so, most likely, is the time that it takes to drop the object.
+    pub(super) fn is_long(&self) -> bool {
+        matches!(self.pickle, Pickle::Beside(_))
     }
 
-    fn write_rest(note: &str, pickle: &[u8], into: &mut Vec<u8>) {
-        into.extend(length(note.len()));
-        into.extend(note.as_bytes());
-        into.extend(pickle);
+    /// All that goes along in shared memory.
+    pub(super) fn into_blocks(self) -> impl Iterator<Item = Arc<Block>> {
+        let pickle = match self.pickle {
+            Pickle::Here(_) => None,
+            Pickle::Beside(block) => Some(block),
+        };
+        self.lent.into_iter().map(|lent| lent.block).chain(self.shared).chain(pickle)
     }
+}
+
+fn write_note(note: &str, into: &mut Vec<u8>) {
+    into.extend(length(note.len()));
+    into.extend(note.as_bytes());
+}
+
+fn write_pickle(pickle: &[u8], into: &mut Vec<u8>) {
+    into.push(0);
+    into.extend(pickle);
 }
 
 fn length(of: usize) -> [u8; 4] {
     u32::try_from(of).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+fn place(of: &Block) -> impl Iterator<Item = u8> {
+    let Place { offset, len } = of.place();
+    offset.to_le_bytes().into_iter().chain(len.to_le_bytes())
 }
 
 impl Received {
@@ -102,10 +148,9 @@ impl Received {
         let its_own = take_u32(body).ok_or_else(torn)?;
         let others = take_u32(body).ok_or_else(torn)?;
         for number in 0..u64::from(its_own) + u64::from(others) {
-            let offset = take_u64(body).ok_or_else(torn)?;
-            let len = take_u64(body).ok_or_else(torn)?;
+            let place = take_place(body).ok_or_else(torn)?;
             let writable = take::<1>(body).ok_or_else(torn)? != [0];
-            let borrowed = borrow(Place { offset, len }, writable)?;
+            let borrowed = borrow(place, writable)?;
             if number < u64::from(its_own) {
                 buffers.push((borrowed, writable));
             } else {
@@ -113,9 +158,15 @@ impl Received {
             }
         }
         let note = take_u32(body).ok_or_else(torn)?;
-        let (note, pickle) = body.split_at_checked(note as usize).ok_or_else(torn)?;
+        let (note, mut rest) = body.split_at_checked(note as usize).ok_or_else(torn)?;
         let note = String::from_utf8_lossy(note).into_owned();
-        Ok(Self { pickle: pickle.to_vec(), note, buffers, shared, passes: None, shown: None })
+        let pickle = if take::<1>(&mut rest).ok_or_else(torn)? == [0] {
+            ReceivedPickle::Here(rest.to_vec())
+        } else {
+            let place = take_place(&mut rest).ok_or_else(torn)?;
+            ReceivedPickle::Beside(borrow(place, false)?)
+        };
+        Ok(Self { pickle, note, buffers, shared, passes: None, shown: None })
     }
 
     /// The same with the futures that came along.
@@ -125,15 +176,27 @@ impl Received {
 
     /// The message again, if all of it is here.
     pub(super) fn again(&self) -> Option<Vec<u8>> {
+        let pickle = match &self.pickle {
+            ReceivedPickle::Here(pickle) => pickle,
+            ReceivedPickle::Beside(borrowed) => borrowed.bytes(),
+            ReceivedPickle::Shown(_) => return None,
+        };
         let is_whole = self.has_no_buffers() && self.passes.is_none();
         is_whole.then(|| {
-            let mut body = Vec::new();
-            Packed::write_plain(&self.note, &self.pickle, &mut body);
+            let mut body = [length(0), length(0)].concat();
+            write_note(&self.note, &mut body);
+            write_pickle(pickle, &mut body);
             body
         })
     }
 
-    fn has_no_buffers(&self) -> bool {
+    /// As [`Packed::is_long`].
+    pub(super) fn is_long(&self) -> bool {
+        !matches!(self.pickle, ReceivedPickle::Here(_))
+    }
+
+    /// Whether nothing of the object will lie in the memory of who has sent it.
+    pub(super) fn has_no_buffers(&self) -> bool {
         self.buffers.is_empty() && self.shared.is_empty() && self.shown.is_none()
     }
 
@@ -156,7 +219,7 @@ impl Received {
         py: Python<'py>,
         loads: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let pickle = PyBytes::new(py, &self.pickle);
+        let pickle = self.pickle.show(py)?;
         if self.has_no_buffers() {
             return loads.call1((pickle,));
         }
@@ -166,7 +229,7 @@ impl Received {
         };
         let (buffers, shared) = &shown;
         let opened = shared::opening(shared.clone_ref(py), || {
-            super::pickle::loads_with(loads, pickle.as_any(), buffers.bind(py))
+            super::pickle::loads_with(loads, &pickle, buffers.bind(py))
         });
         self.shown = Some(shown);
         opened
@@ -189,6 +252,24 @@ impl Received {
         if let Some(Passes::In(_, unopened)) = self.passes.take() {
             py.detach(|| drop(unopened));
         }
+    }
+}
+
+impl ReceivedPickle {
+    fn show<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Self::Here(pickle) = self {
+            return Ok(PyBytes::new(py, pickle).into_any());
+        }
+        let shown = match std::mem::replace(self, Self::Here(Vec::new())) {
+            Self::Beside(borrowed) => {
+                Py::new(py, SharedBuffer::new(Shown { borrowed, writable: false }))?
+            }
+            Self::Shown(shown) => shown,
+            Self::Here(_) => unreachable!("it has just been looked at"),
+        };
+        let object = shown.bind(py).clone().into_any();
+        *self = Self::Shown(shown);
+        Ok(object)
     }
 }
 
@@ -217,6 +298,10 @@ fn take<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
     let (bytes, rest) = from.split_first_chunk()?;
     *from = rest;
     Some(*bytes)
+}
+
+fn take_place(from: &mut &[u8]) -> Option<Place> {
+    Some(Place { offset: take_u64(from)?, len: take_u64(from)? })
 }
 
 fn take_u32(from: &mut &[u8]) -> Option<u32> {

@@ -17,7 +17,7 @@ use pyo3::types::{
     PyString, PyTuple, PyType,
 };
 
-use super::message::{Lent, Packed};
+use super::message::{Lent, Packed, Pickle};
 use super::shared;
 use crate::stdlib;
 
@@ -31,8 +31,7 @@ pub(super) fn pack(
     if pickler.is_none() && is_plain(object, 3)? {
         match stdlib::DUMPS.get(py)?.call1((object, 5)) {
             Ok(dumped) => {
-                let pickle = dumped.cast::<PyBytes>()?.as_bytes().to_vec();
-                return Ok(Packed { pickle, ..Packed::default() });
+                return Ok(Packed { pickle: place(py, &dumped, &room)?, ..Packed::default() });
             }
             // What fails here, a lambda say, may have a way there.
             Err(error) if error.is_instance_of::<PyException>(py) => (),
@@ -44,12 +43,28 @@ pub(super) fn pack(
     let pickle_anything = stdlib::PICKLE_ANYTHING.get(py)?;
     let (dumped, (shared, passes)) =
         shared::packing(arena, pool, || pickle_anything.call1((object, pickler, &lender)));
-    let dumped = dumped?;
-    let pickle = Buffer::of(&dumped)?;
-    let mut bytes = vec![0; pickle.len()];
-    pickle.copy_to(py, &mut bytes);
+    let pickle = place(py, &dumped?, &lender.get().room)?;
     let lent = std::mem::take(&mut *lender.get().lent());
-    Ok(Packed { pickle: bytes, lent, shared, passes })
+    Ok(Packed { pickle, lent, shared, passes })
+}
+
+/// Copies a pickle to where it goes from: beside the message, if it is long and there is room.
+fn place(py: Python<'_>, dumped: &Bound<'_, PyAny>, room: &Room) -> PyResult<Pickle> {
+    if let Ok(bytes) = dumped.cast_exact::<PyBytes>()
+        && bytes.as_bytes().len() <= MOST_IN_FRAME
+    {
+        return Ok(Pickle::Here(bytes.as_bytes().to_vec()));
+    }
+    let bytes = Buffer::of(dumped)?;
+    if bytes.len() > MOST_IN_FRAME
+        && let Some(mut block) = room.allocate(bytes.len())
+    {
+        bytes.copy_to(py, &mut block);
+        return Ok(Pickle::Beside(Arc::new(block)));
+    }
+    let mut pickle = vec![0; bytes.len()];
+    bytes.copy_to(py, &mut pickle);
+    Ok(Pickle::Here(pickle))
 }
 
 /// Whether pickling it runs hardly any code but the interpreter's, and leaves nothing to be put beside it.

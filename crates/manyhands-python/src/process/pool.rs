@@ -298,18 +298,19 @@ fn submit<'py>(
 fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
     let arena = opened.pool.arena();
     let room = Room::Of(arena.cloned(), Some(opened.pool.number()));
-    let packed = pack(py, task, opened.pickler.bind(py), room)?;
+    let mut packed = pack(py, task, opened.pickler.bind(py), room)?;
+    let passes = std::mem::take(&mut packed.passes);
     let mut body = Vec::new();
     packed.write("", &mut body);
-    let lent = packed.lent.into_iter().map(|lent| lent.block).chain(packed.shared).collect();
+    let lent = packed.into_blocks().collect();
     let request = Request::new(0, Kind::One, body, lent, arena).map_err(|why| {
         PyMemoryError::new_err(format!("no shared memory for the arguments: {why}"))
     })?;
-    if packed.passes.is_empty() {
+    if passes.is_empty() {
         return Ok(request);
     }
     let (pickler, to) = (opened.pickler.bind(py), opened.pool.number());
-    let futures = packed.passes.iter().map(|it| Passing::of(it.bind(py), pickler, to));
+    let futures = passes.iter().map(|it| Passing::of(it.bind(py), pickler, to));
     Ok(request.passing(futures.collect::<PyResult<_>>()?))
 }
 

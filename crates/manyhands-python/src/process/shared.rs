@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use super::message::{Lent, Packed};
+use super::message::{Lent, Packed, Pickle};
 use super::pickle::{self, Room};
 use crate::future::PyFuture;
 use crate::stdlib;
@@ -110,13 +110,20 @@ impl Shared {
             PyMemoryError::new_err(message)
         };
         let arena = arena.ok_or_else(|| no_room("the pool has none".to_owned()))?;
-        let mut block = arena.allocate(pickle.len()).map_err(|error| no_room(error.to_string()))?;
-        block.copy_from_slice(&pickle);
-        let nbytes = pickle.len() + lent.iter().map(|lent| lent.block.len()).sum::<usize>();
-        let blocks = std::iter::once(Arc::new(block))
-            .chain(lent.into_iter().map(|Lent { block, .. }| block));
+        let pickle = match pickle {
+            Pickle::Beside(block) => block,
+            Pickle::Here(bytes) => {
+                let block = arena.allocate(bytes.len());
+                let mut block = block.map_err(|error| no_room(error.to_string()))?;
+                block.copy_from_slice(&bytes);
+                Arc::new(block)
+            }
+        };
+        let lent = lent.into_iter().map(|Lent { block, .. }| block);
+        let blocks: Vec<_> = std::iter::once(pickle).chain(lent).collect();
+        let nbytes = blocks.iter().map(|block| block.len()).sum();
         let kind = object.get_type().name()?.to_string();
-        Ok(Self { blocks: blocks.collect(), nbytes, kind })
+        Ok(Self { blocks, nbytes, kind })
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn work(
     };
     let lifeline = take_descriptor(lifeline)?;
     die_with(parent)?;
-    let mut host = Host { begin: Some(begin), calls: Calls { pickler, loads } };
+    let mut host = Host { begin: Some(begin), calls: Calls { pickler, loads }, left: Vec::new() };
     py.detach(|| {
         // Whoever says hello is alive: it was no other process that got the parent's number.
         let arrival = match arrive_on(lifeline, BUILD, PATIENCE) {
@@ -87,7 +87,11 @@ pub(crate) fn stop_requested() -> bool {
 struct Host {
     begin: Option<Py<PyAny>>,
     calls: Calls,
+    left: Left,
 }
+
+/// Large objects of a task that has ended. As in CPython, nobody waits for their end.
+type Left = Vec<Py<PyAny>>;
 
 /// How calls are made of bytes, and bytes of what comes of them.
 struct Calls {
@@ -114,8 +118,14 @@ impl Perform for Host {
         Python::attach(|py| {
             // What came while there was no task is not for this one.
             hear_signals(py);
-            self.calls.perform(py, body, answer)
+            self.calls.perform(py, body, answer, &mut self.left)
         })
+    }
+
+    fn answered(&mut self) {
+        if !self.left.is_empty() {
+            Python::attach(|_| self.left.clear());
+        }
     }
 
     fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind {
@@ -144,7 +154,7 @@ impl Perform for Host {
 
 impl RunInPlace for Calls {
     fn run(&self, _: u64, _: Kind, body: &[u8], answer: &mut Vec<u8>) -> Kind {
-        Python::attach(|py| self.perform(py, body, answer))
+        Python::attach(|py| self.perform(py, body, answer, &mut Left::new()))
     }
 }
 
@@ -159,8 +169,8 @@ fn hear_signals(py: Python<'_>) {
 }
 
 impl Calls {
-    fn perform(&self, py: Python<'_>, body: &[u8], answer: &mut Vec<u8>) -> Kind {
-        match self.answer(py, body, answer) {
+    fn perform(&self, py: Python<'_>, body: &[u8], answer: &mut Vec<u8>, left: &mut Left) -> Kind {
+        match self.answer(py, body, answer, left) {
             Ok(()) => Kind::One,
             Err(error) => {
                 answer.clear();
@@ -170,13 +180,25 @@ impl Calls {
         }
     }
 
-    fn answer(&self, py: Python<'_>, body: &[u8], answer: &mut Vec<u8>) -> PyResult<()> {
+    fn answer(
+        &self,
+        py: Python<'_>,
+        body: &[u8],
+        answer: &mut Vec<u8>,
+        left: &mut Left,
+    ) -> PyResult<()> {
         let result = {
-            let call = Received::read(body, borrow)
+            let passes = host::passes();
+            let mut received = Received::read(body, borrow)
                 .map_err(PyRuntimeError::new_err)
-                .map(|received| received.with_passes(host::passes().map(Passes::With)))
-                .and_then(|mut received| received.open(py, self.loads.bind(py)))
-                .map_err(|error| unread(py, error))?;
+                .map_err(|error| unread(py, error))?
+                .with_passes(passes.map(Passes::With));
+            let call = received.open(py, self.loads.bind(py)).map_err(|error| unread(py, error))?;
+            // What the parent has to hear of is dropped before it is answered.
+            if received.is_long() && received.has_no_buffers() && passes.is_none() {
+                left.push(call.clone().unbind());
+            }
+            drop(received);
             let call = call.cast_into::<PyTuple>()?;
             let function = call.get_item(0)?;
             let args = call.get_item(1)?.cast_into::<PyTuple>()?;
@@ -187,20 +209,25 @@ impl Calls {
                 Some(kwargs) => function.call(args, Some(kwargs.cast::<PyDict>()?))?,
             }
         };
-        self.write(py, &result, "", answer)
+        if self.write(py, &result, "", answer)? {
+            left.push(result.unbind());
+        }
+        Ok(())
     }
 
+    /// Whether the pickle is long.
     fn write(
         &self,
         py: Python<'_>,
         object: &Bound<'_, PyAny>,
         note: &str,
         into: &mut Vec<u8>,
-    ) -> PyResult<()> {
+    ) -> PyResult<bool> {
         let packed = pickle::pack(py, object, self.pickler.bind(py), Room::Worker)?;
         packed.write(note, into);
-        packed.lent.into_iter().for_each(|lent| host::lend(lent.block));
-        Ok(())
+        let is_long = packed.is_long();
+        packed.into_blocks().for_each(host::lend);
+        Ok(is_long)
     }
 
     /// Writes an exception, or what can be said of it.

@@ -90,6 +90,9 @@ pub trait Perform {
     /// to go with the answer [lent](super::host::lend).
     fn perform(&mut self, request: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind;
 
+    /// The answer is on its way: what is left of the request can be dropped, which may take long.
+    fn answered(&mut self) {}
+
     /// There is no room in shared memory for the answer, for this reason: writes the body of another one,
     /// which is short.
     fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind;
@@ -245,6 +248,7 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
         let (kind, flags) = desk.finish(host, kind, lease);
         let head = AnswerHead { nanos, kind, flags }.to_bytes();
         link.answer(&[&head, &desk.lists, desk.body()])?;
+        host.answered();
     }
 }
 
