@@ -183,7 +183,12 @@ class _Lender:
     def __call__(self, buffer: Any) -> bool: ...
 
 def _work(
-    lifeline: Any, parent: int, begin: Callable[[], object], pickler: Any, loads: Any
+    lifeline: Any,
+    parent: int,
+    begin: Callable[[], object],
+    pickler: Any,
+    loads: Any,
+    timed: bool,
 ) -> None: ...
 def stop_requested() -> bool: ...
 

@@ -154,7 +154,7 @@ def work(
     loads = pickler.loads if isinstance(pickler, Chosen) else pickle.loads
     with contextlib.suppress(KeyboardInterrupt):  # of no task
         try:
-            _core._work(lifeline.end, parent, begin, pickler, loads)
+            _core._work(lifeline.end, parent, begin, pickler, loads, timeout is not None)
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, _CTRL_C)
 

@@ -77,6 +77,20 @@ def test_nobody_waits_for_the_end_of_large_objects(pool: MakePool, files: Files)
     assert executor.submit(tasks.double, 4).result() == 8
 
 
+@pytest.mark.ours
+def test_the_end_of_large_objects_is_part_of_a_task_that_is_timed(
+    pool: MakePool, files: Files
+) -> None:
+    """Else it would take the time of the next."""
+    executor = pool(1, timeout=tasks.HOUR)
+    executor.submit(large.heed_end, files("go")).result()
+    future = executor.submit(len, [large.LastsLong(), *large.make_floats(10_000)])
+    with pytest.raises(TimeoutError):
+        future.result(0.1)
+    files("go").touch()
+    assert future.result() == 10_001
+
+
 def test_the_senders_copy_stays_its_own(pool: MakePool) -> None:
     """What a task writes into its argument, nobody else sees."""
     data = large.make_bytearray(LARGE)

@@ -28,7 +28,8 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 
 /// Works in this process, which was started as a worker, until its parent has it leave. `begin` is
-/// called before the first task; `pickler` is the program's choice, or None.
+/// called before the first task; `pickler` is the program's choice, or None. Whether `timed`: the next
+/// task's time runs from this one's answer on.
 #[pyfunction]
 #[pyo3(name = "_work")]
 pub(crate) fn work(
@@ -38,6 +39,7 @@ pub(crate) fn work(
     begin: Py<PyAny>,
     pickler: Py<PyAny>,
     loads: Py<PyAny>,
+    timed: bool,
 ) -> PyResult<()> {
     let parent = Pid::from_raw(parent)
         .ok_or(Errno::SRCH)
@@ -49,7 +51,8 @@ pub(crate) fn work(
     };
     let lifeline = take_descriptor(lifeline)?;
     die_with(parent)?;
-    let mut host = Host { begin: Some(begin), calls: Calls { pickler, loads }, left: Vec::new() };
+    let calls = Calls { pickler, loads };
+    let mut host = Host { begin: Some(begin), calls, timed, left: Vec::new() };
     py.detach(|| {
         // Whoever says hello is alive: it was no other process that got the parent's number.
         let arrival = match arrive_on(lifeline, BUILD, PATIENCE) {
@@ -87,6 +90,7 @@ pub(crate) fn stop_requested() -> bool {
 struct Host {
     begin: Option<Py<PyAny>>,
     calls: Calls,
+    timed: bool,
     left: Left,
 }
 
@@ -118,7 +122,11 @@ impl Perform for Host {
         Python::attach(|py| {
             // What came while there was no task is not for this one.
             hear_signals(py);
-            self.calls.perform(py, body, answer, &mut self.left)
+            let kind = self.calls.perform(py, body, answer, &mut self.left);
+            if self.timed {
+                self.left.clear();
+            }
+            kind
         })
     }
 
