@@ -122,3 +122,8 @@ def key_of(shared: Any, key: str) -> Any:
 
 def length_of(shared: Any) -> int:
     return len(shared)
+
+
+def shared_kib() -> int:
+    """Shared memory that this process has in use, mapped by whatever means."""
+    return memory_kib("RssShmem")

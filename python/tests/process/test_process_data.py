@@ -7,7 +7,6 @@ from __future__ import annotations
 import array
 import gc
 import os
-import pickle
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 import large
 import pytest
 import tasks
-import trouble
 from conftest import MakePool
 from patience import until, until_collected
 from subject import TimeoutError
@@ -228,12 +226,12 @@ def test_memory_is_used_again(pool: MakePool) -> None:
     pytest.importorskip("numpy")
     executor = pool(1)
     executor.submit(large.make_array, LARGE // 8).result()
-    before = shared_kib()
+    before = large.shared_kib()
     for _ in range(100):
         array = executor.submit(large.make_array, LARGE // 8).result()
         executor.submit(large.about_array, array).result()
         del array
-    assert shared_kib() - before < 10 * (LARGE >> 10)
+    assert large.shared_kib() - before < 10 * (LARGE >> 10)
 
 
 @pytest.mark.ours
@@ -241,10 +239,10 @@ def test_memory_of_pickles_is_used_again(pool: MakePool) -> None:
     executor = pool(1)
     words = large.make_words(100_000)
     assert executor.submit(tasks.same, words).result() == words
-    before = shared_kib()
+    before = large.shared_kib()
     for _ in range(50):
         executor.submit(tasks.same, words).result()
-    assert shared_kib() - before < 10 << 10
+    assert large.shared_kib() - before < 10 << 10
 
 
 @pytest.mark.ours
@@ -287,12 +285,12 @@ def test_the_memory_of_a_killed_holder_comes_back(pool: MakePool) -> None:
     executor = pool(1, on_crash="isolate")
     data = large.make_bytes(LARGE)
     executor.submit(large.page_sum, data).result()
-    before = shared_kib()
+    before = large.shared_kib()
     for _ in range(15):
         executor.submit(large.keep, data).result()
         executor.submit(tasks.kill_self).exception()
     executor.submit(tasks.double, 1).result()
-    until(lambda: shared_kib() - before < 5 * (LARGE >> 10))
+    until(lambda: large.shared_kib() - before < 5 * (LARGE >> 10))
 
 
 @pytest.mark.ours
@@ -325,81 +323,3 @@ with subject.ProcessPoolExecutor(1) as executor:
 """
     grown = int(succeed("-c", program, cwd=Path(__file__).parent).stdout)
     assert grown < 115 << 10
-
-
-def shared_kib() -> int:
-    """Shared memory that this process has in use, mapped by whatever means."""
-    return large.memory_kib("RssShmem")
-
-
-# One object for many tasks.
-
-
-@pytest.mark.ours
-def test_shared(pool: MakePool) -> None:
-    pytest.importorskip("numpy")
-    executor = pool(2)
-    handle = executor.shared(large.make_array(1_000_000))
-    futures = [executor.submit(large.page_sum_of, handle) for _ in range(20)]
-    expected = large.page_sum(large.make_array(1_000_000))
-    assert [future.result() for future in futures] == [expected] * 20
-
-
-@pytest.mark.ours
-def test_a_shared_object_is_not_changed_by_tasks(pool: MakePool) -> None:
-    pytest.importorskip("numpy")
-    executor = pool(2)
-    handle = executor.shared(large.make_array(100_000))
-    for _ in range(4):
-        executor.submit(large.try_to_write, handle).result()
-    expected = large.page_sum(large.make_array(100_000))
-    futures = [executor.submit(large.page_sum_of, handle) for _ in range(4)]
-    assert [future.result() for future in futures] == [expected] * 4
-
-
-@pytest.mark.ours
-def test_a_shared_object_after_a_crash(pool: MakePool) -> None:
-    """The worker that takes the dead one's place gets it too."""
-    executor = pool(1, on_crash="isolate")
-    handle = executor.shared({"data": large.make_bytes(LARGE), "more": [1, 2]})
-    assert executor.submit(large.key_of, handle, "more").result() == [1, 2]
-    executor.submit(tasks.kill_self).exception()
-    assert executor.submit(large.key_of, handle, "more").result() == [1, 2]
-
-
-@pytest.mark.ours
-def test_shared_in_map_and_among_other_arguments(pool: MakePool) -> None:
-    executor = pool(2)
-    handle = executor.shared(list(range(1000)))
-    results = executor.map(large.sum_of_shared, [handle] * 10, range(10), chunksize=3)
-    assert list(results) == [499500.0 + number for number in range(10)]
-
-
-@pytest.mark.ours
-@pytest.mark.parametrize("count", [10, 100_000])
-def test_shared_objects_without_buffers(pool: MakePool, count: int) -> None:
-    executor = pool(1)
-    words = large.make_words(count)
-    handle = executor.shared(words)
-    assert handle.nbytes >= len(pickle.dumps(words, 5))
-    assert executor.submit(large.length_of, handle).result() == count
-
-
-@pytest.mark.ours
-def test_a_shared_object_is_freed_with_its_handle(pool: MakePool) -> None:
-    executor = pool(1)
-    executor.submit(int).result()
-    before = shared_kib()
-    for _ in range(15):
-        handle = executor.shared(large.make_bytes(LARGE))
-        executor.submit(large.length_of, handle).result()
-        del handle
-    until(lambda: shared_kib() - before < 5 * (LARGE >> 10))
-
-
-@pytest.mark.ours
-def test_an_object_that_cannot_be_shared(pool: MakePool) -> None:
-    executor = pool(1)
-    with pytest.raises(OSError, match="will not be pickled"):
-        executor.shared(trouble.Unpicklable())
-    assert executor.submit(tasks.double, 1).result() == 2
