@@ -194,12 +194,12 @@ fn what_is_there_is_given_though_the_time_is_up() {
     let inline = InlineExecutor::new();
     for unordered in [false, true] {
         let (sender, over) = mpsc::channel::<()>();
-        let mut map = inline.map(|n: u32| n, 0..10).timeout(Duration::from_millis(100));
+        let mut map = inline.map(|n: u32| n, 0..10).timeout(Duration::from_millis(500));
         if unordered {
             map = map.unordered();
         }
         let map = map.start();
-        assert!(over.recv_timeout(Duration::from_millis(150)).is_err());
+        assert!(over.recv_timeout(Duration::from_millis(600)).is_err());
         drop(sender);
         assert!(map.map(Result::unwrap).eq(0..10));
     }

@@ -128,7 +128,7 @@ fn a_begun_task_that_was_taken_back_can_be_cancelled() {
     let grace = Duration::from_secs(1);
     let pool = ProcessPoolExecutor::builder().max_workers(1).grace(grace).build().unwrap();
     pool.submit(add, (1, 2)).unwrap().result(None).unwrap();
-    let options = TaskOptions::new().timeout(Duration::from_millis(100));
+    let options = TaskOptions::new().timeout(Duration::from_secs(1));
     let first = pool.with(options).submit(sleep, (60_000,)).unwrap();
     let second = pool.submit(touch, (directory.path().join("second"),)).unwrap();
     eventually("it lies in the lane", || second.running());
