@@ -50,11 +50,11 @@ def test_a_nest_of_buffers(pool: MakePool) -> None:
 
 
 # Their pickles are shorter than what goes through shared memory, about as long, and much longer.
-@pytest.mark.parametrize("count", [100, 1_810, 1_820, 300_000])
+@pytest.mark.parametrize("count", [100, 1_810, 1_820, 100_000])
 @pytest.mark.parametrize("make", [large.make_floats, large.make_words])
 def test_many_small_objects_both_ways(pool: MakePool, make: Any, count: int) -> None:
     executor = pool(1)
-    for _ in range(3):
+    for _ in range(2):
         assert executor.submit(tasks.same, make(count)).result() == make(count)
     assert executor.submit(make, count).result() == make(count)
 
@@ -237,12 +237,12 @@ def test_memory_is_used_again(pool: MakePool) -> None:
 @pytest.mark.ours
 def test_memory_of_pickles_is_used_again(pool: MakePool) -> None:
     executor = pool(1)
-    words = large.make_words(100_000)
+    words = large.make_words(30_000)
     assert executor.submit(tasks.same, words).result() == words
     before = large.shared_kib()
-    for _ in range(50):
+    for _ in range(30):
         executor.submit(tasks.same, words).result()
-    assert large.shared_kib() - before < 10 << 10
+    assert large.shared_kib() - before < 5 << 10
 
 
 @pytest.mark.ours
