@@ -283,7 +283,8 @@ def test_one_that_comes_before_the_error_of_a_task(wait: str) -> None:
     with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
         if wait == "map":
             next(executor.map(fails, [None]))
-        executor.submit(fails, None).result()
+        else:
+            executor.submit(fails, None).result()
 
 
 def test_one_in_a_task_that_its_submitter_runs() -> None:

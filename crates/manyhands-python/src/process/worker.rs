@@ -198,8 +198,7 @@ impl Calls {
         let result = {
             let passes = host::passes();
             let mut received = Received::read(body, borrow)
-                .map_err(PyRuntimeError::new_err)
-                .map_err(|error| unread(py, error))?
+                .map_err(|why| unread(py, PyRuntimeError::new_err(why)))?
                 .with_passes(passes.map(Passes::With));
             let call = received.open(py, self.loads.bind(py)).map_err(|error| unread(py, error))?;
             // What the parent has to hear of is dropped before it is answered.
