@@ -118,6 +118,8 @@ fn models(shell: &Shell, package: &str, filter: &str, libtest: &[&str]) -> Comma
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     command.env("RUSTFLAGS", format!("{flags} --cfg loom").trim_start());
     command.env("CARGO_TARGET_DIR", target(shell));
+    // Every fault has a binary of its own, most of which would be debug information.
+    command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     command
 }
 

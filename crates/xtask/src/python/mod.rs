@@ -128,8 +128,9 @@ impl Job<'_> {
     fn ours(&self, venv: &Venv<'_>) -> Command {
         let mut pytest = venv.python(SECONDS_FOR_TESTS);
         let temporary = folder(self.shell).join(format!("tmp-{}", self.python.version));
-        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "python/tests", "--basetemp"]);
-        pytest.arg(temporary);
+        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "python/tests"]);
+        // Some tests write hundreds of megabytes, and every version would keep its own.
+        pytest.args(["-o", "tmp_path_retention_policy=failed", "--basetemp"]).arg(temporary);
         pytest
     }
 
