@@ -10,6 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::vec::IntoIter;
 
 use crate::errors::Deadlock;
 use crate::future::{Future, Watcher, deadline, targets};
@@ -122,16 +123,34 @@ impl<T: Send, E: Send + Sync> CompletionQueue<T, E> {
 
     /// The number of the future, if it has ended already and nobody will tell.
     fn add(&mut self, future: Future<T, E>) -> Option<usize> {
+        let ended = self.watch(future)?;
+        let number = self.number();
+        self.total += 1;
+        self.futures[number] = Some(ended);
+        Some(number)
+    }
+
+    /// The future, if it has ended already: then it is not added.
+    fn watch(&mut self, future: Future<T, E>) -> Option<Future<T, E>> {
+        if future.state().is_notified() {
+            return Some(future);
+        }
+        let number = self.number();
+        if future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_err() {
+            self.vacant.push(number);
+            return Some(future);
+        }
         self.total += 1;
         self.own |= nested::is_own(future.pool());
-        let number = self.vacant.pop().unwrap_or_else(|| {
+        self.futures[number] = Some(future);
+        None
+    }
+
+    fn number(&mut self) -> usize {
+        self.vacant.pop().unwrap_or_else(|| {
             self.futures.push(None);
             self.futures.len() - 1
-        });
-        let ended = future.state().is_notified()
-            || future.watch(Watcher::Ready(Arc::clone(&self.ready), number)).is_err();
-        self.futures[number] = Some(future);
-        ended.then_some(number)
+        })
     }
 
     /// The next future that has ended, waiting for it `timeout` at the longest (`None`: for as long
@@ -269,7 +288,7 @@ impl<T: Send, E: Send + Sync> fmt::Debug for CompletionQueue<T, E> {
 }
 
 /// Iterates over `futures` in the order in which they complete, each once (also one given twice).
-/// Those that are done at the call come as early as they are met. The `timeout` counts from this
+/// Those that are done at the call come first. The `timeout` counts from this
 /// call, for all of them together; when it is up, the iterator gives one [`Unfinished`] and ends,
 /// and the tasks go on.
 ///
@@ -296,18 +315,21 @@ pub fn as_completed<T: Send, E: Send + Sync>(
 ) -> AsCompleted<T, E> {
     let deadline = deadline(timeout.into());
     let mut queue = CompletionQueue::new();
-    queue.extend(distinct(futures));
-    AsCompleted { queue, deadline }
+    let ended: Vec<_> = distinct(futures).filter_map(|future| queue.watch(future)).collect();
+    let total = ended.len() + queue.len();
+    AsCompleted { ended: ended.into_iter(), queue, deadline, total }
 }
 
 /// Each future once, where it comes first.
 pub(crate) fn distinct<T, E>(
     futures: impl IntoIterator<Item = Future<T, E>>,
 ) -> impl Iterator<Item = Future<T, E>> {
-    let futures = futures.into_iter();
     let mut seen = HashSet::<_, BuildHasherDefault<AddressHasher>>::default();
-    seen.reserve(futures.size_hint().0);
-    futures.filter(move |future| seen.insert(future.address().addr()))
+    // Most tasks that have ended are known to nobody else, and so are not given twice.
+    let is_new = move |future: &Future<T, E>| {
+        future.is_only_handle() || seen.insert(future.address().addr())
+    };
+    futures.into_iter().filter(is_new)
 }
 
 /// Spreads addresses, which nobody chooses to do harm, many times faster than the standard hasher.
@@ -335,18 +357,24 @@ impl Hasher for AddressHasher {
 /// The iterator of [`as_completed`].
 #[derive(Debug)]
 pub struct AsCompleted<T: Send, E: Send + Sync> {
+    /// Those that were done at the call.
+    ended: IntoIter<Future<T, E>>,
     queue: CompletionQueue<T, E>,
     deadline: Option<Instant>,
+    total: usize,
 }
 
 impl<T: Send, E: Send + Sync> Iterator for AsCompleted<T, E> {
     type Item = Result<Future<T, E>, Unfinished>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(future) = self.ended.next() {
+            return Some(Ok(future));
+        }
         let left = self.queue.len();
         let next = self.queue.next_before(self.deadline).transpose();
-        let next = next
-            .map(|next| next.map_err(|_| Unfinished { unfinished: left, total: self.queue.total }));
+        let next =
+            next.map(|next| next.map_err(|_| Unfinished { unfinished: left, total: self.total }));
         if let Some(Err(_)) = next {
             self.queue.drain().for_each(drop);
         }
@@ -354,7 +382,7 @@ impl<T: Send, E: Send + Sync> Iterator for AsCompleted<T, E> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.queue.len()))
+        (0, Some(self.ended.len() + self.queue.len()))
     }
 }
 

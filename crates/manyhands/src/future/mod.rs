@@ -550,7 +550,16 @@ impl<T, E> Future<T, E> {
         }
     }
 
-    /// The same, as the wait-for graph knows it.
+    /// Whether nobody else has a handle, the executor of the task included.
+    pub(crate) fn is_only_handle(&self) -> bool {
+        let handles = match &self.0 {
+            Inner::Bare(core) => Arc::strong_count(core),
+            Inner::Task(handle) => Arc::strong_count(handle),
+        };
+        handles == 1
+    }
+
+    /// Its address, as the wait-for graph knows it.
     pub(crate) fn id(&self) -> TaskId {
         self.address().addr()
     }

@@ -1,6 +1,6 @@
-//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, parts of its
-//! jobs, a graph, the wait-for graph, `block_on` and the listening for worker processes, tried by loom in every
-//! order that can make a difference.
+//! Models: what threads do to each other in the promise, the block, the completion queue, the pool, its intake,
+//! parts of its jobs, a graph, the wait-for graph, `block_on` and the listening for worker processes, tried by loom
+//! in every order that can make a difference.
 //!
 //! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
 //! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
@@ -47,6 +47,11 @@
 //! | `parts_call_wakes_nobody` | `parts::a_part_that_meets_a_worker…` |
 //! | `parts_are_not_handed_on` | `parts::of_two_parts…` |
 //! | `parts_lender_leaves_silently` | `parts::a_closed_pool…` |
+//! | `pool_intake_forgets_the_order` | `intake::jobs_in_two_shards…` |
+//! | `pool_intake_is_emptied_one_by_one` | `intake::jobs_in_two_shards…` |
+//! | `pool_intake_is_overtaken` | `intake::jobs_in_two_shards…` |
+//! | `pool_intake_shut_leaves_it_open` | `intake::a_job_that_meets_a_worker…` |
+//! | `pool_intake_stays_open` | `intake::a_job_that_meets_a_worker…` |
 //! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
 //! | `intake_first_calls_nobody` | `listening::intake::a_manager_that_spins…` |
 //! | `intake_last_place_closes_nothing` | `listening::intake::a_close_comes…` (both) |
@@ -79,6 +84,7 @@ mod blockon;
 mod compensate;
 mod completion;
 mod graph;
+mod intake;
 #[cfg(target_os = "linux")]
 mod listening;
 mod nested;
@@ -97,6 +103,8 @@ fn exhaustive(model: impl Fn() + Send + Sync + 'static) {
 fn preempted_at_most(times: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(times);
+    // By default 1,000, of which three threads and a lock for each of their steps need some more.
+    builder.max_branches = 2_000;
     builder.check(model);
 }
 

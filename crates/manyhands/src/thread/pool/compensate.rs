@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::intake::Shut;
 use super::{Local, Phase, Shared, State, Worker};
 use crate::sync::atomic::Ordering;
 use crate::sync::{MutexGuard, now};
@@ -61,12 +62,13 @@ impl<J> Worker<J> {
         if std::mem::take(&mut self.free) {
             shared.free.fetch_sub(1, Ordering::AcqRel);
         }
+        shared.take_in(&mut state, Shut::Yes);
         state.in_stead -= 1;
         state.spares += 1;
         // A job may have counted on this worker.
         if cfg!(not(sabotage = "pool_spare_keeps_its_job")) {
             shared.wake_one(state);
-            state = shared.state.lock();
+            state = shared.lock();
         }
         let until = now() + SPARE_TIME;
         let mut time_is_up = false;
@@ -98,7 +100,7 @@ impl<J> Seat<J> {
     /// The job of this worker waits for another from now on. `Some`: a job is queued that nobody else would
     /// come for, and the host is to start one more thread with this worker.
     pub fn block(&self) -> Option<Worker<J>> {
-        self.compensate(self.shared.state.lock())
+        self.compensate(self.shared.lock())
     }
 
     fn compensate(&self, mut state: MutexGuard<'_, State<J>>) -> Option<Worker<J>> {
@@ -129,14 +131,14 @@ impl<J> Seat<J> {
 
     /// It waits no more.
     pub fn unblock(&self) {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.lock();
         state.compensated -= 1;
         state.relieved = None;
     }
 
     /// The job of this worker waits for something else than a job of this pool.
     pub fn stand_still(&self) {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.lock();
         state.standing += 1;
         self.give_back(&mut state);
         self.shared.wake_one(state);
@@ -144,7 +146,7 @@ impl<J> Seat<J> {
 
     /// It goes on, and was not relieved.
     pub fn go_on(&self) {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.lock();
         state.standing -= 1;
         state.relieved = None;
     }
@@ -191,7 +193,7 @@ impl<J> Seat<J> {
     /// seat.unblock();
     /// ```
     pub fn relieve(&self) -> Result<Option<Worker<J>>, Moving> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.lock();
         let (last, times) = state.relieved.unzip();
         let times = times.unwrap_or(0);
         let patience = LULL.saturating_mul(1 << times.min(16));
@@ -219,7 +221,7 @@ impl<J> Seat<J> {
     /// assert_eq!(worker.try_next(), Some("first"));
     /// ```
     pub fn take_recent(&self, which: impl Fn(&J) -> bool) -> Option<J> {
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.lock();
         let job = state.pop_recent(RECENT, which)?;
         self.shared.recount(&mut state);
         if state.blocked > 0 {
@@ -239,7 +241,7 @@ impl<J> Seat<J> {
     /// assert!(!worker.seat().is_last());
     /// ```
     pub fn is_last(&self) -> bool {
-        self.shared.has_most(&self.shared.state.lock())
+        self.shared.has_most(&self.shared.lock())
     }
 }
 

@@ -89,7 +89,7 @@ impl<J> Pool<J> {
     /// ```
     pub fn submit_joint(&self, job: Arc<dyn Joint<J>>) -> Result<Option<Worker<J>>, Rejection> {
         let shared = &self.0;
-        let mut state = shared.state.lock();
+        let mut state = shared.lock();
         match &state.phase {
             Phase::Open => (),
             Phase::Closed => return Err(Rejection::Closed),
@@ -113,7 +113,7 @@ impl<J> Pool<J> {
     /// One more worker, if more is queued than workers will come, and there may be one more: the host is
     /// to start a thread with it.
     pub fn add_worker(&self) -> Option<Worker<J>> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
         self.0.recount(&mut state);
         self.0.add_worker_if_needed(&mut state)
     }

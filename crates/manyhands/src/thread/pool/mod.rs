@@ -13,6 +13,9 @@
 //! not come since everybody else could have come twice. So a job that blocks holds up no other while
 //! any worker is free.
 //!
+//! While all workers are at work and there is a backlog, jobs are left in the *intake* (`intake.rs`), without the
+//! pool's lock, and put into the queue in the order of their submits as workers come.
+//!
 //! Jobs may also wait as one, a *joint* job (`joint.rs`), which stays at the head of the queue while
 //! anything is left of it. Its jobs are taken without the pool, which counts anew what is left whenever it
 //! looks; the worker that takes the last says so, before that job's outcome can be seen.
@@ -40,13 +43,16 @@
 //! | `state` | its lock |
 //! | `queued`, `local_queues` | written under that lock; read by workers without it |
 //! | `free` | atomic; raised by `Worker::publish` without the lock, lowered under it |
+//! | `intake` | the lock of each shard, taken after the pool's or alone; `State::taken` says which are open |
 //! | `Local::queue` | its own lock, taken after the pool's or alone |
 //! | `Local::running`, `Local::completed` | written by their worker only |
 
 mod batch;
 mod compensate;
+mod intake;
 mod joint;
 mod parts;
+mod take;
 mod worker;
 
 use std::collections::VecDeque;
@@ -60,6 +66,7 @@ use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
 pub use compensate::{Moving, Seat};
+use intake::{Intake, Shut, Taken};
 use joint::Entry;
 pub use joint::Joint;
 pub use parts::{Idle, Parts};
@@ -113,6 +120,7 @@ struct Shared<J> {
     all_left: Condvar,
     /// Spares wait here to be called.
     call: Condvar,
+    intake: Intake<J>,
     queued: AtomicUsize,
     free: AtomicUsize,
     /// Workers that left with something in their local queue and have not come since.
@@ -159,6 +167,8 @@ struct State<J> {
     fetches: u64,
     /// Jobs completed by workers that have left.
     completed: u64,
+    /// What of the intake is guarded here.
+    taken: Taken<J>,
 }
 
 #[derive(Clone)]
@@ -267,11 +277,13 @@ impl<J> Pool<J> {
                 blocked: 0,
                 fetches: 0,
                 completed: 0,
+                taken: Taken::new(),
             }),
             work: Condvar::new(),
             room: Condvar::new(),
             all_left: Condvar::new(),
             call: Condvar::new(),
+            intake: Intake::new(),
             queued: AtomicUsize::new(0),
             free: AtomicUsize::new(0),
             local_queues: AtomicUsize::new(0),
@@ -296,8 +308,22 @@ impl<J> Pool<J> {
     /// assert_eq!(worker.try_next(), Some("first"));
     /// ```
     pub fn submit(&self, job: J, when_full: WhenFull) -> Result<Option<Worker<J>>, (J, Rejection)> {
+        self.submit_at(intake::own_shard(), job, when_full)
+    }
+
+    /// The same for one whose `own` shard of the intake is this.
+    pub(crate) fn submit_at(
+        &self,
+        own: usize,
+        job: J,
+        when_full: WhenFull,
+    ) -> Result<Option<Worker<J>>, (J, Rejection)> {
         let shared = &self.0;
+        let Err(job) = shared.intake.leave(own, job) else { return Ok(None) };
         let mut state = shared.state.lock();
+        if cfg!(not(sabotage = "pool_intake_is_overtaken")) {
+            shared.take_in(&mut state, Shut::No);
+        }
         loop {
             match &state.phase {
                 Phase::Open => (),
@@ -321,6 +347,7 @@ impl<J> Pool<J> {
         shared.recount(&mut state);
         let added = shared.add_worker_if_needed(&mut state);
         if added.is_none() {
+            shared.open_intake(&mut state, own);
             shared.wake_one(state);
         }
         Ok(added)
@@ -361,7 +388,7 @@ impl<J> Pool<J> {
     }
 
     fn end(&self, phase: Phase, drain: bool) -> Vec<J> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
         if !matches!(state.phase, Phase::Broken(_)) {
             state.phase = phase;
         }
@@ -387,7 +414,7 @@ impl<J> Pool<J> {
     /// assert_eq!(pool.drain_if_no_workers(), ["job"]);
     /// ```
     pub fn drain_if_no_workers(&self) -> Vec<J> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
         let jobs = if state.workers.is_empty() { self.0.take_back(&mut state) } else { Vec::new() };
         drop(state);
         self.0.room.notify_all();
@@ -409,7 +436,7 @@ impl<J> Pool<J> {
     /// assert!(pool.wait_for_workers(None));
     /// ```
     pub fn wait_for_workers(&self, deadline: Option<Instant>) -> bool {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
         while !state.workers.is_empty() {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
@@ -431,7 +458,7 @@ impl<J> Pool<J> {
     /// assert!(!pool.is_open());
     /// ```
     pub fn is_open(&self) -> bool {
-        matches!(self.0.state.lock().phase, Phase::Open)
+        matches!(self.0.lock().phase, Phase::Open)
     }
 
     /// Why it is broken, if it is.
@@ -447,7 +474,7 @@ impl<J> Pool<J> {
     /// assert_eq!(*pool.broken().unwrap(), "no licence");
     /// ```
     pub fn broken(&self) -> Option<Arc<String>> {
-        match &self.0.state.lock().phase {
+        match &self.0.lock().phase {
             Phase::Broken(reason) => Some(Arc::clone(reason)),
             Phase::Open | Phase::Closed => None,
         }
@@ -477,6 +504,7 @@ impl<J> Pool<J> {
     /// assert!(pool.submit("third", WhenFull::Refuse).unwrap().is_some());
     /// ```
     pub fn set_max_workers(&self, max_workers: NonZeroUsize) {
+        let _counted = self.0.lock();
         self.0.max_workers.store(max_workers.get(), Ordering::Relaxed);
         self.0.idle.set(true);
     }
@@ -493,7 +521,7 @@ impl<J> Pool<J> {
     /// assert!(pool.is_open());
     /// ```
     pub fn drain(&self) -> Vec<J> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
         let jobs = self.0.take_back(&mut state);
         drop(state);
         self.0.room.notify_all();
@@ -512,7 +540,7 @@ impl<J> Pool<J> {
     /// assert_eq!((pool.take_one(), pool.take_one()), (Some("job"), None));
     /// ```
     pub fn take_one(&self) -> Option<J> {
-        let mut state = self.0.state.lock();
+        let mut state = self.0.lock();
         let job = Worker::steal(&self.0, &state, |_| true).or_else(|| Some(state.pop_front()?.0));
         self.0.recount(&mut state);
         if state.blocked > 0 {
@@ -523,7 +551,7 @@ impl<J> Pool<J> {
 
     /// What goes on at this moment.
     pub fn stats(&self) -> Stats {
-        let mut now = self.0.state.lock();
+        let mut now = self.0.lock();
         self.0.recount(&mut now);
         let mut stats = Stats {
             pending: now.waiting,

@@ -125,7 +125,7 @@ impl<J> Seat<J> {
     /// assert_eq!(pool.stats().running, 1);
     /// ```
     pub fn call(&self, parts: Arc<dyn Parts<J>>) -> Option<Worker<J>> {
-        let state = self.shared.state.lock();
+        let state = self.shared.lock();
         // Known from here on; there is one place for each worker.
         let _ = self.local.parts.set(parts);
         self.shared.call_for_parts(state)

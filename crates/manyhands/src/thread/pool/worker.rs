@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::Batch;
-use super::{BACKLOG, Local, LocalQueue, Shared, State};
+use super::{BACKLOG, Local, Shared, State};
+use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
-use crate::sync::{MutexGuard, now};
 
 /// How long a worker is parked with a timeout, and how often it is before it sleeps for good.
 const PARK_TIMEOUT: Duration = Duration::from_micros(200);
@@ -38,10 +38,10 @@ pub struct Worker<J> {
     /// Whether this worker is counted in the pool's `free`.
     pub(super) free: bool,
     /// How many jobs its local queue holds; fewer where others have helped themselves.
-    in_local: usize,
-    batch: Batch,
+    pub(super) in_local: usize,
+    pub(super) batch: Batch,
     /// Whether this worker is counted in the pool's `local_queues`.
-    counted: bool,
+    pub(super) counted: bool,
     /// Set when it has left the pool: whether it was the last.
     was_last: Option<bool>,
 }
@@ -65,7 +65,7 @@ impl<J> Worker<J> {
         if let Some(job) = self.next_in_local() {
             return Some(job);
         }
-        if self.shared.queued.load(Ordering::Acquire) == 0 || self.was_last.is_some() {
+        if !self.shared.has_jobs() || self.was_last.is_some() {
             return None;
         }
         if self.batch.short_jobs() == Some(true) {
@@ -107,7 +107,7 @@ impl<J> Worker<J> {
     /// assert!(worker.has_next());
     /// ```
     pub fn has_next(&self) -> bool {
-        self.in_local > 0 || self.shared.queued.load(Ordering::Acquire) > 0
+        self.in_local > 0 || self.shared.has_jobs()
     }
 
     /// Says that the current job is as good as done, just before its outcome can be seen; `last`:
@@ -127,7 +127,7 @@ impl<J> Worker<J> {
     pub fn publish(&mut self, last: bool) {
         self.publish_one();
         self.local.running.store(false, Ordering::Release);
-        if last && self.in_local == 0 && self.shared.queued.load(Ordering::Acquire) == 0 {
+        if last && self.in_local == 0 && !self.shared.has_jobs() {
             self.set_free();
         }
     }
@@ -151,7 +151,7 @@ impl<J> Worker<J> {
         if !self.free {
             return None;
         }
-        let mut state = self.shared.state.lock();
+        let mut state = self.shared.lock();
         self.free = false;
         self.shared.free.fetch_sub(1, Ordering::AcqRel);
         if cfg!(sabotage = "pool_busy_worker_calls_nobody") {
@@ -300,72 +300,13 @@ impl<J> Worker<J> {
             state.woken = state.woken.saturating_sub(1);
         }
     }
-
-    /// Takes the next job, and perhaps several more into the local queue.
-    fn take(&mut self, state: &mut State<J>) -> Option<J> {
-        if std::mem::take(&mut self.counted) {
-            self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
-        }
-        state.fetches += 1;
-        let stalled = state.fetches.saturating_sub(2 * state.workers.len() as u64);
-        if let Some(job) = Self::steal(&self.shared, state, |ahead| ahead.filled_at < stalled) {
-            return Some(job);
-        }
-        let Some((job, joint)) = state.pop_front() else {
-            self.shared.recount(state);
-            return Self::steal(&self.shared, state, |_| true);
-        };
-        let mut taken = 1;
-        if joint {
-            // How long it takes tells nothing about one job.
-            self.batch.pause();
-        } else if self.shared.max_pending.is_none() {
-            let awake = state.workers.len() - state.parked.min(state.workers.len() - 1);
-            let more = self.batch.more(state.queue.len() / awake, now);
-            state.short_jobs = self.batch.short_jobs().unwrap_or(state.short_jobs);
-            if more > 0
-                && let Some(next) = state.pop_one()
-            {
-                self.counted = true;
-                let mut ahead = self.local.queue.lock();
-                ahead.filled_at = state.fetches;
-                ahead.jobs.push_back(next);
-                ahead.jobs.extend((1..more).map_while(|_| state.pop_one()));
-                self.shared.local_queues.fetch_add(1, Ordering::Relaxed);
-                self.in_local = ahead.jobs.len();
-                taken += self.in_local;
-            }
-        }
-        self.shared.recount(state);
-        for _ in 0..taken.min(state.blocked) {
-            self.shared.room.notify_one();
-        }
-        Some(job)
-    }
-
-    /// The oldest job of a local queue that `which` picks.
-    pub(super) fn steal(
-        shared: &Shared<J>,
-        state: &State<J>,
-        which: impl Fn(&LocalQueue<J>) -> bool,
-    ) -> Option<J> {
-        if shared.local_queues.load(Ordering::Relaxed) == 0
-            || cfg!(sabotage = "pool_local_queues_are_not_shared")
-        {
-            return None;
-        }
-        state.workers.iter().find_map(|local| {
-            let mut ahead = local.queue.lock();
-            if which(&ahead) { ahead.jobs.pop_front() } else { None }
-        })
-    }
 }
 
 impl<J> Drop for Worker<J> {
     fn drop(&mut self) {
         if self.was_last.is_none() {
             let shared = Arc::clone(&self.shared);
-            let mut state = shared.state.lock();
+            let mut state = shared.lock();
             self.leave(&mut state);
             shared.wake_one(state);
         }
@@ -382,6 +323,11 @@ impl<J> fmt::Debug for Worker<J> {
 }
 
 impl<J> Shared<J> {
+    /// Whether something is queued or was left in the intake, as far as one sees without the lock.
+    fn has_jobs(&self) -> bool {
+        self.queued.load(Ordering::Acquire) > 0 || self.intake.is_open()
+    }
+
     /// Parks with a timeout, again and again as long as the others come for short jobs and do not fall
     /// behind.
     fn park_timeout<'s>(&self, mut state: MutexGuard<'s, State<J>>) -> MutexGuard<'s, State<J>> {

@@ -1,0 +1,228 @@
+//! THE INTAKE: where jobs are left while all workers are at work anyway.
+//!
+//! Who submits while a worker sleeps, starts or might be added has to see to that, under the pool's lock. While
+//! all are at work and there is a backlog, it could only put the job into the queue, and would take the lock and
+//! its memory from the others for that. So a shard of the intake is opened for it then, and the worker that finds
+//! the queue all but empty takes in what was left in all shards.
+//!
+//! - **Open means that a worker comes.** A worker that finds nothing shuts the intake, with the same step, before
+//!   it sleeps, leaves or helps another; so does everybody who has to know what is queued ([`Shared::lock`]).
+//! - **First in, first out.** Each job has a ticket, taken with the shard's lock held. All open shards are locked
+//!   at once to be emptied, so that of two jobs, one submitted after the other by whichever threads, the later is
+//!   never taken in without the earlier; and they are put into the queue by their tickets. Who finds its shard
+//!   shut takes in what was left before, and queues its job behind that.
+
+use std::cell::Cell;
+use std::sync::atomic::AtomicUsize as Count;
+use std::vec::Drain;
+
+use super::{Shared, State};
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
+
+/// Threads share a shard where there are more of them.
+const SHARDS: usize = if cfg!(loom) { 2 } else { 8 };
+
+/// The backlog from which on it is opened. Short of it, submitters and workers keep pace.
+const OPENS_AT: usize = if cfg!(loom) { 2 } else { 256 };
+
+/// While it is shut, a shard keeps the memory for so many jobs.
+const KEEPS: usize = 1024;
+
+pub(super) struct Intake<J> {
+    /// As in [`Taken`], for those without the pool's lock.
+    open: AtomicUsize,
+    tickets: Alone<AtomicU64>,
+    shards: [Alone<Mutex<Shard<J>>>; SHARDS],
+}
+
+/// Nothing else is in its lines of memory.
+#[repr(align(128))]
+struct Alone<T>(T);
+
+struct Shard<J> {
+    open: bool,
+    jobs: Vec<(u64, J)>,
+}
+
+/// What the pool's lock guards.
+pub(super) struct Taken<J> {
+    /// A bit for each open shard.
+    open: usize,
+    /// What was in the shards, on its way into the queue. Its memory is theirs in turn.
+    jobs: [Vec<(u64, J)>; SHARDS],
+}
+
+/// In the place of a ticket.
+const NONE: u64 = u64::MAX;
+
+/// Whether the intake is shut when it has been emptied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shut {
+    No,
+    /// If nothing was in it.
+    IfEmpty,
+    Yes,
+}
+
+/// The shard of the calling thread.
+pub(super) fn own_shard() -> usize {
+    static THREADS: Count = Count::new(0);
+    thread_local! {
+        static OWN: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    if cfg!(loom) {
+        return 0;
+    }
+    OWN.get().unwrap_or_else(|| {
+        let own = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        OWN.set(Some(own));
+        own
+    })
+}
+
+/// Gives back the memory of what is empty, if that is much.
+fn forget_many<T>(empty: &mut Vec<T>) {
+    if empty.capacity() > KEEPS {
+        *empty = Vec::new();
+    }
+}
+
+fn oldest(tickets: &[u64; SHARDS]) -> (usize, u64) {
+    let mut oldest = (0, NONE);
+    for (n, ticket) in tickets.iter().enumerate() {
+        if *ticket < oldest.1
+            || (cfg!(sabotage = "pool_intake_forgets_the_order") && *ticket < NONE)
+        {
+            oldest = (n, *ticket);
+        }
+    }
+    oldest
+}
+
+impl<J> Intake<J> {
+    pub(super) fn new() -> Self {
+        let shard = |_| Alone(Mutex::new(Shard { open: false, jobs: Vec::new() }));
+        Self {
+            open: AtomicUsize::new(0),
+            tickets: Alone(AtomicU64::new(0)),
+            shards: std::array::from_fn(shard),
+        }
+    }
+
+    /// A guess, without the pool's lock.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed) != 0
+    }
+
+    /// Leaves a job there.
+    ///
+    /// # Errors
+    /// The job, if the shard is shut.
+    #[inline]
+    pub(super) fn leave(&self, shard: usize, job: J) -> Result<(), J> {
+        if self.open.load(Ordering::Relaxed) & 1 << shard == 0 {
+            return Err(job);
+        }
+        let mut shard = self.shards[shard].0.lock();
+        if !shard.open {
+            return Err(job);
+        }
+        let ticket = self.tickets.0.fetch_add(1, Ordering::Relaxed);
+        shard.jobs.push((ticket, job));
+        Ok(())
+    }
+
+    fn open(&self, shard: usize, taken: &mut Taken<J>) {
+        self.shards[shard].0.lock().open = true;
+        taken.open |= 1 << shard;
+        self.open.store(taken.open, Ordering::Relaxed);
+    }
+
+    /// Takes what is in the open shards, all of them at one moment.
+    fn empty(&self, taken: &mut Taken<J>, shut: Shut) {
+        let lock = |n: usize| (taken.open & 1 << n != 0).then(|| self.shards[n].0.lock());
+        let mut shards: [Option<MutexGuard<'_, Shard<J>>>; SHARDS] = std::array::from_fn(lock);
+        let mut is_empty = true;
+        #[cfg(sabotage = "pool_intake_is_emptied_one_by_one")]
+        for (n, (shard, jobs)) in shards.iter_mut().zip(&mut taken.jobs).enumerate() {
+            *shard = None;
+            std::mem::swap(&mut self.shards[n].0.lock().jobs, jobs);
+            is_empty &= jobs.is_empty();
+            *shard = lock(n);
+        }
+        #[cfg(not(sabotage = "pool_intake_is_emptied_one_by_one"))]
+        for (shard, jobs) in shards.iter_mut().zip(&mut taken.jobs) {
+            let Some(shard) = shard else { continue };
+            std::mem::swap(&mut shard.jobs, jobs);
+            is_empty &= jobs.is_empty();
+        }
+        if shut == Shut::Yes || (shut == Shut::IfEmpty && is_empty) {
+            for shard in shards.iter_mut().flatten() {
+                shard.open = cfg!(sabotage = "pool_intake_shut_leaves_it_open");
+                forget_many(&mut shard.jobs);
+            }
+            taken.open = 0;
+            self.open.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<J> Taken<J> {
+    pub(super) fn new() -> Self {
+        Self { open: 0, jobs: Default::default() }
+    }
+}
+
+impl<J> Shared<J> {
+    /// The pool with all that was submitted in its queue, and the intake shut.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<J>> {
+        let mut state = self.state.lock();
+        self.take_in(&mut state, Shut::Yes);
+        state
+    }
+
+    /// Puts what was left in the intake into the queue.
+    #[inline]
+    pub(super) fn take_in(&self, state: &mut State<J>, shut: Shut) {
+        if state.taken.open != 0 {
+            self.take_in_open(state, shut);
+        }
+    }
+
+    fn take_in_open(&self, state: &mut State<J>, shut: Shut) {
+        self.intake.empty(&mut state.taken, shut);
+        let mut taken = std::mem::take(&mut state.taken.jobs);
+        let mut left = taken.each_mut().map(|jobs| jobs.drain(..));
+        let first =
+            |jobs: &Drain<'_, (u64, J)>| jobs.as_slice().first().map_or(NONE, |next| next.0);
+        let mut tickets = left.each_ref().map(first);
+        loop {
+            let (n, ticket) = oldest(&tickets);
+            if ticket == NONE {
+                break;
+            }
+            if let Some((_, job)) = left[n].next() {
+                state.push_back(job);
+            }
+            tickets[n] = first(&left[n]);
+        }
+        drop(left);
+        if state.taken.open == 0 {
+            taken.iter_mut().for_each(forget_many);
+        }
+        state.taken.jobs = taken;
+        self.recount(state);
+    }
+
+    /// Opens a shard, if whoever comes with the next job could only queue it.
+    pub(super) fn open_intake(&self, state: &mut State<J>, shard: usize) {
+        let all_at_work = state.parked + state.starting == 0
+            && state.spares + state.compensated + state.standing == 0
+            && state.active() >= self.max_workers.load(Ordering::Relaxed);
+        if state.waiting >= OPENS_AT && all_at_work && self.max_pending.is_none() {
+            self.intake.open(shard, &mut state.taken);
+        }
+    }
+}
