@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use manyhands::{Executor as _, Future, ThreadPoolExecutor, as_completed};
+use manyhands::{Executor as _, Future, ThreadPoolExecutor, as_completed, map_slice};
 
 use crate::subject::Subject;
 
@@ -12,8 +12,7 @@ pub struct Manyhands(ThreadPoolExecutor);
 
 impl Subject for Manyhands {
     const NAME: &'static str = "manyhands";
-    const HOW: &'static str =
-        "`ThreadPoolExecutor`: `spawn`, `map` with `chunksize` and `into_vec`, `as_completed`";
+    const HOW: &'static str = "`ThreadPoolExecutor`: `spawn`, `map` with `into_vec`, many items per task by `map_slice`, `as_completed`";
     type Handle<T: Send + 'static> = Future<T>;
 
     fn start(workers: usize) -> anyhow::Result<Self> {
@@ -36,7 +35,10 @@ impl Subject for Manyhands {
     where
         F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
     {
-        expect(self.0.map(function, items).chunksize(chunk).into_vec())
+        if chunk == 1 {
+            return expect(self.0.map(function, items).into_vec());
+        }
+        self.collect(self.submit(move || map_slice(&items, |&item| function(item))))
     }
 
     fn sum_as_completed<F>(&self, tasks: u32, task: F) -> u64

@@ -27,14 +27,18 @@
 //! assert_ne!(place, here, "the other thread has called it, with all that it borrows");
 //! ```
 //!
+//! [`map_slice`] is made of such closures: a function over a slice, whose values are written where they stay.
+//!
 //! With `manyhands-shm` and `manyhands-pybuffer` this crate has all the unsafe code of the workspace; what it
 //! offers is safe.
 
 mod deque;
+mod fill;
 #[cfg(all(test, loom))]
 mod loom_models;
 mod stack_job;
 mod sync;
 
 pub use deque::{Deque, Stolen};
+pub use fill::{Fork, map_slice};
 pub use stack_job::Part;

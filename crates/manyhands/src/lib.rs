@@ -30,7 +30,7 @@
 //! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
 //! | named tasks that depend on each other | [`Graph`] |
 //! | tasks that live and die together | [`task_scope`] |
-//! | divide and conquer, with borrows and without futures | [`join`] |
+//! | divide and conquer, with borrows and without futures | [`join`], [`map_slice`] |
 //! | tasks that borrow from the stack | [`ThreadPoolBuilder::scope`] |
 //! | worker processes | [`process`], [`ProcessPoolExecutor`] |
 //! | tests without threads | [`InlineExecutor`] |
@@ -107,7 +107,7 @@ pub use promise::State;
 pub use step::{Each, Star, Step, TryEach, TryStar};
 pub use task_scope::{Stop, TaskScope, task_scope};
 pub use thread::pool::Stats;
-pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor, WhenFull, join};
+pub use thread::{Scope, ThreadPoolBuilder, ThreadPoolExecutor, WhenFull, join, map_slice};
 pub use wait::{DoneAndNotDone, ReturnWhen, wait};
 
 /// The README's examples, run as tests.

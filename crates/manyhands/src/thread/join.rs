@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 
-use manyhands_join::{Deque, Part, Stolen};
+use manyhands_join::{Deque, Fork, Part, Stolen};
 
 use super::pool::{Idle, Parts};
 use crate::crossing::{FunctionType, Remote};
@@ -84,6 +84,56 @@ where
         (Ok(a), Ok(b)) => (a, b),
         (Err(panic), b) => go_on_with(panic, b),
         (a, Err(panic)) => go_on_with(panic, a),
+    }
+}
+
+/// So many parts at the most, each of which costs a `join`, some nanoseconds: so few that a million items cost no
+/// more for it, and so many that workers get equal shares.
+const PARTS: usize = 1_024;
+
+/// Calls a function with each item of a slice and gives what it returns, in the order of the items; in a task on
+/// threads, perhaps at several places at the same time.
+///
+/// The slice is halved again and again by [`join`], into a thousand parts at the most: what is said there of threads,
+/// workers, waits and tasks holds for these. Each value is written where it is in the end. So a quick function over
+/// many items costs what it costs one thread, divided by the workers that are free. Where the input is no slice, or
+/// comes bit by bit, or the results are wanted one by one, there is [`Executor::map`](crate::Executor::map).
+///
+/// # Panics
+/// If the function panics, with that of the first item for which it does. It is called with the other items all the
+/// same, but for those of the same part, and what it has returned is dropped.
+///
+/// ```
+/// use manyhands::{Executor, ThreadPoolExecutor, map_slice};
+///
+/// let pool = ThreadPoolExecutor::new(2)?;
+/// let words = vec!["one", "three", "eleven"];
+/// let lengths = pool.spawn(move || map_slice(&words, |word| word.len()))?;
+/// assert_eq!(lengths.into_result(None)?, [3, 5, 6]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[track_caller]
+pub fn map_slice<T, U, F>(items: &[T], function: F) -> Vec<U>
+where
+    T: Sync,
+    U: Send,
+    F: Fn(&T) -> U + Sync,
+{
+    manyhands_join::map_slice(items, items.len().div_ceil(PARTS), &function, &Joined)
+}
+
+struct Joined;
+
+impl Fork for Joined {
+    #[inline]
+    #[track_caller]
+    fn fork<A, B, RA, RB>(&self, a: A, b: B) -> (RA, RB)
+    where
+        A: FnOnce() -> RA,
+        B: FnOnce() -> RB + Send,
+        RB: Send,
+    {
+        join(a, b)
     }
 }
 

@@ -26,7 +26,7 @@ use pool::{Moving, Seat, Stats, Worker};
 use worker_loop::Workers;
 
 pub use builder::{ThreadPoolBuilder, WhenFull};
-pub use join::join;
+pub use join::{join, map_slice};
 pub use scope::Scope;
 
 /// Runs tasks on a pool of threads.

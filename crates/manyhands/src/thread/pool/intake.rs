@@ -13,24 +13,25 @@
 //!   shut takes in what was left before, and queues its job behind that.
 
 use std::cell::Cell;
-use std::sync::atomic::AtomicUsize as Count;
+use std::sync::atomic::AtomicUsize;
 use std::vec::Drain;
 
 use super::{Shared, State};
-use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Threads share a shard where there are more of them.
 const SHARDS: usize = if cfg!(loom) { 2 } else { 8 };
 
 /// The backlog from which on it is opened. Short of it, submitters and workers keep pace.
-const OPENS_AT: usize = if cfg!(loom) { 2 } else { 256 };
+const OPENS_AT: usize = if cfg!(loom) { 4 } else { 256 };
 
 /// While it is shut, a shard keeps the memory for so many jobs.
 const KEEPS: usize = 1024;
 
 pub(super) struct Intake<J> {
-    /// As in [`Taken`], for those without the pool's lock.
+    /// As in [`Taken`], for those without the pool's lock: a guess, which a lock confirms. So it may be old, and models
+    /// need not see it.
     open: AtomicUsize,
     tickets: Alone<AtomicU64>,
     shards: [Alone<Mutex<Shard<J>>>; SHARDS],
@@ -67,7 +68,7 @@ pub(super) enum Shut {
 
 /// The shard of the calling thread.
 pub(super) fn own_shard() -> usize {
-    static THREADS: Count = Count::new(0);
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static OWN: Cell<Option<usize>> = const { Cell::new(None) };
     }
