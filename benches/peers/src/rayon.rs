@@ -10,7 +10,7 @@ pub(crate) struct Rayon(rayon::ThreadPool);
 impl Subject for Rayon {
     const NAME: &'static str = "rayon";
     const HOW: &'static str =
-        "`ThreadPool::spawn` and `oneshot`; map with `par_iter`, which splits by itself";
+        "`ThreadPool::spawn` and `oneshot`; `par_iter`, which splits by itself";
     type Handle<T: Send + 'static> = oneshot::Receiver<T>;
 
     fn start(workers: usize) -> anyhow::Result<Self> {
@@ -31,8 +31,7 @@ impl Subject for Rayon {
         receive(handle)
     }
 
-    /// rayon splits by itself, so `chunk` is not for it.
-    fn map<F>(&self, items: Vec<u64>, _chunk: usize, function: F) -> Vec<u64>
+    fn map_all<F>(&self, items: Vec<u64>, function: F) -> Vec<u64>
     where
         F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
     {

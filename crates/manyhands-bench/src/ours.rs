@@ -12,7 +12,7 @@ pub struct Manyhands(ThreadPoolExecutor);
 
 impl Subject for Manyhands {
     const NAME: &'static str = "manyhands";
-    const HOW: &'static str = "`ThreadPoolExecutor`: `spawn`, `map` with `into_vec`, many items per task by `map_slice`, `as_completed`";
+    const HOW: &'static str = "`ThreadPoolExecutor`: `spawn`, `map_slice`, a task for each item by `map` and `into_vec`, `as_completed`";
     type Handle<T: Send + 'static> = Future<T>;
 
     fn start(workers: usize) -> anyhow::Result<Self> {
@@ -31,13 +31,17 @@ impl Subject for Manyhands {
         expect(handle.into_result(None))
     }
 
-    fn map<F>(&self, items: Vec<u64>, chunk: usize, function: F) -> Vec<u64>
+    fn map_each<F>(&self, items: Vec<u64>, function: F) -> Vec<u64>
     where
         F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
     {
-        if chunk == 1 {
-            return expect(self.0.map(function, items).into_vec());
-        }
+        expect(self.0.map(function, items).into_vec())
+    }
+
+    fn map_all<F>(&self, items: Vec<u64>, function: F) -> Vec<u64>
+    where
+        F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
+    {
         self.collect(self.submit(move || map_slice(&items, |&item| function(item))))
     }
 

@@ -3,6 +3,9 @@
 use crate::memory::{self, Growth};
 use crate::workload::{self, Work};
 
+/// How many items a task gets where the library has no way of its own to map a function over many.
+pub(crate) const CHUNK: usize = 1_000;
+
 /// One way to run tasks on worker threads.
 ///
 /// Everything measured goes through these methods, so each implementation uses what its library recommends for speed.
@@ -45,24 +48,30 @@ pub trait Subject: Sized + Sync {
         }
     }
 
-    /// Applies a function to every item, `chunk` items per task, and returns the values in the items' order.
+    /// Applies a function to every item, as fast as it can, and returns the values in the items' order.
     ///
-    /// The default is what a user of a pool without `map` writes by hand; libraries with a `map` override it.
-    fn map<F>(&self, items: Vec<u64>, chunk: usize, function: F) -> Vec<u64>
+    /// The default is what a user of a pool that only takes tasks writes by hand.
+    fn map_all<F>(&self, items: Vec<u64>, function: F) -> Vec<u64>
     where
         F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
     {
         let mut values = Vec::with_capacity(items.len());
-        if chunk == 1 {
-            let handles = items.into_iter().map(|item| self.submit(move || function(item)));
-            self.collect_all(handles.collect(), |value| values.push(value));
-        } else {
-            let handles = items.chunks(chunk).map(|part| {
-                let part = part.to_vec();
-                self.submit(move || part.into_iter().map(function).collect::<Vec<_>>())
-            });
-            self.collect_all(handles.collect(), |part| values.extend(part));
-        }
+        let handles = items.chunks(CHUNK).map(|part| {
+            let part = part.to_vec();
+            self.submit(move || part.into_iter().map(function).collect::<Vec<_>>())
+        });
+        self.collect_all(handles.collect(), |part| values.extend(part));
+        values
+    }
+
+    /// The same, with a task for each item.
+    fn map_each<F>(&self, items: Vec<u64>, function: F) -> Vec<u64>
+    where
+        F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
+    {
+        let mut values = Vec::with_capacity(items.len());
+        let handles = items.into_iter().map(|item| self.submit(move || function(item)));
+        self.collect_all(handles.collect(), |value| values.push(value));
         values
     }
 

@@ -38,7 +38,11 @@ pub(crate) enum Work {
     /// the load is nothing, the time that ideal workers would need as a share of the time needed, in percent.
     Producers { producers: u32, tasks_each: u32, load: Duration },
     /// Apply a cheap function to many items. Yields ns per item.
-    Map { items: u32, chunk: usize },
+    Map {
+        items: u32,
+        /// With a task for each.
+        each: bool,
+    },
     /// Submit empty tasks and take them as they complete. Yields us per task.
     AsCompleted { tasks: u32 },
     /// Let tasks pile up. Yields allocations and bytes per task.
@@ -66,7 +70,7 @@ pub(crate) fn run<S: Subject>(work: &Work, workers: usize) -> anyhow::Result<Vec
         Work::Producers { producers, tasks_each, load } => {
             produce(&subject, workers, producers, tasks_each, load)
         }
-        Work::Map { items, chunk } => map(&subject, items, chunk),
+        Work::Map { items, each } => map(&subject, items, each),
         Work::AsCompleted { tasks } => as_completed(&subject, tasks),
         Work::Pending { .. } => unreachable!("counted by the sibling, above"),
     }
@@ -178,10 +182,11 @@ fn produce(
     Ok(figures)
 }
 
-fn map(subject: &impl Subject, items: u32, chunk: usize) -> anyhow::Result<Vec<f64>> {
+fn map(subject: &impl Subject, items: u32, each: bool) -> anyhow::Result<Vec<f64>> {
     let input: Vec<u64> = (0..items).map(u64::from).collect();
     let begin = Instant::now();
-    let values = subject.map(input, chunk, scramble);
+    let values =
+        if each { subject.map_each(input, scramble) } else { subject.map_all(input, scramble) };
     let elapsed = begin.elapsed();
     ensure!(
         values.iter().copied().eq((0..items).map(|item| scramble(u64::from(item)))),
@@ -247,7 +252,7 @@ mod tests {
             handle
         }
 
-        fn map<F>(&self, mut items: Vec<u64>, _chunk: usize, function: F) -> Vec<u64>
+        fn map_all<F>(&self, mut items: Vec<u64>, function: F) -> Vec<u64>
         where
             F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
         {
@@ -267,7 +272,7 @@ mod tests {
     fn a_lost_value_is_noticed() {
         let told = run::<Careless>(&Work::AsCompleted { tasks: 5 }, 1).unwrap_err();
         assert_eq!(told.to_string(), "the tasks' values sum up to 6 and not to 10");
-        let told = run::<Careless>(&Work::Map { items: 5, chunk: 2 }, 1).unwrap_err();
+        let told = run::<Careless>(&Work::Map { items: 5, each: false }, 1).unwrap_err();
         assert_eq!(told.to_string(), "the values are not those of the items in order");
     }
 

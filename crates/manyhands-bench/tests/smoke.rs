@@ -13,7 +13,7 @@ fn every_row_is_measured_and_written() {
     assert!(output.status.success(), "{output:?}");
     let printed = String::from_utf8(output.stdout).unwrap();
     let written = std::fs::read_to_string(&file).unwrap();
-    for row in ["a", "b1", "b2", "b3", "c0", "c1", "c10", "c100", "d1", "d1000", "e", "f"] {
+    for row in ["a", "b1", "b2", "b3", "c0", "c1", "c10", "c100", "d", "d1", "e", "f"] {
         let heading = format!("\n## {row}: ");
         assert!(printed.contains(&heading) && written.contains(&heading), "no row {row}");
     }

@@ -121,6 +121,11 @@ pub(crate) fn for_caller(mut ready: impl FnMut() -> bool) -> bool {
 
 /// Whether anybody else can run while this thread spins.
 fn has_cores() -> bool {
+    cores() > 1
+}
+
+/// How many processors this process may use.
+pub(crate) fn cores() -> usize {
     use std::sync::atomic::AtomicUsize;
     /// 0 until somebody has asked. Not a lock of any kind: the answer takes a while, and a child that is
     /// forked meanwhile would wait for it for ever.
@@ -130,7 +135,7 @@ fn has_cores() -> bool {
         cores = std::thread::available_parallelism().map_or(1, usize::from);
         CORES.store(cores, Ordering::Relaxed);
     }
-    cores > 1
+    cores
 }
 
 #[cfg(all(test, not(loom)))]

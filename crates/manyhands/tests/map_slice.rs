@@ -94,6 +94,7 @@ fn the_first_panic_goes_on_and_no_value_stays_behind() {
         assert_eq!(panic.message(), format!("{PLANNED}3"));
         assert!(panic.location().is_some_and(|at| at.contains("map_slice.rs")), "{panic}");
         assert_eq!(there.load(Ordering::SeqCst), 0);
-        assert!(called.load(Ordering::SeqCst) >= len - len.div_ceil(1_024), "others go on");
+        // All but those of the same part, of which there are 64 at the least.
+        assert!(called.load(Ordering::SeqCst) >= len - len.div_ceil(64), "others go on");
     }
 }

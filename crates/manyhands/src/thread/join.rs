@@ -87,14 +87,14 @@ where
     }
 }
 
-/// So many parts at the most, each of which costs a `join`, some nanoseconds: so few that a million items cost no
-/// more for it, and so many that workers get equal shares.
-const PARTS: usize = 1_024;
+/// So many parts for each processor at the most: few enough that a million items do not notice what their `join`s cost,
+/// some nanoseconds each, and enough for workers to get equal shares.
+const PARTS: usize = 64;
 
 /// Calls a function with each item of a slice and gives what it returns, in the order of the items; in a task on
 /// threads, perhaps at several places at the same time.
 ///
-/// The slice is halved again and again by [`join`], into a thousand parts at the most: what is said there of threads,
+/// The slice is halved again and again by [`join`], into 64 parts for each processor at the most: what is said there of threads,
 /// workers, waits and tasks holds for these. Each value is written where it is in the end. So a quick function over
 /// many items costs what it costs one thread, divided by the workers that are free. Where the input is no slice, or
 /// comes bit by bit, or the results are wanted one by one, there is [`Executor::map`](crate::Executor::map).
@@ -119,7 +119,12 @@ where
     U: Send,
     F: Fn(&T) -> U + Sync,
 {
-    manyhands_join::map_slice(items, items.len().div_ceil(PARTS), &function, &Joined)
+    manyhands_join::map_slice(
+        items,
+        items.len().div_ceil(PARTS * spin::cores()),
+        &function,
+        &Joined,
+    )
 }
 
 struct Joined;
