@@ -18,7 +18,7 @@ use std::task::Waker;
 
 use crate::stack_job::{Header, Part, StackJob};
 use crate::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
-use crate::sync::yield_now;
+use crate::sync::{sabotaged, yield_now};
 
 #[cfg(not(loom))]
 const SLOTS: usize = 64;
@@ -91,9 +91,8 @@ impl Deque {
     /// Whether there was room.
     #[inline]
     fn put(&self, depth: usize, pointer: NonNull<Header>) -> bool {
-        let order = Ordering::SeqCst;
-        #[cfg(sabotage = "job_offer_is_not_released")]
-        let order = Ordering::Relaxed;
+        let relaxed = sabotaged("job_offer_is_not_released");
+        let order = if relaxed { Ordering::Relaxed } else { Ordering::SeqCst };
         let (none, put) = (ptr::null_mut(), pointer.as_ptr());
         self.slot(depth).compare_exchange(none, put, order, Ordering::Relaxed).is_ok()
     }
@@ -111,10 +110,12 @@ impl Deque {
             if there.is_null() {
                 return None;
             }
-            #[cfg(sabotage = "job_thief_looks_first")]
-            slot.store(ptr::null_mut(), Ordering::SeqCst);
-            #[cfg(not(sabotage = "job_thief_looks_first"))]
-            let there = slot.swap(ptr::null_mut(), Ordering::SeqCst);
+            let there = if sabotaged("job_thief_looks_first") {
+                slot.store(ptr::null_mut(), Ordering::SeqCst);
+                there
+            } else {
+                slot.swap(ptr::null_mut(), Ordering::SeqCst)
+            };
             // SAFETY: what was in a slot was put there by `join`, and this swap has taken it out. Covered by
             // `taken_back_or_stolen…`.
             NonNull::new(there).map(|header| unsafe { Part::new(header) })
@@ -179,14 +180,13 @@ impl<B, R> Lent<'_, B, R> {
         }
         let slot = self.deque.slot(self.depth);
         let (own, none) = (self.job.as_header().as_ptr(), ptr::null_mut());
-        #[cfg(sabotage = "job_owner_looks_first")]
-        if slot.load(Ordering::SeqCst) == own {
-            slot.store(none, Ordering::SeqCst);
-            return true;
-        } else {
-            return false;
+        if sabotaged("job_owner_looks_first") {
+            let is_own = slot.load(Ordering::SeqCst) == own;
+            if is_own {
+                slot.store(none, Ordering::SeqCst);
+            }
+            return is_own;
         }
-        #[cfg(not(sabotage = "job_owner_looks_first"))]
         slot.compare_exchange(own, none, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 }

@@ -31,8 +31,8 @@ use std::task::Waker;
 use std::thread;
 
 use crate::deque::Deque;
-use crate::sync::UnsafeCell;
 use crate::sync::atomic::{AtomicU8, Ordering};
+use crate::sync::{UnsafeCell, sabotaged};
 
 /// The states.
 const LENT: u8 = 0;
@@ -117,8 +117,9 @@ where
         // SAFETY: it points to a whole job, which stays until it is settled, by the contract and by
         // `Deque::join`. Covered by `taken_back_or_stolen…`.
         let job: &Self = unsafe { header.cast().as_ref() };
-        #[cfg(sabotage = "job_is_done_before_it_is_called")]
-        job.header.state.store(DONE, Ordering::Release);
+        if sabotaged("job_is_done_before_it_is_called") {
+            job.header.state.store(DONE, Ordering::Release);
+        }
         // SAFETY: who has the pointer has the closure. Covered by the same model.
         let closure = job.closure.with_mut(|closure| unsafe { (*closure).take() });
         let result = closure.map(|closure| catch_unwind(AssertUnwindSafe(closure)));
@@ -158,13 +159,16 @@ impl Header {
         // SAFETY: AWAITED was loaded, so the owner has put its waker there and touches it no more. Covered by
         // `an_owner_that_sleeps…`.
         let take = || header.waker.with_mut(|waker| unsafe { (*waker).take() });
-        #[cfg(sabotage = "job_takes_the_waker_late")]
-        header.state.store(end, Ordering::Release);
+        let late = sabotaged("job_takes_the_waker_late");
+        if late {
+            header.state.store(end, Ordering::Release);
+        }
         let waker = take();
-        #[cfg(not(sabotage = "job_takes_the_waker_late"))]
-        header.state.store(end, Ordering::Release);
+        if !late {
+            header.state.store(end, Ordering::Release);
+        }
         if let Some(waker) = waker
-            && cfg!(not(sabotage = "job_end_wakes_nobody"))
+            && !sabotaged("job_end_wakes_nobody")
         {
             waker.wake();
         }
@@ -188,18 +192,15 @@ impl Header {
         // SAFETY: nobody but the owner looks at it while LENT, and it was LENT: only the owner makes it
         // AWAITED. Covered by `an_owner_that_sleeps…`.
         self.waker.with_mut(|place| unsafe { *place = Some(waker.clone()) });
-        #[cfg(sabotage = "job_sleeper_looks_first")]
-        if self.is_settled() {
-            return false;
-        } else {
-            self.state.store(AWAITED, Ordering::Release);
-            return true;
+        if sabotaged("job_sleeper_looks_first") {
+            let sleeps = !self.is_settled();
+            if sleeps {
+                self.state.store(AWAITED, Ordering::Release);
+            }
+            return sleeps;
         }
-        #[cfg(not(sabotage = "job_sleeper_looks_first"))]
-        {
-            let (order, found) = (Ordering::AcqRel, Ordering::Acquire);
-            self.state.compare_exchange(LENT, AWAITED, order, found).is_ok()
-        }
+        let (order, found) = (Ordering::AcqRel, Ordering::Acquire);
+        self.state.compare_exchange(LENT, AWAITED, order, found).is_ok()
     }
 
     /// Who runs it, if it has begun.

@@ -18,6 +18,7 @@ use crate::memory::Memory;
 use crate::memory::Shape;
 use crate::offers::{ASLEEP, OFFER, Offers, START, after, before, distance};
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use crate::sync::sabotaged;
 use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 
 /// The parent's end: offers requests, takes back what the worker has not begun, receives answers.
@@ -152,11 +153,11 @@ impl ParentEnd {
         if untold == 0 {
             return;
         }
-        let told = if cfg!(sabotage = "lane_publish_tells_of_one") { 1 } else { untold };
+        let told = if sabotaged("lane_publish_tells_of_one") { 1 } else { untold };
         let control = self.memory.control();
-        let order = if cfg!(sabotage = "lane_offer_is_not_released") { Relaxed } else { AcqRel };
+        let order = if sabotaged("lane_offer_is_not_released") { Relaxed } else { AcqRel };
         let word = control.offers.fetch_add(told * OFFER, order);
-        if word & ASLEEP != 0 && cfg!(not(sabotage = "lane_offer_wakes_nobody")) {
+        if word & ASLEEP != 0 && !sabotaged("lane_offer_wakes_nobody") {
             // Once is enough, until it says so again.
             control.offers.fetch_and(!ASLEEP, Relaxed);
             control.bell.ring();
@@ -206,7 +207,7 @@ impl ParentEnd {
     /// reading it still. Who releases a frame for each answer sees this of a torn worker alone.
     pub fn release(&mut self, frames: u32) -> Result<(), Torn> {
         let answered = distance(self.released, self.answered).min(self.in_flight());
-        if frames > answered && cfg!(not(sabotage = "lane_release_is_rash")) {
+        if frames > answered && !sabotaged("lane_release_is_rash") {
             return Err(Torn { what: "it has answered what it has not claimed" });
         }
         self.frames.drain(..frames as usize);
@@ -231,16 +232,16 @@ impl ParentEnd {
             (unbegun(word) > 0).then(|| Offers { offered, ..Offers::unpack(word) }.pack())
         };
         let offers = &self.memory.control().offers;
-        #[cfg(sabotage = "lane_take_back_looks_first")]
-        let word = {
+        let word = if sabotaged("lane_take_back_looks_first") {
             let word = offers.load(Acquire);
             if let Some(taken) = take(word) {
                 offers.store(taken, Release);
             }
             word
+        } else {
+            let (Ok(word) | Err(word)) = offers.fetch_update(AcqRel, Acquire, take);
+            word
         };
-        #[cfg(not(sabotage = "lane_take_back_looks_first"))]
-        let (Ok(word) | Err(word)) = offers.fetch_update(AcqRel, Acquire, take);
 
         self.offered = before(offered, unbegun(word));
         let taken = self.frames.split_off(self.in_flight() as usize);
@@ -256,8 +257,8 @@ impl ParentEnd {
     /// later. It remembers one such wish, the last.
     pub fn ask_to_stop(&self, nth: u32) {
         if nth < self.in_flight() {
-            #[cfg(sabotage = "lane_stop_is_for_the_last_claim")]
-            let nth = self.claimed().saturating_sub(1);
+            let wrong = sabotaged("lane_stop_is_for_the_last_claim");
+            let nth = if wrong { self.claimed().saturating_sub(1) } else { nth };
             self.memory.control().stop.store(after(self.released, nth + 1), Release);
         }
     }
@@ -266,7 +267,7 @@ impl ParentEnd {
     pub fn leave(&mut self) {
         let control = self.memory.control();
         control.stop.store(LEFT, Release);
-        if cfg!(not(sabotage = "lane_leave_wakes_nobody")) {
+        if !sabotaged("lane_leave_wakes_nobody") {
             control.bell.ring();
         }
     }
@@ -323,15 +324,14 @@ impl ParentEnd {
     fn publish_room(&mut self) {
         self.freed = self.read;
         let control = self.memory.control();
-        #[cfg(sabotage = "answers_room_is_stored")]
-        let word = {
+        let word = if sabotaged("answers_room_is_stored") {
             let word = control.head.load(Acquire);
             control.head.store(self.read, Release);
             word
+        } else {
+            control.head.swap(self.read, AcqRel)
         };
-        #[cfg(not(sabotage = "answers_room_is_stored"))]
-        let word = control.head.swap(self.read, AcqRel);
-        if word & WAITING != 0 && cfg!(not(sabotage = "answers_room_wakes_nobody")) {
+        if word & WAITING != 0 && !sabotaged("answers_room_wakes_nobody") {
             control.room.ring();
         }
     }
@@ -356,14 +356,13 @@ impl ParentEnd {
         }
         let tail = &self.memory.control().tail;
         let bit = waiting_at(doorbell);
-        #[cfg(sabotage = "answers_parent_looks_before_it_sleeps")]
-        let word = {
+        let word = if sabotaged("answers_parent_looks_before_it_sleeps") {
             let word = tail.load(Acquire);
             tail.fetch_or(bit, AcqRel);
             word
+        } else {
+            tail.fetch_or(bit, AcqRel)
         };
-        #[cfg(not(sabotage = "answers_parent_looks_before_it_sleeps"))]
-        let word = tail.fetch_or(bit, AcqRel);
         let arrived = position(word) != self.read;
         if arrived {
             self.set_awake();

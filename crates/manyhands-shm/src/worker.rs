@@ -13,7 +13,7 @@ use crate::errors::{SendError, Torn};
 use crate::memory::Memory;
 use crate::offers::{ASLEEP, Offers, after};
 use crate::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use crate::sync::step;
+use crate::sync::{sabotaged, step};
 use crate::words::{self, SKIP, WORD, bytes_of, headed, heading, index, taken};
 
 /// The worker's end: claims requests, sends answers.
@@ -117,18 +117,14 @@ impl WorkerEnd {
         let offers = &self.memory.control().offers;
         let claim = |word| {
             let seen = Offers::unpack(word);
-            #[cfg(not(sabotage = "death_claim_takes_all"))]
-            let claimed = after(seen.claimed, 1);
-            #[cfg(sabotage = "death_claim_takes_all")]
-            let claimed = seen.offered;
+            let all = sabotaged("death_claim_takes_all");
+            let claimed = if all { seen.offered } else { after(seen.claimed, 1) };
             (seen.unclaimed() > 0).then(|| Offers { claimed, ..seen }.pack())
         };
-        #[cfg(sabotage = "lane_claim_looks_first")]
-        {
+        if sabotaged("lane_claim_looks_first") {
             let claimed = claim(offers.load(Acquire));
-            claimed.inspect(|word| offers.store(*word, Relaxed)).is_some()
+            return claimed.inspect(|word| offers.store(*word, Relaxed)).is_some();
         }
-        #[cfg(not(sabotage = "lane_claim_looks_first"))]
         offers.fetch_update(AcqRel, Relaxed, claim).is_ok()
     }
 
@@ -181,8 +177,7 @@ impl WorkerEnd {
     pub fn sleep(&self, timeout: Option<Duration>) {
         let control = self.memory.control();
         // Before the parent is told: a ring from then on has to end the sleep.
-        #[cfg(not(sabotage = "lane_sleeper_takes_the_bell_late"))]
-        let seen = control.bell.seen();
+        let mut seen = control.bell.seen();
         if self.is_left() {
             return;
         }
@@ -190,18 +185,18 @@ impl WorkerEnd {
             let seen = Offers::unpack(word);
             (seen.unclaimed() == 0).then(|| Offers { asleep: true, ..seen }.pack())
         };
-        #[cfg(sabotage = "lane_sleeper_looks_first")]
-        let announced = {
-            let announced = announce(control.offers.load(Acquire)).ok_or(());
-            announced.map(|_| control.offers.fetch_or(ASLEEP, AcqRel))
+        let announced = if sabotaged("lane_sleeper_looks_first") {
+            let announced = announce(control.offers.load(Acquire));
+            announced.map(|_| control.offers.fetch_or(ASLEEP, AcqRel)).is_some()
+        } else {
+            control.offers.fetch_update(AcqRel, Relaxed, announce).is_ok()
         };
-        #[cfg(not(sabotage = "lane_sleeper_looks_first"))]
-        let announced = control.offers.fetch_update(AcqRel, Relaxed, announce);
-        if announced.is_err() {
+        if !announced {
             return;
         }
-        #[cfg(sabotage = "lane_sleeper_takes_the_bell_late")]
-        let seen = control.bell.seen();
+        if sabotaged("lane_sleeper_takes_the_bell_late") {
+            seen = control.bell.seen();
+        }
         control.bell.wait(seen, timeout);
         control.offers.fetch_and(!ASLEEP, Relaxed);
     }
@@ -240,8 +235,9 @@ impl WorkerEnd {
         let frame = taken(len) as u64;
         self.wait_for_room(frame, bytes_of(ring) as u64)?;
         step();
-        #[cfg(sabotage = "death_answer_is_published_first")]
-        self.memory.control().tail.swap(self.write + frame, AcqRel);
+        if sabotaged("death_answer_is_published_first") {
+            self.memory.control().tail.swap(self.write + frame, AcqRel);
+        }
         step();
         let first = index(ring, self.write);
         ring[first].store(heading(heading_len, self.claimed));
@@ -255,21 +251,17 @@ impl WorkerEnd {
 
     fn publish_answer(&self) {
         let tail = &self.memory.control().tail;
-        #[cfg(sabotage = "answers_send_is_stored")]
-        let word = {
+        let word = if sabotaged("answers_send_is_stored") {
             let word = tail.load(Acquire);
             tail.store(self.write, crate::sync::atomic::Ordering::Release);
             word
-        };
-        #[cfg(not(sabotage = "answers_send_is_stored"))]
-        let word = {
-            let order =
-                if cfg!(sabotage = "answers_send_is_not_released") { Relaxed } else { AcqRel };
+        } else {
+            let order = if sabotaged("answers_send_is_not_released") { Relaxed } else { AcqRel };
             tail.swap(self.write, order)
         };
         step();
         for (at, doorbell) in self.doorbells.iter().enumerate() {
-            if word & waiting_at(at) != 0 && cfg!(not(sabotage = "answers_send_wakes_nobody")) {
+            if word & waiting_at(at) != 0 && !sabotaged("answers_send_wakes_nobody") {
                 doorbell.ring();
             }
         }
@@ -285,11 +277,8 @@ impl WorkerEnd {
             if position(word) == self.freed {
                 word = control.head.fetch_or(WAITING, AcqRel);
                 step();
-                #[cfg(not(sabotage = "answers_sender_sleeps_without_a_second_look"))]
                 let full = position(word) == self.freed;
-                #[cfg(sabotage = "answers_sender_sleeps_without_a_second_look")]
-                let full = true;
-                if full {
+                if full || sabotaged("answers_sender_sleeps_without_a_second_look") {
                     control.room.wait(seen, None);
                     continue;
                 }

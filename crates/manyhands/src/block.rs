@@ -29,7 +29,7 @@ use std::time::Instant;
 use crate::promise::Held;
 use crate::spin;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, sabotaged};
 
 /// Tasks that came in together. `I` gives what a worker needs to run each, `T` and `E` are the two kinds
 /// of outcome.
@@ -259,7 +259,7 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
         }
         let awaited = self.count_ended(&mut body);
         drop(body);
-        if cfg!(not(sabotage = "block_cancel_wakes_nobody")) {
+        if !sabotaged("block_cancel_wakes_nobody") {
             self.wake(awaited);
         }
         jobs
@@ -279,8 +279,7 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     #[must_use = "the host drops it where it may"]
     pub fn abandon(&self) -> Vec<Result<T, E>> {
         let mut body = self.body.lock();
-        #[cfg(not(sabotage = "block_forgets_that_nobody_wants_it"))]
-        {
+        if !sabotaged("block_forgets_that_nobody_wants_it") {
             body.wanted = false;
         }
         let slots = std::mem::take(&mut body.slots);
@@ -439,7 +438,7 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     }
 
     fn wake(&self, awaited: bool) {
-        if awaited && cfg!(not(sabotage = "block_end_wakes_nobody")) {
+        if awaited && !sabotaged("block_end_wakes_nobody") {
             self.moved.notify_all();
         }
     }

@@ -42,7 +42,7 @@ use std::time::Instant;
 use crate::panic;
 use crate::spin;
 use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, sabotaged};
 use crate::watchers::Watchers;
 
 pub use crate::watchers::{Wake, Watch};
@@ -349,8 +349,10 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         if !matches!(body.slot, Slot::Pending(_)) {
             return None;
         }
-        #[cfg(sabotage = "promise_claim_lets_go")]
-        let mut body = body.let_go();
+        #[cfg(loom)]
+        if sabotaged("promise_claim_lets_go") {
+            body = body.let_go();
+        }
         self.set(State::Running);
         match std::mem::replace(&mut body.slot, Slot::Running(None)) {
             Slot::Pending(job) => Some(job),
@@ -396,8 +398,10 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn begin(&self) -> bool {
         let mut body = self.body.lock();
         let Slot::Away(executor) = body.slot else { return false };
-        #[cfg(sabotage = "promise_begin_lets_go")]
-        let mut body = body.let_go();
+        #[cfg(loom)]
+        if sabotaged("promise_begin_lets_go") {
+            body = body.let_go();
+        }
         body.slot = Slot::Running(executor);
         self.set(State::Running);
         true
@@ -482,14 +486,16 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             return Err((outcome, state));
         }
         let wake = body.watchers.take_all();
-        #[cfg(sabotage = "promise_finish_lets_go")]
-        let mut body = body.let_go();
+        #[cfg(loom)]
+        if sabotaged("promise_finish_lets_go") {
+            body = body.let_go();
+        }
         publish(wake.is_empty());
         let before = std::mem::replace(&mut body.slot, Slot::Ended(outcome));
         self.set(State::Finished);
         let sleepers = body.sleepers;
         drop(body);
-        if sleepers && cfg!(not(sabotage = "promise_finish_wakes_nobody")) {
+        if sleepers && !sabotaged("promise_finish_wakes_nobody") {
             self.ended.notify_all();
         }
         if let Slot::Pending(never_claimed) = before {

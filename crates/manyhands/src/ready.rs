@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::spin;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, sabotaged};
 
 /// The numbers of the futures that have ended and not been fetched. Futures know it, and it knows
 /// no future: so nothing keeps anything alive in a circle. One thread at a time waits on it.
@@ -77,7 +77,7 @@ impl Ready {
         let count = numbers.queue.len();
         self.count.store(count, Ordering::Release);
         let enough = numbers.wanted.is_some_and(|wanted| count >= wanted);
-        if enough || cfg!(sabotage = "completion_push_forgets_the_sleeper") {
+        if enough || sabotaged("completion_push_forgets_the_sleeper") {
             numbers.wanted = None;
         }
         drop(numbers);
@@ -172,7 +172,7 @@ impl Ready {
     /// ```
     pub fn interrupt(&self) {
         self.numbers.lock().interrupted = true;
-        if cfg!(not(sabotage = "completion_interrupt_wakes_nobody")) {
+        if !sabotaged("completion_interrupt_wakes_nobody") {
             self.arrived.notify_all();
         }
     }

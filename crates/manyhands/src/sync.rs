@@ -98,11 +98,12 @@ impl Condvar {
     #[cfg(loom)]
     pub(crate) fn wait<'a, T>(
         &self,
-        guard: MutexGuard<'a, T>,
+        mut guard: MutexGuard<'a, T>,
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, T> {
-        #[cfg(sabotage = "promise_condvar_lets_go_before_it_waits")]
-        let guard = guard.let_go();
+        if sabotaged("promise_condvar_lets_go_before_it_waits") {
+            guard = guard.let_go();
+        }
         if deadline.is_some() {
             return guard.let_go();
         }
@@ -115,7 +116,7 @@ impl Condvar {
     }
 
     pub(crate) fn notify_all(&self) {
-        if cfg!(sabotage = "promise_condvar_notifies_one_for_all") {
+        if sabotaged("promise_condvar_notifies_one_for_all") {
             return self.0.notify_one();
         }
         self.0.notify_all();
@@ -173,4 +174,19 @@ impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.held
     }
+}
+
+/// Whether the fault of this name is in: only in models, and only the one that `MANYHANDS_SABOTAGE` names. So
+/// `cargo xtask loom` sees every model fail that has to.
+#[cfg(loom)]
+pub(crate) fn sabotaged(fault: &str) -> bool {
+    static THIS_ONE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    THIS_ONE.get_or_init(|| std::env::var("MANYHANDS_SABOTAGE").ok()).as_deref() == Some(fault)
+}
+
+/// Never, but in models.
+#[cfg(not(loom))]
+#[inline]
+pub(crate) const fn sabotaged(_fault: &str) -> bool {
+    false
 }

@@ -1,7 +1,7 @@
 //! `loom`: every schedule of the concurrent parts, and the proof that the models would notice.
 //!
 //! A model that passes says little until it has been seen to fail. So the sources hold named faults,
-//! each behind `cfg(sabotage = "name")`; every fault is compiled in once, and a model of the same
+//! each behind `sabotaged("name")`; the models are run once with every fault, and one of the same
 //! crate must then fail. A fault that no model notices fails this task.
 
 use std::collections::BTreeSet;
@@ -64,7 +64,7 @@ impl Suite {
             sources.iter().flat_map(|source| sabotage::names(&source.text)).collect();
         if sabotages.is_empty() {
             bail!(
-                "no `sabotage = \"...\"` in crates/{package}: nothing shows that the models can fail"
+                "no `sabotaged(\"...\")` in crates/{package}: nothing shows that the models can fail"
             );
         }
         let output =
@@ -83,15 +83,14 @@ impl Suite {
         Ok(Self { package, models, sabotages, table: table.unwrap_or_default() })
     }
 
-    /// Builds with the fault in and runs the models, one of which has to notice: first the one that is
-    /// said to, for the others may take minutes.
+    /// Runs the models with the fault, which one of them has to notice: first the one that is said to, for the
+    /// others may take minutes.
     fn catches(&self, shell: &Shell, name: &str) -> Result<()> {
         let start = Instant::now();
-        let compiler = sabotage::compiler(&shell.this, &target(shell), name)?;
         let expected = expected(&self.table, name);
         for filter in expected.into_iter().chain([concerned(name, &self.models)]) {
             let output = models(shell, self.package, &filter, &[])
-                .env("RUSTC_WORKSPACE_WRAPPER", &compiler)
+                .env(sabotage::NAMED_BY, name)
                 .output()
                 .context("could not start cargo")?;
             let said = [output.stdout, output.stderr].concat();
@@ -107,7 +106,7 @@ impl Suite {
                 }
             }
         }
-        bail!("sabotage {name} was not noticed: every model passed with the fault compiled in")
+        bail!("sabotage {name} was not noticed: every model passed with the fault in")
     }
 }
 
@@ -118,8 +117,6 @@ fn models(shell: &Shell, package: &str, filter: &str, libtest: &[&str]) -> Comma
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     command.env("RUSTFLAGS", format!("{flags} --cfg loom").trim_start());
     command.env("CARGO_TARGET_DIR", target(shell));
-    // Every fault has a binary of its own, most of which would be debug information.
-    command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     command
 }
 

@@ -25,9 +25,9 @@ enum Task {
     Check,
     /// Everything that can fail at run time: tests, doctests, loom models and their sabotages
     Test,
-    /// The loom models, which must pass; then every sabotaged build, which must not
+    /// The loom models, which must pass; then once with every fault, which must not
     Loom {
-        /// Only the sabotaged builds: those named, or all
+        /// Only with faults: those named, or all
         #[arg(long, value_name = "NAME", num_args = 0..)]
         sabotage: Option<Vec<String>>,
     },
@@ -75,9 +75,6 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<ExitCode> {
-    if let Some(name) = sabotage::called_as() {
-        return sabotage::compile(&name);
-    }
     match Task::parse() {
         Task::Guard { seconds, command } => return guard::run(seconds, &command),
         Task::Check => check::run(&Shell::new()?)?,

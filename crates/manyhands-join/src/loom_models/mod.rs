@@ -1,8 +1,8 @@
 //! Models: what the owner of a stack and those who take from it do to each other, tried by loom in every order
 //! that can make a difference.
 //!
-//! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
-//! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
+//! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, behind
+//! `sabotaged("name")`), which some model has to notice. Which one does:
 //!
 //! | sabotage | models that catch it |
 //! |---|---|

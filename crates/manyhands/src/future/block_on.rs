@@ -23,6 +23,7 @@ use crate::nested::{self, Source, Targets, Woken};
 use crate::panic;
 use crate::ready::Ready;
 use crate::spin;
+use crate::sync::sabotaged;
 
 /// Runs a future of any kind in the calling thread, which sleeps whenever there is nothing to do, and gives
 /// its output. May be called anywhere, also in a task, and in what another `block_on` runs.
@@ -131,14 +132,12 @@ pub(crate) struct Alarm(Arc<Ready>);
 
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
-        #[cfg(not(sabotage = "blockon_lets_go_before_it_wakes"))]
-        self.0.push_once();
-        #[cfg(sabotage = "blockon_lets_go_before_it_wakes")]
-        {
+        if sabotaged("blockon_lets_go_before_it_wakes") {
             let ready = Arc::clone(&self.0);
             drop(self);
-            ready.push_once();
+            return ready.push_once();
         }
+        self.0.push_once();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
@@ -180,11 +179,14 @@ impl Blocked {
     pub(crate) fn run<R>(&self, mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
         loop {
             // Whoever wakes it from here on, wakes it for another poll.
-            #[cfg(not(sabotage = "blockon_forgets_who_wakes_it"))]
-            self.ready.clear();
+            let late = sabotaged("blockon_forgets_who_wakes_it");
+            if !late {
+                self.ready.clear();
+            }
             let polled = poll(&mut Context::from_waker(&self.waker));
-            #[cfg(sabotage = "blockon_forgets_who_wakes_it")]
-            self.ready.clear();
+            if late {
+                self.ready.clear();
+            }
             if let Poll::Ready(output) = polled {
                 return output;
             }
@@ -218,7 +220,7 @@ impl Blocked {
     pub(crate) fn targets(&self) -> Targets {
         let mut targets = Targets::new(How::Any);
         let others = self.alarm.strong_count() > 1;
-        if others && cfg!(not(sabotage = "blockon_takes_itself_for_alone")) {
+        if others && !sabotaged("blockon_takes_itself_for_alone") {
             // Others may wake it, until they let go.
             targets.may_change = true;
             return targets;
@@ -235,7 +237,7 @@ impl Blocked {
         // One of them may let go unended: dropped, or polled elsewhere.
         targets.may_change |= targets.on.len() > 1;
         // Whoever had let go by then may have woken the thread before, with this lock held.
-        if cfg!(not(sabotage = "blockon_looks_once")) && !self.ready.is_empty_for_sure() {
+        if !sabotaged("blockon_looks_once") && !self.ready.is_empty_for_sure() {
             return Targets::new(How::Any);
         }
         targets

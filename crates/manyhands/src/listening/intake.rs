@@ -20,8 +20,8 @@
 
 use std::collections::VecDeque;
 
-use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::{Mutex, sabotaged};
 
 /// What is submitted to a pool, on its way to what is under the pool's lock.
 pub(crate) struct Intake<E> {
@@ -64,16 +64,17 @@ impl<E> Intake<E> {
     pub(crate) fn give_back(&self) -> bool {
         let gate = self.gate.fetch_sub(PLACE, Ordering::AcqRel) - PLACE;
         let last = gate & REFUSES != 0 && gate < PLACE;
-        last && cfg!(not(sabotage = "intake_last_place_closes_nothing"))
+        last && !sabotaged("intake_last_place_closes_nothing")
     }
 
     /// The pool accepts nothing more, but for those who have a place. Under the pool's lock, after what
     /// they are to be told was written.
     pub(crate) fn refuse(&self) {
-        #[cfg(not(sabotage = "intake_refusal_is_stored"))]
-        self.gate.fetch_or(REFUSES, Ordering::AcqRel);
-        #[cfg(sabotage = "intake_refusal_is_stored")]
-        self.gate.store(self.gate.load(Ordering::Acquire) | REFUSES, Ordering::Release);
+        if sabotaged("intake_refusal_is_stored") {
+            self.gate.store(self.gate.load(Ordering::Acquire) | REFUSES, Ordering::Release);
+        } else {
+            self.gate.fetch_or(REFUSES, Ordering::AcqRel);
+        }
     }
 
     pub(crate) fn set_managed(&self) {
@@ -95,7 +96,7 @@ impl<E> Intake<E> {
             return Err(entry);
         }
         left.entries.push_back(entry);
-        let first = left.entries.len() == 1 && cfg!(not(sabotage = "intake_first_calls_nobody"));
+        let first = left.entries.len() == 1 && !sabotaged("intake_first_calls_nobody");
         if first {
             self.filled.store(true, Ordering::Relaxed);
         }
@@ -122,8 +123,8 @@ impl<E> Intake<E> {
     /// Takes the last, likewise.
     pub(crate) fn shut(&self, into: &mut VecDeque<E>) {
         let mut left = self.left.lock();
-        left.open = cfg!(sabotage = "intake_shut_leaves_it_open");
-        if cfg!(not(sabotage = "intake_shut_forgets_the_last")) {
+        left.open = sabotaged("intake_shut_leaves_it_open");
+        if !sabotaged("intake_shut_forgets_the_last") {
             std::mem::swap(&mut left.entries, into);
         }
         self.filled.store(false, Ordering::Relaxed);

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use super::{CALLERS, MANAGERS};
 
+use crate::sync::sabotaged;
+
 /// Who listens, and who of them sleeps.
 pub(crate) struct Listeners {
     /// The manager sleeps.
@@ -52,10 +54,10 @@ impl Listeners {
 
     /// A request was put into this link: its answer is to wake whoever sees to it.
     pub(crate) fn sent(&mut self, link: &mut impl Answers) {
-        if cfg!(not(sabotage = "listening_sender_tells_no_link"))
+        if !sabotaged("listening_sender_tells_no_link")
             && let Some(doorbell) = self.doorbell()
             && link.set_asleep(doorbell)
-            && cfg!(not(sabotage = "listening_sender_rings_nobody"))
+            && !sabotaged("listening_sender_rings_nobody")
         {
             self.rings[doorbell] = true;
         }

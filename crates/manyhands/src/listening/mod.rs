@@ -41,7 +41,7 @@ use manyhands_shm::{Doorbell, Lookout};
 
 use crate::spin;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard, now};
+use crate::sync::{Condvar, Mutex, MutexGuard, now, sabotaged};
 
 pub(crate) use intake::Intake;
 pub(crate) use listeners::{Answers, Listeners, Sleep};
@@ -146,8 +146,8 @@ impl<S: Shared> Listening<S> {
         rings[MANAGERS] |= asleep.is_some_and(|Sleep { until }| {
             let is_sooner = |due| until.is_none_or(|until| due < until);
             let sooner = state.next_deadline().is_some_and(is_sooner);
-            called && cfg!(not(sabotage = "listening_call_wakes_nobody"))
-                || sooner && cfg!(not(sabotage = "listening_sooner_deadline_wakes_nobody"))
+            called && !sabotaged("listening_call_wakes_nobody")
+                || sooner && !sabotaged("listening_sooner_deadline_wakes_nobody")
                 || state.is_done()
         });
         if state.is_done() {
@@ -207,7 +207,7 @@ impl<S: Shared> Listening<S> {
     pub(crate) fn is_wanted(&self, lookouts: &[Lookout]) -> bool {
         self.is_called()
             || (!self.attended.load(Ordering::Relaxed)
-                || cfg!(sabotage = "listening_manager_minds_what_is_seen_to"))
+                || sabotaged("listening_manager_minds_what_is_seen_to"))
                 && lookouts.iter().any(Lookout::has_answer)
     }
 
@@ -216,13 +216,14 @@ impl<S: Shared> Listening<S> {
     pub(crate) fn fall_asleep(&self, prepare: impl FnOnce(&S)) -> Option<Sleep> {
         let mut state = self.lock();
         let wanted = state.has_chores() || state.is_over();
-        #[cfg(all(loom, sabotage = "listening_manager_looks_before_it_sleeps"))]
-        let mut state = state.let_go();
+        #[cfg(loom)]
+        if sabotaged("listening_manager_looks_before_it_sleeps") {
+            state = state.let_go();
+        }
         let sleep = Sleep { until: state.next_deadline() };
         let (listeners, links) = state.listeners_and_links();
         listeners.manager = Some(sleep);
-        let answered =
-            listeners.listen(links) && cfg!(not(sabotage = "listening_manager_sleeps_on"));
+        let answered = listeners.listen(links) && !sabotaged("listening_manager_sleeps_on");
         if wanted || answered {
             Self::manager_wakes(&mut state);
             return None;
@@ -291,8 +292,7 @@ impl<S: Shared> Listening<S> {
         let lookouts = Arc::clone(state.lookouts());
         let (listeners, links) = state.listeners_and_links();
         listeners.attendant = Some(Attendant { thread: thread::current().id(), asleep: false });
-        let links =
-            busy(links).filter(|_| cfg!(not(sabotage = "listening_answers_ring_for_nothing")));
+        let links = busy(links).filter(|_| !sabotaged("listening_answers_ring_for_nothing"));
         links.for_each(Answers::set_awake);
         drop(state);
         self.attended.store(true, Ordering::Relaxed);
@@ -305,8 +305,7 @@ impl<S: Shared> Listening<S> {
         let mut state = self.lock();
         let (listeners, links) = state.listeners_and_links();
         listeners.set_attendant_asleep(true);
-        let answered =
-            listeners.listen(links) && cfg!(not(sabotage = "listening_attendant_sleeps_on"));
+        let answered = listeners.listen(links) && !sabotaged("listening_attendant_sleeps_on");
         let mut slept = Ok(());
         if !answered {
             drop(state);
@@ -323,27 +322,24 @@ impl<S: Shared> Listening<S> {
 
     /// From now on, answers are the manager's again.
     fn end_attending(&self) {
-        if cfg!(not(sabotage = "listening_leaver_says_so_late")) {
+        if !sabotaged("listening_leaver_says_so_late") {
             self.attended.store(false, Ordering::Relaxed);
         }
         let mut state = self.lock();
-        let done = state.is_done() && cfg!(not(sabotage = "listening_leaver_forgets_the_end"));
+        let done = state.is_done() && !sabotaged("listening_leaver_forgets_the_end");
         let (listeners, links) = state.listeners_and_links();
         listeners.attendant = None;
         // As the manager would have done before it fell asleep.
-        let links = links.filter(|_| cfg!(not(sabotage = "listening_leaver_does_not_look")));
+        let links = links.filter(|_| !sabotaged("listening_leaver_does_not_look"));
         let answered = listeners.listen(links);
         if done {
             self.over.notify_all();
         }
         drop(state);
-        if cfg!(sabotage = "listening_leaver_says_so_late") {
+        if sabotaged("listening_leaver_says_so_late") {
             self.attended.store(false, Ordering::Relaxed);
         }
-        self.ring([
-            done || (answered && cfg!(not(sabotage = "listening_leaver_rings_nobody"))),
-            false,
-        ]);
+        self.ring([done || (answered && !sabotaged("listening_leaver_rings_nobody")), false]);
     }
 }
 
@@ -360,7 +356,7 @@ struct Rings(Arc<[Doorbell; 2]>);
 
 impl Wake for Rings {
     fn wake(self: Arc<Self>) {
-        if cfg!(not(sabotage = "listening_end_wakes_no_attendant")) {
+        if !sabotaged("listening_end_wakes_no_attendant") {
             self.0[CALLERS].ring();
         }
     }

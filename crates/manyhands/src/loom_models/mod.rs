@@ -2,8 +2,8 @@
 //! parts of its jobs, a graph, the wait-for graph, `block_on` and the listening for worker processes, tried by loom
 //! in every order that can make a difference.
 //!
-//! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, compiled in by
-//! `cfg(sabotage = "name")`), which some model has to notice. Which one does:
+//! `cargo xtask loom` runs them, and then once for every fault (a *sabotage*, behind
+//! `sabotaged("name")`), which some model has to notice. Which one does:
 //!
 //! | sabotage | models that catch it |
 //! |---|---|

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::graph::{Wait, WaitGraph, WaitId, Waits};
 use crate::errors::Deadlock;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, sabotaged};
 
 /// The waits of all tasks of this process that have lasted for a while.
 struct Registry(Mutex<WaitGraph<dyn Waits>>);
@@ -41,7 +41,7 @@ pub fn register(wait: Wait<dyn Waits>) -> Registered {
     let Some(waits) = find_stuck(waits, id) else { return Registered(Some(id)) };
     let Some(cycle) = waits.cycle(id) else { return Registered(Some(id)) };
     let deadlock = Deadlock::new(waits.describe(&cycle));
-    let all = if cfg!(sabotage = "nested_tells_one_of_a_cycle") { 1 } else { cycle.len() };
+    let all = if sabotaged("nested_tells_one_of_a_cycle") { 1 } else { cycle.len() };
     for waiter in waits.waiters(&cycle).take(all) {
         waiter.give_up(&deadlock);
     }

@@ -12,7 +12,7 @@ use super::{Running, Waiting, tasks};
 use crate::errors::{Deadlock, WaitingTask};
 use crate::ready::Ready;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::now;
+use crate::sync::{now, sabotaged};
 
 /// How long a wait lasts before it is looked at: nearly all are over by then, and need no graph.
 const PATIENCE: Duration = Duration::from_millis(10);
@@ -135,7 +135,7 @@ fn sleep_until<X>(
     drop(registered);
     // It may have been told between its last look and this moment. The next to sleep here must not take that
     // for itself.
-    if cfg!(not(sabotage = "nested_leaves_an_interrupt_behind")) {
+    if !sabotaged("nested_leaves_an_interrupt_behind") {
         ready.take_interrupt();
     }
     // Also if what it waits for has come by now: it came because another in the cycle was told.

@@ -157,14 +157,15 @@ impl List {
             return None;
         }
         let mut nodes = self.nodes.lock();
-        #[cfg(all(loom, sabotage = "graph_take_lets_go"))]
-        let (mut nodes, seen) = {
+        #[cfg(loom)]
+        if crate::sync::sabotaged("graph_take_lets_go") {
             let seen = nodes.last().copied();
-            (nodes.let_go(), seen)
-        };
+            nodes = nodes.let_go();
+            nodes.pop();
+            self.count.store(nodes.len(), Ordering::Relaxed);
+            return seen;
+        }
         let node = nodes.pop();
-        #[cfg(all(loom, sabotage = "graph_take_lets_go"))]
-        let node = node.map_or(seen, |_| seen);
         self.count.store(nodes.len(), Ordering::Relaxed);
         node
     }

@@ -20,7 +20,7 @@ use super::ready::{self, Ready};
 use super::{Dependants, Edges, Host, Performed, Plan, Submitted};
 use crate::ready::Ready as Events;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use crate::sync::now;
+use crate::sync::{now, sabotaged};
 
 /// How long a ticket runs before it gives way to others.
 pub(super) const TURN: Duration = Duration::from_millis(1);
@@ -138,7 +138,7 @@ impl<H> Run<H> {
     /// One less that it waits for; whether it was the last.
     fn has_waited_for_one(&self, index: u32) -> bool {
         let waits_for = &self.waits_for[index as usize];
-        if cfg!(sabotage = "graph_counts_in_two_steps") {
+        if sabotaged("graph_counts_in_two_steps") {
             let left = waits_for.load(Ordering::Acquire) - 1;
             waits_for.store(left, Ordering::Release);
             return left == 0;
@@ -178,8 +178,8 @@ impl<H: Host> Ticket<H> {
         } else {
             work(&run, false);
         }
-        #[cfg(all(loom, sabotage = "graph_place_goes_before_the_run"))]
-        {
+        #[cfg(loom)]
+        if sabotaged("graph_place_goes_before_the_run") {
             drop(self.place.take());
             loom::thread::yield_now();
         }

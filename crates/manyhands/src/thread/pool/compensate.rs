@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::intake::Shut;
 use super::{Local, Phase, Shared, State, Worker};
 use crate::sync::atomic::Ordering;
-use crate::sync::{MutexGuard, now};
+use crate::sync::{MutexGuard, now, sabotaged};
 
 /// How many more workers there may be than `max_workers` while others wait, as in Java's `ForkJoinPool`.
 const MOST_IN_STEAD: usize = 256;
@@ -66,7 +66,7 @@ impl<J> Worker<J> {
         state.in_stead -= 1;
         state.spares += 1;
         // A job may have counted on this worker.
-        if cfg!(not(sabotage = "pool_spare_keeps_its_job")) {
+        if !sabotaged("pool_spare_keeps_its_job") {
             shared.wake_one(state);
             state = shared.lock();
         }
@@ -74,7 +74,7 @@ impl<J> Worker<J> {
         let mut time_is_up = false;
         loop {
             let leaves = time_is_up || !matches!(state.phase, Phase::Open);
-            let goes = leaves && cfg!(sabotage = "pool_spare_leaves_though_called");
+            let goes = leaves && sabotaged("pool_spare_leaves_though_called");
             if state.called > 0 && !goes {
                 state.called -= 1;
                 state.starting -= 1;
@@ -84,7 +84,7 @@ impl<J> Worker<J> {
             if leaves {
                 state.spares -= 1;
                 // At once, or another would be thought to come for what is queued.
-                if cfg!(not(sabotage = "pool_spare_leaves_late")) {
+                if !sabotaged("pool_spare_leaves_late") {
                     self.leave(&mut state);
                 }
                 return (false, state);
@@ -107,7 +107,7 @@ impl<J> Seat<J> {
         let shared = &self.shared;
         state.compensated += 1;
         self.give_back(&mut state);
-        if cfg!(sabotage = "pool_waiting_worker_calls_nobody") {
+        if sabotaged("pool_waiting_worker_calls_nobody") {
             return None;
         }
         let added = shared.add_worker_if_needed(&mut state);

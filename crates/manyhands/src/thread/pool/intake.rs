@@ -18,7 +18,7 @@ use std::vec::Drain;
 
 use super::{Shared, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{Mutex, MutexGuard, sabotaged};
 
 /// Threads share a shard where there are more of them.
 const SHARDS: usize = if cfg!(loom) { 2 } else { 8 };
@@ -92,9 +92,7 @@ fn forget_many<T>(empty: &mut Vec<T>) {
 fn oldest(tickets: &[u64; SHARDS]) -> (usize, u64) {
     let mut oldest = (0, NONE);
     for (n, ticket) in tickets.iter().enumerate() {
-        if *ticket < oldest.1
-            || (cfg!(sabotage = "pool_intake_forgets_the_order") && *ticket < NONE)
-        {
+        if *ticket < oldest.1 || (sabotaged("pool_intake_forgets_the_order") && *ticket < NONE) {
             oldest = (n, *ticket);
         }
     }
@@ -146,22 +144,18 @@ impl<J> Intake<J> {
         let lock = |n: usize| (taken.open & 1 << n != 0).then(|| self.shards[n].0.lock());
         let mut shards: [Option<MutexGuard<'_, Shard<J>>>; SHARDS] = std::array::from_fn(lock);
         let mut is_empty = true;
-        #[cfg(sabotage = "pool_intake_is_emptied_one_by_one")]
         for (n, (shard, jobs)) in shards.iter_mut().zip(&mut taken.jobs).enumerate() {
-            *shard = None;
-            std::mem::swap(&mut self.shards[n].0.lock().jobs, jobs);
+            let Some(left) = shard else { continue };
+            std::mem::swap(&mut left.jobs, jobs);
             is_empty &= jobs.is_empty();
-            *shard = lock(n);
-        }
-        #[cfg(not(sabotage = "pool_intake_is_emptied_one_by_one"))]
-        for (shard, jobs) in shards.iter_mut().zip(&mut taken.jobs) {
-            let Some(shard) = shard else { continue };
-            std::mem::swap(&mut shard.jobs, jobs);
-            is_empty &= jobs.is_empty();
+            if sabotaged("pool_intake_is_emptied_one_by_one") {
+                *shard = None;
+                *shard = lock(n);
+            }
         }
         if shut == Shut::Yes || (shut == Shut::IfEmpty && is_empty) {
             for shard in shards.iter_mut().flatten() {
-                shard.open = cfg!(sabotage = "pool_intake_shut_leaves_it_open");
+                shard.open = sabotaged("pool_intake_shut_leaves_it_open");
                 forget_many(&mut shard.jobs);
             }
             taken.open = 0;

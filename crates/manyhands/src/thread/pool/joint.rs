@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Phase, Pool, Rejection, Shared, State, Worker};
 use crate::sync::atomic::Ordering;
+use crate::sync::sabotaged;
 
 /// Jobs that wait in the queue as one. A worker that comes for it gets a handle, by which it takes what is
 /// left one by one, without the pool. It stays at the head of the queue until nothing is left, so that
@@ -104,7 +105,7 @@ impl<J> Pool<J> {
         shared.recount(&mut state);
         let added = shared.add_worker_if_needed(&mut state);
         // A wake-up brings one worker, which calls the next if there is work for more.
-        if cfg!(not(sabotage = "pool_submit_joint_wakes_nobody")) {
+        if !sabotaged("pool_submit_joint_wakes_nobody") {
             shared.wake_one(state);
         }
         Ok(added)
@@ -123,7 +124,7 @@ impl<J> Pool<J> {
 impl<J> Worker<J> {
     /// Says that it has taken the last of what was left, so that nobody counts on there being more.
     pub fn recount(&self) {
-        if cfg!(not(sabotage = "pool_joint_is_not_recounted")) {
+        if !sabotaged("pool_joint_is_not_recounted") {
             self.shared.recount(&mut self.shared.state.lock());
         }
     }
@@ -139,7 +140,7 @@ impl<J> Worker<J> {
     /// nothing older: another worker has jobs in its local queue, and may be held up.
     pub fn may_have_to_help(&self) -> bool {
         self.shared.local_queues.load(Ordering::Relaxed) > 0
-            && cfg!(not(sabotage = "pool_joint_keeps_its_workers"))
+            && !sabotaged("pool_joint_keeps_its_workers")
     }
 }
 
@@ -214,7 +215,7 @@ impl<J> State<J> {
             return self.pop_one().map(|job| (job, false));
         };
         let job = Arc::clone(&first.joint).join();
-        if cfg!(sabotage = "pool_joint_leaves_with_the_first") {
+        if sabotaged("pool_joint_leaves_with_the_first") {
             self.waiting -= first.counted;
             self.queue.pop_front();
         }

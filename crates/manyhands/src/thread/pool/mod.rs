@@ -63,7 +63,7 @@ use std::time::Instant;
 
 use crate::spin::Spin;
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{Condvar, Mutex, MutexGuard, sabotaged};
 
 pub use compensate::{Moving, Seat};
 use intake::{Intake, Shut, Taken};
@@ -321,7 +321,7 @@ impl<J> Pool<J> {
         let shared = &self.0;
         let Err(job) = shared.intake.leave(own, job) else { return Ok(None) };
         let mut state = shared.state.lock();
-        if cfg!(not(sabotage = "pool_intake_is_overtaken")) {
+        if !sabotaged("pool_intake_is_overtaken") {
             shared.take_in(&mut state, Shut::No);
         }
         loop {
@@ -394,7 +394,7 @@ impl<J> Pool<J> {
         }
         let jobs = if drain { self.0.take_back(&mut state) } else { Vec::new() };
         drop(state);
-        if cfg!(not(sabotage = "pool_close_wakes_nobody")) {
+        if !sabotaged("pool_close_wakes_nobody") {
             self.0.work.notify_all();
         }
         self.0.room.notify_all();
@@ -605,9 +605,10 @@ impl<J> Shared<J> {
     }
 
     fn wake_parked(&self, mut state: MutexGuard<'_, State<J>>) {
-        let free = self.free.load(Ordering::Acquire);
-        #[cfg(sabotage = "pool_counts_on_those_that_start")]
-        let free = free + state.starting;
+        let mut free = self.free.load(Ordering::Acquire);
+        if sabotaged("pool_counts_on_those_that_start") {
+            free += state.starting;
+        }
         let coming = free.saturating_sub(state.parked) + state.woken;
         let awake = state.workers.len() > state.parked;
         let enough = if awake && state.timed_park && state.short_jobs {
@@ -621,7 +622,7 @@ impl<J> Shared<J> {
         if state.waiting > enough || unwatched {
             state.woken += 1;
             drop(state);
-            if cfg!(not(sabotage = "pool_submit_wakes_nobody")) {
+            if !sabotaged("pool_submit_wakes_nobody") {
                 self.work.notify_one();
             }
         }
@@ -630,9 +631,10 @@ impl<J> Shared<J> {
     /// All jobs that no worker has begun, oldest first.
     fn take_back(&self, state: &mut State<J>) -> Vec<J> {
         let mut jobs = Vec::new();
-        #[cfg(not(sabotage = "pool_drain_overlooks_local_queues"))]
-        for local in &state.workers {
-            jobs.extend(local.queue.lock().jobs.drain(..));
+        if !sabotaged("pool_drain_overlooks_local_queues") {
+            for local in &state.workers {
+                jobs.extend(local.queue.lock().jobs.drain(..));
+            }
         }
         jobs.extend(state.drain());
         self.queued.store(0, Ordering::Release);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{Phase, Seat, Shared, State, Worker};
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{MutexGuard, all_in_order};
+use crate::sync::{MutexGuard, all_in_order, sabotaged};
 
 /// Where the job of one worker lends parts of itself. The pool asks with its lock held: no foreign code may run.
 pub trait Parts<J>: Send + Sync {
@@ -43,12 +43,13 @@ impl Idle {
 
     /// Says that somebody is idle, and then looks for a part.
     pub(crate) fn look<P>(&self, look: impl FnOnce() -> Option<P>) -> Option<P> {
-        #[cfg(sabotage = "parts_sleeper_looks_before_it_says_so")]
-        let found = look();
+        if sabotaged("parts_sleeper_looks_before_it_says_so") {
+            let found = look();
+            self.set(true);
+            return found;
+        }
         self.set(true);
-        #[cfg(not(sabotage = "parts_sleeper_looks_before_it_says_so"))]
-        let found = look();
-        found
+        look()
     }
 
     #[inline]
@@ -151,7 +152,7 @@ impl<J> Shared<J> {
         }
         self.recount_idle(&state);
         drop(state);
-        if wakes && cfg!(not(sabotage = "parts_call_wakes_nobody")) {
+        if wakes && !sabotaged("parts_call_wakes_nobody") {
             self.work.notify_one();
         }
         added
@@ -161,7 +162,7 @@ impl<J> Shared<J> {
     pub(super) fn hand_on_parts(&self, mut state: MutexGuard<'_, State<J>>) {
         let wakes = state.parked > state.woken
             && state.has_parts()
-            && cfg!(not(sabotage = "parts_are_not_handed_on"));
+            && !sabotaged("parts_are_not_handed_on");
         if wakes {
             state.woken += 1;
         }

@@ -4,7 +4,7 @@
 use super::intake::Shut;
 use super::{BACKLOG, LocalQueue, Shared, State, Worker};
 use crate::sync::atomic::Ordering;
-use crate::sync::now;
+use crate::sync::{now, sabotaged};
 
 impl<J> Worker<J> {
     /// Takes the next job, and perhaps several more into the local queue.
@@ -21,7 +21,7 @@ impl<J> Worker<J> {
             self.shared.take_in(state, Shut::No);
         }
         let next = state.pop_front().or_else(|| {
-            if cfg!(sabotage = "pool_intake_stays_open") {
+            if sabotaged("pool_intake_stays_open") {
                 return None;
             }
             self.shared.take_in(state, Shut::IfEmpty);
@@ -66,7 +66,7 @@ impl<J> Worker<J> {
         which: impl Fn(&LocalQueue<J>) -> bool,
     ) -> Option<J> {
         if shared.local_queues.load(Ordering::Relaxed) == 0
-            || cfg!(sabotage = "pool_local_queues_are_not_shared")
+            || sabotaged("pool_local_queues_are_not_shared")
         {
             return None;
         }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::batch::Batch;
 use super::{BACKLOG, Local, Shared, State};
-use crate::sync::MutexGuard;
 use crate::sync::atomic::Ordering;
+use crate::sync::{MutexGuard, sabotaged};
 
 /// How long a worker is parked with a timeout, and how often it is before it sleeps for good.
 const PARK_TIMEOUT: Duration = Duration::from_micros(200);
@@ -154,7 +154,7 @@ impl<J> Worker<J> {
         let mut state = self.shared.lock();
         self.free = false;
         self.shared.free.fetch_sub(1, Ordering::AcqRel);
-        if cfg!(sabotage = "pool_busy_worker_calls_nobody") {
+        if sabotaged("pool_busy_worker_calls_nobody") {
             return None;
         }
         let added = self.shared.add_worker_if_needed(&mut state);
@@ -181,7 +181,7 @@ impl<J> Worker<J> {
     }
 
     pub(super) fn set_free(&mut self) {
-        if !self.free && cfg!(not(sabotage = "pool_free_is_not_told")) {
+        if !self.free && !sabotaged("pool_free_is_not_told") {
             self.free = true;
             self.shared.free.fetch_add(1, Ordering::AcqRel);
         }
@@ -194,9 +194,10 @@ impl<J> Worker<J> {
         if self.counted {
             self.shared.local_queues.fetch_sub(1, Ordering::Relaxed);
         }
-        #[cfg(not(sabotage = "pool_leaver_keeps_its_local_queue"))]
-        for job in self.local.queue.lock().jobs.drain(..).rev() {
-            state.push_front(job);
+        if !sabotaged("pool_leaver_keeps_its_local_queue") {
+            for job in self.local.queue.lock().jobs.drain(..).rev() {
+                state.push_front(job);
+            }
         }
         self.shared.recount(state);
         if self.free {
@@ -207,8 +208,7 @@ impl<J> Worker<J> {
         }
         state.recount_in_stead(self.shared.max_workers.load(Ordering::Relaxed));
         self.was_last = Some(state.workers.is_empty());
-        if self.local.parts.get().is_some() && cfg!(not(sabotage = "parts_lender_leaves_silently"))
-        {
+        if self.local.parts.get().is_some() && !sabotaged("parts_lender_leaves_silently") {
             // Others may have waited for parts alone.
             self.shared.recount_idle(state);
             self.shared.work.notify_all();
