@@ -115,7 +115,9 @@ fn models(shell: &Shell, package: &str, filter: &str, libtest: &[&str]) -> Comma
     let mut command = guard::cargo_test(shell);
     command.args(["--release", "-p", package, "--lib", "--", filter]).args(libtest);
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    command.env("RUSTFLAGS", format!("{flags} --cfg loom").trim_start());
+    // Models have no use for much of a crate, of which hundreds of lines would tell.
+    let flags = format!("{flags} --cfg loom -Adead_code -Aunused_imports");
+    command.env("RUSTFLAGS", flags.trim_start());
     command.env("CARGO_TARGET_DIR", target(shell));
     command
 }
