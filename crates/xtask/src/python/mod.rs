@@ -7,6 +7,7 @@ mod find;
 mod log;
 mod venv;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -108,7 +109,18 @@ impl Job<'_> {
         }
         let ends = kinds.iter_mut().map(|(kind, command)| log.step(kind, command));
         let failed: Vec<_> = ends.filter_map(|end| end.err().map(|e| e.to_string())).collect();
-        if failed.is_empty() { Ok(()) } else { bail!("{}", failed.join("\n")) }
+        if !failed.is_empty() {
+            bail!("{}", failed.join("\n"));
+        }
+        // Hundreds of megabytes for each version; not sooner, for tests wait there for each other. What cannot be
+        // removed is no fault of theirs.
+        drop(fs::remove_dir_all(self.temporary()));
+        Ok(())
+    }
+
+    /// Where the tests keep their files.
+    fn temporary(&self) -> PathBuf {
+        folder(self.shell).join(format!("tmp-{}", self.python.version))
     }
 
     /// The wheel for this version. One build at a time: each takes all cores anyway, and the
@@ -127,10 +139,8 @@ impl Job<'_> {
 
     fn ours(&self, venv: &Venv<'_>) -> Command {
         let mut pytest = venv.python(SECONDS_FOR_TESTS);
-        let temporary = folder(self.shell).join(format!("tmp-{}", self.python.version));
-        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "python/tests"]);
-        // Some tests write hundreds of megabytes, and every version would keep its own.
-        pytest.args(["-o", "tmp_path_retention_policy=failed", "--basetemp"]).arg(temporary);
+        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "python/tests", "--basetemp"]);
+        pytest.arg(self.temporary());
         pytest
     }
 
