@@ -288,9 +288,8 @@ impl<T: Send, E: Send + Sync> fmt::Debug for CompletionQueue<T, E> {
 }
 
 /// Iterates over `futures` in the order in which they complete, each once (also one given twice).
-/// Those that are done at the call come first. The `timeout` counts from this
-/// call, for all of them together; when it is up, the iterator gives one [`Unfinished`] and ends,
-/// and the tasks go on.
+/// Those that are done at the call come first. The `timeout` counts from this call, for all of them
+/// together; when it is up, the iterator gives one [`Unfinished`] and ends, and the tasks go on.
 ///
 /// The futures may belong to different executors. The iterator lets go of each as it yields it.
 ///
@@ -316,8 +315,8 @@ pub fn as_completed<T: Send, E: Send + Sync>(
     let deadline = deadline(timeout.into());
     let mut queue = CompletionQueue::new();
     let ended: Vec<_> = distinct(futures).filter_map(|future| queue.watch(future)).collect();
-    let total = ended.len() + queue.len();
-    AsCompleted { ended: ended.into_iter(), queue, deadline, total }
+    queue.total += ended.len();
+    AsCompleted { ended: ended.into_iter(), queue, deadline }
 }
 
 /// Each future once, where it comes first.
@@ -361,7 +360,6 @@ pub struct AsCompleted<T: Send, E: Send + Sync> {
     ended: IntoIter<Future<T, E>>,
     queue: CompletionQueue<T, E>,
     deadline: Option<Instant>,
-    total: usize,
 }
 
 impl<T: Send, E: Send + Sync> Iterator for AsCompleted<T, E> {
@@ -373,8 +371,8 @@ impl<T: Send, E: Send + Sync> Iterator for AsCompleted<T, E> {
         }
         let left = self.queue.len();
         let next = self.queue.next_before(self.deadline).transpose();
-        let next =
-            next.map(|next| next.map_err(|_| Unfinished { unfinished: left, total: self.total }));
+        let next = next
+            .map(|next| next.map_err(|_| Unfinished { unfinished: left, total: self.queue.total }));
         if let Some(Err(_)) = next {
             self.queue.drain().for_each(drop);
         }

@@ -6,10 +6,10 @@
 mod common;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use common::watched;
+use common::{occupy, watched};
 use manyhands::thread::pool::{Pool, WhenFull};
 use manyhands::{Executor, Future, ReturnWhen, ThreadPoolExecutor, wait};
 
@@ -33,24 +33,12 @@ fn submit_from_all<T: Send>(submit: impl Fn(usize) -> Future<T> + Sync) -> Vec<F
     })
 }
 
-fn held_up(pool: &ThreadPoolExecutor) -> mpsc::Sender<()> {
-    let (go, wait) = mpsc::channel::<()>();
-    let (begun, begins) = mpsc::channel();
-    pool.spawn(move || {
-        begun.send(()).unwrap();
-        wait.recv()
-    })
-    .unwrap();
-    begins.recv().unwrap();
-    go
-}
-
 #[test]
 fn one_worker_runs_the_tasks_of_many_threads_in_the_order_of_their_submits() {
     let _watched = watched();
     for held in [true, false] {
         let pool = ThreadPoolExecutor::new(1).unwrap();
-        let go = held.then(|| held_up(&pool));
+        let busy = held.then(|| occupy(&pool, 1));
         let ran = Arc::new(Mutex::new(Vec::new()));
         // Each submits its task before another may take a number.
         let numbers = Mutex::new(0);
@@ -60,7 +48,7 @@ fn one_worker_runs_the_tasks_of_many_threads_in_the_order_of_their_submits() {
             *number += 1;
             pool.spawn(move || ran.lock().unwrap().push(own)).unwrap()
         });
-        drop(go);
+        drop(busy);
         assert!(wait(futures, None, ReturnWhen::AllCompleted).not_done.is_empty());
         assert!(ran.lock().unwrap().iter().copied().eq(0..SUBMITTERS * EACH), "held: {held}");
     }
@@ -70,7 +58,7 @@ fn one_worker_runs_the_tasks_of_many_threads_in_the_order_of_their_submits() {
 fn what_was_left_is_counted_and_cancelled_with_the_rest() {
     let _watched = watched();
     let pool = ThreadPoolExecutor::new(2).unwrap();
-    let hold = [held_up(&pool), held_up(&pool)];
+    let busy = occupy(&pool, 2);
     let futures = submit_from_all(|number| pool.spawn(move || number).unwrap());
     assert_eq!(pool.stats().pending, SUBMITTERS * EACH);
     pool.shutdown(false, true);
@@ -78,7 +66,7 @@ fn what_was_left_is_counted_and_cancelled_with_the_rest() {
     for future in &futures {
         assert!(future.cancelled());
     }
-    drop(hold);
+    drop(busy);
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn named(rest: &str) -> Option<String> {
     (!name.is_empty() && name.chars().all(is_word)).then(|| name.to_owned())
 }
 
-/// Judges the models, run with a fault, by how it ended and what it said.
+/// Judges the models, run with a fault, by how they ended and what they said.
 pub(crate) fn verdict(passed: bool, said: &str) -> Verdict {
     if passed {
         return Verdict::Missed;

@@ -112,8 +112,8 @@ impl Job<'_> {
         if !failed.is_empty() {
             bail!("{}", failed.join("\n"));
         }
-        // Hundreds of megabytes for each version; not sooner, for tests wait there for each other. What cannot be
-        // removed is no fault of theirs.
+        // Hundreds of megabytes for each version; not test by test, for workers may still wait for a file there. What
+        // cannot be removed is no fault of the tests.
         drop(fs::remove_dir_all(self.temporary()));
         Ok(())
     }

@@ -14,7 +14,6 @@
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
-use std::vec::Drain;
 
 use super::{Shared, State};
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -54,9 +53,6 @@ pub(super) struct Taken<J> {
     jobs: [Vec<(u64, J)>; SHARDS],
 }
 
-/// In the place of a ticket.
-const NONE: u64 = u64::MAX;
-
 /// Whether the intake is shut when it has been emptied.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shut {
@@ -89,16 +85,6 @@ fn forget_many<T>(empty: &mut Vec<T>) {
     }
 }
 
-fn oldest(tickets: &[u64; SHARDS]) -> (usize, u64) {
-    let mut oldest = (0, NONE);
-    for (n, ticket) in tickets.iter().enumerate() {
-        if *ticket < oldest.1 || (sabotaged("pool_intake_forgets_the_order") && *ticket < NONE) {
-            oldest = (n, *ticket);
-        }
-    }
-    oldest
-}
-
 impl<J> Intake<J> {
     pub(super) fn new() -> Self {
         let shard = |_| Alone(Mutex::new(Shard { open: false, jobs: Vec::new() }));
@@ -128,7 +114,8 @@ impl<J> Intake<J> {
         if !shard.open {
             return Err(job);
         }
-        let ticket = self.tickets.0.fetch_add(1, Ordering::Relaxed);
+        let number = self.tickets.0.fetch_add(1, Ordering::Relaxed);
+        let ticket = if sabotaged("pool_intake_forgets_the_order") { 0 } else { number };
         shard.jobs.push((ticket, job));
         Ok(())
     }
@@ -190,18 +177,11 @@ impl<J> Shared<J> {
         self.intake.empty(&mut state.taken, shut);
         let mut taken = std::mem::take(&mut state.taken.jobs);
         let mut left = taken.each_mut().map(|jobs| jobs.drain(..));
-        let first =
-            |jobs: &Drain<'_, (u64, J)>| jobs.as_slice().first().map_or(NONE, |next| next.0);
-        let mut tickets = left.each_ref().map(first);
         loop {
-            let (n, ticket) = oldest(&tickets);
-            if ticket == NONE {
-                break;
-            }
-            if let Some((_, job)) = left[n].next() {
-                state.push_back(job);
-            }
-            tickets[n] = first(&left[n]);
+            let waiting = left.iter_mut().filter(|jobs| jobs.len() > 0);
+            let oldest = waiting.min_by_key(|jobs| jobs.as_slice()[0].0);
+            let Some((_, job)) = oldest.and_then(Iterator::next) else { break };
+            state.push_back(job);
         }
         drop(left);
         if state.taken.open == 0 {
