@@ -15,6 +15,8 @@ pub(crate) use real::{Word, step};
 #[cfg(loom)]
 pub(crate) use modelled::{Word, step};
 
+pub(crate) use manyhands_sabotage::sabotaged;
+
 #[cfg(not(loom))]
 mod real {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,19 +83,4 @@ mod modelled {
         #[cfg(test)]
         crate::loom_models::step();
     }
-}
-
-/// Whether the fault of this name is in: only in models, and only the one that `MANYHANDS_SABOTAGE` names. So
-/// `cargo xtask loom` sees every model fail that has to.
-#[cfg(loom)]
-pub(crate) fn sabotaged(fault: &str) -> bool {
-    static THIS_ONE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    THIS_ONE.get_or_init(|| std::env::var("MANYHANDS_SABOTAGE").ok()).as_deref() == Some(fault)
-}
-
-/// Never, but in models.
-#[cfg(not(loom))]
-#[inline]
-pub(crate) const fn sabotaged(_fault: &str) -> bool {
-    false
 }

@@ -13,6 +13,8 @@ pub(crate) use loom::sync::{Condvar as RawCondvar, Mutex as RawMutex, atomic};
 
 use std::sync::{PoisonError, TryLockError};
 
+pub(crate) use manyhands_sabotage::sabotaged;
+
 pub(crate) struct Mutex<T>(RawMutex<T>);
 
 impl<T> Mutex<T> {
@@ -174,19 +176,4 @@ impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.held
     }
-}
-
-/// Whether the fault of this name is in: only in models, and only the one that `MANYHANDS_SABOTAGE` names. So
-/// `cargo xtask loom` sees every model fail that has to.
-#[cfg(loom)]
-pub(crate) fn sabotaged(fault: &str) -> bool {
-    static THIS_ONE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    THIS_ONE.get_or_init(|| std::env::var("MANYHANDS_SABOTAGE").ok()).as_deref() == Some(fault)
-}
-
-/// Never, but in models.
-#[cfg(not(loom))]
-#[inline]
-pub(crate) const fn sabotaged(_fault: &str) -> bool {
-    false
 }

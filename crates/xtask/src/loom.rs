@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use manyhands_sabotage::NAMED_BY;
 
 use crate::guard;
 use crate::sabotage::{self, Verdict};
@@ -90,7 +91,7 @@ impl Suite {
         let expected = expected(&self.table, name);
         for filter in expected.into_iter().chain([concerned(name, &self.models)]) {
             let output = models(shell, self.package, &filter, &[])
-                .env(sabotage::NAMED_BY, name)
+                .env(NAMED_BY, name)
                 .output()
                 .context("could not start cargo")?;
             let said = [output.stdout, output.stderr].concat();

@@ -2,9 +2,6 @@
 
 use crate::guard;
 
-/// By what a model is told which fault is to be in.
-pub(crate) const NAMED_BY: &str = "MANYHANDS_SABOTAGE";
-
 /// What the models made of a fault.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {

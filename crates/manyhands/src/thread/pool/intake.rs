@@ -115,7 +115,7 @@ impl<J> Intake<J> {
             return Err(job);
         }
         let number = self.tickets.0.fetch_add(1, Ordering::Relaxed);
-        let ticket = if sabotaged("pool_intake_forgets_the_order") { 0 } else { number };
+        let ticket = if sabotaged("pool_intake_forgets_the_order") { !number } else { number };
         shard.jobs.push((ticket, job));
         Ok(())
     }
