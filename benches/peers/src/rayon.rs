@@ -31,7 +31,7 @@ impl Subject for Rayon {
         receive(handle)
     }
 
-    fn map_all<F>(&self, items: Vec<u64>, function: F) -> Vec<u64>
+    fn map_all<F>(&self, items: &[u64], function: F) -> Vec<u64>
     where
         F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
     {

@@ -12,7 +12,7 @@ pub struct Manyhands(ThreadPoolExecutor);
 
 impl Subject for Manyhands {
     const NAME: &'static str = "manyhands";
-    const HOW: &'static str = "`ThreadPoolExecutor`: `spawn`, `map_slice`, a task for each item by `map` and `into_vec`, `as_completed`";
+    const HOW: &'static str = "`ThreadPoolExecutor`: `spawn`, `map_slice` by `install`, a task for each item by `map` and `into_vec`, `as_completed`";
     type Handle<T: Send + 'static> = Future<T>;
 
     fn start(workers: usize) -> anyhow::Result<Self> {
@@ -38,11 +38,11 @@ impl Subject for Manyhands {
         expect(self.0.map(function, items).into_vec())
     }
 
-    fn map_all<F>(&self, items: Vec<u64>, function: F) -> Vec<u64>
+    fn map_all<F>(&self, items: &[u64], function: F) -> Vec<u64>
     where
         F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
     {
-        self.collect(self.submit(move || map_slice(&items, |&item| function(item))))
+        self.0.install(|| map_slice(items, |&item| function(item)))
     }
 
     fn sum_as_completed<F>(&self, tasks: u32, task: F) -> u64

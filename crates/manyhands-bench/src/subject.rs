@@ -51,7 +51,7 @@ pub trait Subject: Sized + Sync {
     /// Applies a function to every item, as fast as it can, and returns the values in the items' order.
     ///
     /// The default is what a user of a pool that only takes tasks writes by hand.
-    fn map_all<F>(&self, items: Vec<u64>, function: F) -> Vec<u64>
+    fn map_all<F>(&self, items: &[u64], function: F) -> Vec<u64>
     where
         F: Fn(u64) -> u64 + Copy + Send + Sync + 'static,
     {

@@ -30,7 +30,7 @@
 //! | threads | [`ThreadPoolExecutor`], [`ThreadPoolBuilder`] |
 //! | named tasks that depend on each other | [`Graph`] |
 //! | tasks that live and die together | [`task_scope`] |
-//! | divide and conquer, with borrows and without futures | [`join`], [`map_slice`] |
+//! | divide and conquer, with borrows and without futures | [`join`], [`map_slice`], [`ThreadPoolExecutor::install`] |
 //! | tasks that borrow from the stack | [`ThreadPoolBuilder::scope`] |
 //! | worker processes | [`process`], [`ProcessPoolExecutor`] |
 //! | tests without threads | [`InlineExecutor`] |

@@ -11,7 +11,7 @@ use manyhands_join::{Deque, Part, Stolen};
 
 use super::{exhaustive, join_all, preempted_at_most};
 use crate::ready::Ready;
-use crate::thread::pool::{Idle, Parts, Pool, Seat, WhenFull, Worker};
+use crate::thread::pool::{self, Idle, Parts, Pool, Seat, WhenFull, Worker};
 
 /// What a worker of these pools gets.
 enum Job {
@@ -204,5 +204,51 @@ fn a_closed_pool_is_left_by_those_who_wait_for_parts() {
         drop(worker);
         assert!(pool.wait_for_workers(None));
         join_all(threads);
+    });
+}
+
+fn lend<RA, RB: Send>(
+    lender: &pool::Lender<Job>,
+    deque: &Deque,
+    a: impl FnOnce() -> RA,
+    b: impl FnOnce() -> RB + Send,
+) {
+    let offered = || {
+        if lender.idle().take() {
+            assert!(lender.call().is_none(), "there are as many as may be");
+        }
+    };
+    deque.join(a, b, offered, sleep);
+}
+
+#[test]
+fn what_a_thread_lends_that_is_no_worker_is_taken_by_one_on_its_way_to_sleep() {
+    preempted_at_most(3, || {
+        let pool = Pool::new(NonZeroUsize::MIN, None);
+        let threads: [_; 1] = start(&pool);
+        let deque = Arc::new(Deque::new());
+        let lender = pool.lender(Arc::clone(&deque) as _);
+        let called = Ready::new();
+        let by_a_worker = || assert_eq!(called.pop(None), Some(0));
+        lend(&lender, &deque, by_a_worker, || called.push([0]));
+        pool.close(false);
+        drop(lender);
+        join_all(threads);
+    });
+}
+
+#[test]
+fn a_closed_pool_is_left_while_a_thread_lends_that_is_no_worker() {
+    preempted_at_most(3, || {
+        let pool = Pool::new(NonZeroUsize::MIN, None);
+        let threads: [_; 1] = start(&pool);
+        let deque = Arc::new(Deque::new());
+        let lender = pool.lender(Arc::clone(&deque) as _);
+        let shut_down = || {
+            pool.close(false);
+            join_all(threads);
+        };
+        lend(&lender, &deque, shut_down, || ());
+        lend(&lender, &deque, || (), || ());
     });
 }

@@ -1,7 +1,8 @@
 //! `join`: two closures, of which another worker may take the second one over.
 //!
-//! Each worker's thread has a [`Deque`] for what its tasks lend, oldest first for the others, newest first for
-//! itself; the closures lie on its stack. What nobody has taken costs two atomic steps and no allocation.
+//! Each worker's thread has a [`Deque`] for what its tasks lend, and so has a caller in `install`: oldest first for the
+//! others, newest first for itself; the closures lie on its stack. What nobody has taken costs two atomic steps and no
+//! allocation.
 //!
 //! Who waits for what another has taken helps with that, and with nothing else: it takes from the deque of the one
 //! who has it, where only parts of it can be. So it never has to do with a lock that it holds itself, and its
@@ -15,17 +16,18 @@ use std::task::{Wake, Waker};
 
 use manyhands_join::{Deque, Fork, Part, Stolen};
 
-use super::pool::{Idle, Parts};
+use super::pool::{Idle, Lender, Parts, Pool};
 use crate::crossing::{FunctionType, Remote};
 use crate::errors::BrokenExecutor;
 use crate::job::{Job, Leftover, Run};
 use crate::nested::graph::{How, TaskId};
-use crate::nested::{self, Compensate, Running, Targets, sleep_here};
+use crate::nested::{self, Running, Targets, sleep_here};
 use crate::panic::{self, Unwound, unwind};
 use crate::ready::Ready;
 use crate::spin;
 
-/// Calls two closures and gives what both return; in a task on threads, perhaps both at the same time.
+/// Calls two closures and gives what both return; in a task on threads, or in
+/// [`install`](crate::ThreadPoolExecutor::install), perhaps both at the same time.
 ///
 /// `a` is called here and now. `b` may be taken over meanwhile by another worker of the same
 /// [`ThreadPoolExecutor`](crate::ThreadPoolExecutor) or [`Scope`](crate::Scope), one that has no task to run;
@@ -92,10 +94,10 @@ where
 const PARTS: usize = 64;
 
 /// Calls a function with each item of a slice and gives what it returns, in the order of the items; in a task on
-/// threads, perhaps at several places at the same time.
+/// threads, or in [`install`](crate::ThreadPoolExecutor::install), perhaps at several places at the same time.
 ///
-/// The slice is halved again and again by [`join`], into 64 parts for each processor at the most: what is said there of threads,
-/// workers, waits and tasks holds for these. Each value is written where it is in the end. So a quick function over
+/// The slice is halved again and again by [`join`], into 64 parts for each processor at the most: what is said there of
+/// threads, workers, waits and tasks holds for these. Each value is written where it is in the end. So a quick function over
 /// many items costs what it costs one thread, divided by the workers that are free. Where the input is no slice, or
 /// comes bit by bit, or the results are wanted one by one, there is [`Executor::map`](crate::Executor::map).
 ///
@@ -108,6 +110,7 @@ const PARTS: usize = 64;
 ///
 /// let pool = ThreadPoolExecutor::new(2)?;
 /// let words = vec!["one", "three", "eleven"];
+/// assert_eq!(pool.install(|| map_slice(&words, |word| word.len())), [3, 5, 6]);
 /// let lengths = pool.spawn(move || map_slice(&words, |word| word.len()))?;
 /// assert_eq!(lengths.into_result(None)?, [3, 5, 6]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -149,48 +152,65 @@ fn go_on_with<R>(panic: Unwound, other: Result<R, Unwound>) -> ! {
     panic.resume()
 }
 
-/// A worker, as what its tasks lend.
-pub(super) trait Call: Compensate {
-    /// Calls another worker for what this one has lent there.
+/// How a thread calls a worker for what it has lent.
+pub(super) trait Call {
+    /// It has lent it there.
     fn call(&self, lent: &Arc<Deque>);
 }
 
-/// What a worker's thread lends from.
+/// Where this thread lends, and to whom.
 struct Here {
     deque: Arc<Deque>,
     idle: Idle,
     /// Whether the others know this place.
     known: Cell<bool>,
-    seat: Arc<dyn Call>,
+    others: Arc<dyn Call>,
+    /// Whether this thread is one of these workers itself.
+    is_worker: bool,
 }
 
 thread_local! {
     static HERE: RefCell<Option<Rc<Here>>> = const { RefCell::new(None) };
 }
 
-/// `None`: this thread is no worker's, or so near its end that its locals are gone.
+/// `None`: this thread lends to nobody, or is so near its end that its locals are gone.
 #[inline]
 fn here() -> Option<Rc<Here>> {
     HERE.try_with(|here| here.borrow().clone()).ok().flatten()
 }
 
-/// Has what tasks lend in this thread be found by other workers of its pool, until the value is dropped.
-pub(super) fn lend_from_here(idle: Idle, seat: Arc<dyn Call>) -> Lends {
-    let here = Here { deque: Arc::new(Deque::new()), idle, known: Cell::new(false), seat };
-    HERE.replace(Some(Rc::new(here)));
-    Lends
+/// Has what tasks lend in this worker's thread be found by the other workers, until the value is dropped.
+pub(super) fn lend_to_others(idle: Idle, others: Arc<dyn Call>) -> Lends {
+    let (deque, known) = (Arc::new(Deque::new()), Cell::new(false));
+    Here { deque, idle, known, others, is_worker: true }.lend()
 }
 
-/// See [`lend_from_here`].
-pub(super) struct Lends;
+/// Has what this thread lends, which is no worker of that pool, be found by its workers, until the value is dropped.
+pub(super) fn lend_to<'env, C: Call + 'static>(
+    pool: &Pool<Job<'env>>,
+    call: impl FnOnce(Lender<Job<'env>>) -> C,
+) -> Lends {
+    let deque = Arc::new(Deque::new());
+    let lender = pool.lender(Arc::clone(&deque) as _);
+    let (idle, known) = (lender.idle(), Cell::new(true));
+    Here { deque, idle, known, others: Arc::new(call(lender)), is_worker: false }.lend()
+}
+
+/// Where this thread has lent before.
+#[must_use = "the thread lends as long as this lives"]
+pub(super) struct Lends(Option<Rc<Here>>);
 
 impl Drop for Lends {
     fn drop(&mut self) {
-        HERE.take();
+        HERE.replace(self.0.take());
     }
 }
 
 impl Here {
+    fn lend(self) -> Lends {
+        Lends(HERE.replace(Some(Rc::new(self))))
+    }
+
     /// Others can find something new in the deque.
     #[inline]
     fn offer(&self) {
@@ -202,7 +222,7 @@ impl Here {
     #[cold]
     fn call(&self) {
         self.known.set(true);
-        self.seat.call(&self.deque);
+        self.others.call(&self.deque);
     }
 
     /// Helps with what another worker has taken, or waits until it is over.
@@ -215,12 +235,12 @@ impl Here {
         });
         match part {
             Some(part) => run(part, &self.deque),
-            None => sleep(stolen),
+            None => sleep(stolen, self.is_worker),
         }
     }
 }
 
-fn sleep(stolen: &Stolen<'_>) {
+fn sleep(stolen: &Stolen<'_>, of_own_pool: bool) {
     let ready = Arc::new(Ready::new());
     if !stolen.wake_when_over(&Waker::from(Arc::new(Bell(Arc::clone(&ready))))) {
         return;
@@ -233,7 +253,7 @@ fn sleep(stolen: &Stolen<'_>) {
     // Told that it would wait for ever, it waits all the same: its stack is borrowed. So are others in that
     // cycle, and one of them ends it.
     while !stolen.is_over() {
-        sleep_here(&ready, 1, true, &targets, None);
+        sleep_here(&ready, 1, of_own_pool, &targets, None);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::job::Job;
 use crate::nested::Compensate;
 use crate::nested::graph::TaskId;
 use join::Call;
-use pool::{Moving, Seat, Stats, Worker};
+use pool::{Lender, Moving, Seat, Stats, Worker};
 use worker_loop::Workers;
 
 pub use builder::{ThreadPoolBuilder, WhenFull};
@@ -86,6 +86,41 @@ impl ThreadPoolExecutor {
 
     fn with(workers: Workers<'static>) -> Self {
         Self(Arc::new(Inner { workers, threads: Mutex::default() }))
+    }
+
+    /// Calls a function in this thread, and lets workers take over what it lends: in it, [`join`] and [`map_slice`]
+    /// do what they do in a task of this pool.
+    ///
+    /// So a computation may borrow what is on this stack, needs no future, and uses this thread beside the workers,
+    /// where a task would leave it asleep. It is no task: it does not wait in the queue, [`Stats`] do not count it, and
+    /// [`shutdown`](Executor::shutdown) does not wait for it. When the pool is shut down meanwhile, or broken, this
+    /// thread does alone what is left. In a task of this pool it is a plain call.
+    ///
+    /// rayon's `ThreadPool::install` moves the function to a worker; this stays here, so it need not be `Send`.
+    ///
+    /// # Panics
+    /// If the function does.
+    ///
+    /// ```
+    /// use manyhands::{ThreadPoolExecutor, map_slice};
+    ///
+    /// let pool = ThreadPoolExecutor::new(2)?;
+    /// let words = vec![String::from("one"), String::from("three")];
+    /// assert_eq!(pool.install(|| map_slice(&words, |word| word.len())), [3, 5]);
+    /// # Ok::<(), manyhands::ConfigError>(())
+    /// ```
+    pub fn install<F, R>(&self, f: F) -> R
+    where
+        F: FnOnce() -> R,
+    {
+        if self.0.workers.is_current() {
+            return f();
+        }
+        let _lends = join::lend_to(&self.0.workers.pool, |lender| Outside {
+            inner: Arc::clone(&self.0),
+            lender,
+        });
+        f()
     }
 
     /// What goes on in the pool at this moment.
@@ -155,6 +190,12 @@ impl ThreadPoolExecutor {
 }
 
 impl Inner {
+    fn start(self: &Arc<Self>, added: Option<Worker<Job<'static>>>) {
+        if let Some(worker) = added {
+            self.workers.start(worker, &|worker| self.start_thread(worker));
+        }
+    }
+
     fn start_thread(self: &Arc<Self>, worker: Worker<Job<'static>>) -> io::Result<()> {
         let inner = Arc::clone(self);
         let thread = self.workers.thread(worker.index()).spawn(move || {
@@ -181,23 +222,15 @@ struct InStead {
     seat: Seat<Job<'static>>,
 }
 
-impl InStead {
-    fn start(&self, added: Option<Worker<Job<'static>>>) {
-        if let Some(worker) = added {
-            self.inner.workers.start(worker, &|worker| self.inner.start_thread(worker));
-        }
-    }
-}
-
 impl Compensate for InStead {
     fn begin_wait(&self, own: bool) -> bool {
-        self.start(self.seat.begin_wait(own));
+        self.inner.start(self.seat.begin_wait(own));
         own
     }
 
     fn relieve(&self) -> bool {
         match self.seat.relieve() {
-            Ok(added) => self.start(added),
+            Ok(added) => self.inner.start(added),
             Err(Moving) => return false,
         }
         true
@@ -219,7 +252,19 @@ impl Compensate for InStead {
 
 impl Call for InStead {
     fn call(&self, lent: &Arc<Deque>) {
-        self.start(self.seat.call(Arc::clone(lent) as _));
+        self.inner.start(self.seat.call(Arc::clone(lent) as _));
+    }
+}
+
+/// Calls workers for a thread that is none of them.
+struct Outside {
+    inner: Arc<Inner>,
+    lender: Lender<Job<'static>>,
+}
+
+impl Call for Outside {
+    fn call(&self, _lent: &Arc<Deque>) {
+        self.inner.start(self.lender.call());
     }
 }
 

@@ -12,7 +12,7 @@ use super::pool::{self, Pool, Rejection, Worker};
 use crate::errors::{BrokenThreadPool, Reason, Refused};
 use crate::future::deadline;
 use crate::job::Job;
-use crate::nested;
+use crate::nested::{self, Compensate};
 use crate::panic;
 use crate::sync::{Condvar, Mutex};
 
@@ -135,7 +135,7 @@ impl<'env> Workers<'env> {
     pub(super) fn work(
         &self,
         mut worker: Worker<Job<'env>>,
-        seat: Arc<dyn Call>,
+        seat: Arc<impl Compensate + Call + 'static>,
         start: Start<'_, 'env>,
     ) {
         let _at_work = nested::work_for(self.number, Some(Arc::clone(&seat) as _));
@@ -147,7 +147,7 @@ impl<'env> Workers<'env> {
             fail(self.pool.break_down(Arc::clone(&reason)), &reason);
             return;
         }
-        let _lends = join::lend_from_here(worker.idle(), seat);
+        let _lends = join::lend_to_others(worker.idle(), seat);
         while let Some(job) = worker.next() {
             panic::contain(|| {
                 if let Some(value) = job.run_with(&mut |last| worker.publish(last)) {

@@ -69,7 +69,7 @@ pub use compensate::{Moving, Seat};
 use intake::{Intake, Shut, Taken};
 use joint::Entry;
 pub use joint::Joint;
-pub use parts::{Idle, Parts};
+pub use parts::{Idle, Lender, Parts};
 pub use worker::Worker;
 
 /// How many short jobs may be queued before somebody is woken all the same.
@@ -135,6 +135,8 @@ struct State<J> {
     waiting: usize,
     phase: Phase,
     workers: Vec<Arc<Local<J>>>,
+    /// Where threads lend that are no workers.
+    lenders: Vec<Arc<dyn Parts<J>>>,
     /// Workers made so far: the number of the next one.
     added: usize,
     /// Workers that have not come for a first job yet: a job may count on them, but not on their
@@ -261,6 +263,7 @@ impl<J> Pool<J> {
                 waiting: 0,
                 phase: Phase::Open,
                 workers: Vec::new(),
+                lenders: Vec::new(),
                 added: 0,
                 starting: 0,
                 parked: 0,

@@ -4,15 +4,18 @@
 //! ([`Parts`]). Workers look there when nothing is queued. Before one sleeps it says so in a word of the pool's
 //! ([`Idle`]) and looks once more; whoever lends a part reads that word afterwards, and comes to the pool only if
 //! somebody might come ([`Seat::call`]). Of the two, one sees the other.
+//!
+//! A thread that is no worker may lend too ([`Lender`]). The pool's end does not wait for it: what nobody has taken is
+//! its own to do.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Phase, Seat, Shared, State, Worker};
+use super::{Phase, Pool, Seat, Shared, State, Worker};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{MutexGuard, all_in_order, sabotaged};
 
-/// Where the job of one worker lends parts of itself. The pool asks with its lock held: no foreign code may run.
+/// Where the job of one worker, or another thread, lends parts of what it does. The pool asks with its lock held: no foreign code may run.
 pub trait Parts<J>: Send + Sync {
     /// The next part, for the worker that asks. It is no job of its own: nobody counts it.
     fn take_part(&self) -> Option<J>;
@@ -133,6 +136,82 @@ impl<J> Seat<J> {
     }
 }
 
+/// A thread that is no worker, and lends parts of what it does to those of a pool, until this is dropped.
+pub struct Lender<J> {
+    shared: Arc<Shared<J>>,
+    parts: Arc<dyn Parts<J>>,
+}
+
+impl<J> Pool<J> {
+    /// Workers look at what is lent there from now on.
+    ///
+    /// ```
+    /// use manyhands::thread::pool::{Parts, Pool};
+    /// use std::num::NonZeroUsize;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use std::sync::Arc;
+    ///
+    /// struct Lent(AtomicBool);
+    ///
+    /// impl Parts<&'static str> for Lent {
+    ///     fn take_part(&self) -> Option<&'static str> {
+    ///         self.0.swap(false, Ordering::SeqCst).then_some("part")
+    ///     }
+    ///
+    ///     fn has_parts(&self) -> bool {
+    ///         self.0.load(Ordering::SeqCst)
+    ///     }
+    ///
+    ///     fn is_in_use(&self) -> bool {
+    ///         self.has_parts()
+    ///     }
+    /// }
+    ///
+    /// let pool = Pool::new(NonZeroUsize::MIN, None);
+    /// let lender = pool.lender(Arc::new(Lent(AtomicBool::new(true))));
+    /// assert!(lender.idle().take(), "a worker could be started");
+    /// let mut worker = lender.call().unwrap();
+    /// assert_eq!(worker.next(), Some("part"));
+    /// ```
+    pub fn lender(&self, parts: Arc<dyn Parts<J>>) -> Lender<J> {
+        self.0.lock().lenders.push(Arc::clone(&parts));
+        Lender { shared: Arc::clone(&self.0), parts }
+    }
+}
+
+impl<J> Lender<J> {
+    /// As [`Worker::idle`].
+    pub fn idle(&self) -> Idle {
+        self.shared.idle.clone()
+    }
+
+    /// As [`Seat::call`]; but for one who is no worker, a closed pool starts no thread any more.
+    pub fn call(&self) -> Option<Worker<J>> {
+        let mut state = self.shared.lock();
+        if !matches!(state.phase, Phase::Open) {
+            return None;
+        }
+        // One that spins may be waiting for this very processor.
+        if state.spinning && state.parked > state.woken {
+            state.woken += 1;
+            self.shared.work.notify_one();
+        }
+        self.shared.call_for_parts(state)
+    }
+}
+
+impl<J> Drop for Lender<J> {
+    fn drop(&mut self) {
+        self.shared.lock().lenders.retain(|parts| !Arc::ptr_eq(parts, &self.parts));
+    }
+}
+
+impl<J> fmt::Debug for Lender<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lender").finish_non_exhaustive()
+    }
+}
+
 impl<J> Shared<J> {
     /// Has one worker come for parts.
     pub(super) fn call_for_parts(
@@ -191,6 +270,10 @@ impl<J> Shared<J> {
 
 impl<J> State<J> {
     fn parts(&self) -> impl Iterator<Item = &dyn Parts<J>> {
+        self.parts_of_workers().chain(self.lenders.iter().map(|parts| &**parts))
+    }
+
+    fn parts_of_workers(&self) -> impl Iterator<Item = &dyn Parts<J>> {
         self.workers.iter().filter_map(|local| local.parts.get()).map(|parts| &**parts)
     }
 
@@ -202,7 +285,10 @@ impl<J> State<J> {
     pub(super) fn has_more_to_come(&self) -> bool {
         match self.phase {
             Phase::Open => true,
-            Phase::Closed => self.parts().any(Parts::is_in_use),
+            Phase::Closed if sabotaged("parts_closed_pool_waits_for_lenders") => {
+                self.parts().any(Parts::is_in_use)
+            }
+            Phase::Closed => self.parts_of_workers().any(Parts::is_in_use),
             Phase::Broken(_) => false,
         }
     }
