@@ -26,7 +26,7 @@
 //! |---|---|---|
 //! | `body.slot` | the lock | every transition; holds the job while `PENDING`, unless it was sent away; then the outcome |
 //! | `body.watchers` | the lock | `watch`, `unwatch`; emptied by the transition that ends the task |
-//! | `body.sleepers` | the lock | `wait`, before it sleeps |
+//! | `sleepers` | the lock, though it lies beside it, where it takes no room | `wait`, before it sleeps |
 //! | `pool` | nobody | the pool that accepts it, before its workers know it |
 //! | `state` | written under the lock, read without it | mirrors `slot`, so that a look costs one load and a waiter can spin without touching the lock |
 //!
@@ -41,7 +41,7 @@ use std::time::Instant;
 
 use crate::panic;
 use crate::spin;
-use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use crate::sync::{Condvar, Mutex, sabotaged};
 use crate::watchers::Watchers;
 
@@ -247,12 +247,12 @@ pub struct Promise<J, T, E, W> {
     pool: AtomicU32,
     body: Mutex<Body<J, T, E, W>>,
     ended: Condvar,
+    sleepers: AtomicBool,
 }
 
 struct Body<J, T, E, W> {
     slot: Slot<J, T, E>,
     watchers: Watchers<W>,
-    sleepers: bool,
 }
 
 enum Slot<J, T, E> {
@@ -288,9 +288,9 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             body: Mutex::new(Body {
                 slot: job.map_or(Slot::Bare, Slot::Pending),
                 watchers: Watchers::new(),
-                sleepers: false,
             }),
             ended: Condvar::new(),
+            sleepers: AtomicBool::new(false),
         }
     }
 
@@ -493,7 +493,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         publish(wake.is_empty());
         let before = std::mem::replace(&mut body.slot, Slot::Ended(outcome));
         self.set(State::Finished);
-        let sleepers = body.sleepers;
+        let sleepers = self.sleepers.load(Ordering::Relaxed);
         drop(body);
         if sleepers && !sabotaged("promise_finish_wakes_nobody") {
             self.ended.notify_all();
@@ -557,7 +557,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             self.set(State::CancelledAndNotified);
             body.watchers.take_all()
         };
-        let sleepers = body.sleepers;
+        let sleepers = self.sleepers.load(Ordering::Relaxed);
         drop(body);
         if sleepers {
             self.ended.notify_all();
@@ -615,7 +615,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         let slot = std::mem::replace(&mut body.slot, Slot::Taken);
         self.set(State::Finished);
         let watchers = body.watchers.take_all();
-        let sleepers = body.sleepers;
+        let sleepers = self.sleepers.load(Ordering::Relaxed);
         drop(body);
         if sleepers {
             self.ended.notify_all();
@@ -708,7 +708,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return false;
             }
-            body.sleepers = true;
+            self.sleepers.store(true, Ordering::Relaxed);
             body = self.ended.wait(body, deadline);
         }
         true
