@@ -69,7 +69,7 @@ fn all_workers_and_the_caller_take_part() {
     let pool = ThreadPoolExecutor::new(3).unwrap();
     // The pool starts one worker at a time, when something more is lent.
     let all = (0..100).any(|_| {
-        let slow = |_: &()| {
+        let slow = |(): &()| {
             thread::sleep(Duration::from_millis(1));
             here()
         };
@@ -85,7 +85,7 @@ fn the_caller_waits_for_what_a_worker_has_taken() {
     let _watched = watched();
     let pool = ThreadPoolExecutor::new(1).unwrap();
     let (begun, begins) = mpsc::channel();
-    let (_, late) = pool.install(|| {
+    let ((), late) = pool.install(|| {
         join(
             || begins.recv().unwrap(),
             move || {
