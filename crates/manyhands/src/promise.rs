@@ -42,7 +42,7 @@ use std::time::Instant;
 use crate::panic;
 use crate::spin;
 use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use crate::sync::{Condvar, Mutex, sabotaged};
+use crate::sync::{Condvar, Mutex, MutexGuard, sabotaged};
 use crate::watchers::Watchers;
 
 pub use crate::watchers::{Wake, Watch};
@@ -493,11 +493,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         publish(wake.is_empty());
         let before = std::mem::replace(&mut body.slot, Slot::Ended(outcome));
         self.set(State::Finished);
-        let sleepers = self.sleepers.load(Ordering::Relaxed);
-        drop(body);
-        if sleepers && !sabotaged("promise_finish_wakes_nobody") {
-            self.ended.notify_all();
-        }
+        self.wake_sleepers(body);
         if let Slot::Pending(never_claimed) = before {
             panic::drop_caught(never_claimed);
         }
@@ -557,11 +553,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             self.set(State::CancelledAndNotified);
             body.watchers.take_all()
         };
-        let sleepers = self.sleepers.load(Ordering::Relaxed);
-        drop(body);
-        if sleepers {
-            self.ended.notify_all();
-        }
+        self.wake_sleepers(body);
         match before {
             Slot::Pending(job) => (Cancel::Now(Some(job), wake), None),
             Slot::Running(executor) => (Cancel::Now(None, wake), executor),
@@ -615,11 +607,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         let slot = std::mem::replace(&mut body.slot, Slot::Taken);
         self.set(State::Finished);
         let watchers = body.watchers.take_all();
-        let sleepers = self.sleepers.load(Ordering::Relaxed);
-        drop(body);
-        if sleepers {
-            self.ended.notify_all();
-        }
+        self.wake_sleepers(body);
         let (job, outcome) = match slot {
             Slot::Pending(job) => (Some(job), None),
             Slot::Ended(outcome) => (None, Some(outcome)),
@@ -750,6 +738,15 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// ```
     pub fn take(&self) -> Option<T> {
         self.body.lock().slot.take()
+    }
+
+    /// After the transition that ends the task; a sleeper says that there is one with the lock held.
+    fn wake_sleepers(&self, body: MutexGuard<'_, Body<J, T, E, W>>) {
+        let sleepers = self.sleepers.load(Ordering::Relaxed);
+        drop(body);
+        if sleepers && !sabotaged("promise_end_wakes_nobody") {
+            self.ended.notify_all();
+        }
     }
 
     /// Called with the lock held, so that state and slot change together for all who take it.

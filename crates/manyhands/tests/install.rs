@@ -4,32 +4,18 @@
 
 mod common;
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use common::{PLANNED, occupy, watched};
+use common::{PLANNED, here, occupy, stolen, watched};
 use manyhands::{Executor, InlineExecutor, Stats, ThreadPoolExecutor, join, map_slice};
 
-fn here() -> ThreadId {
-    thread::current().id()
-}
-
-/// The threads of two closures that wait for each other to begin.
 fn both_at_once() -> (ThreadId, ThreadId) {
-    let (begun, begins) = mpsc::channel();
-    join(
-        || {
-            begins.recv().unwrap();
-            here()
-        },
-        move || {
-            begun.send(()).unwrap();
-            here()
-        },
-    )
+    stolen(here, here)
 }
 
 #[test]
@@ -84,18 +70,12 @@ fn all_workers_and_the_caller_take_part() {
 fn the_caller_waits_for_what_a_worker_has_taken() {
     let _watched = watched();
     let pool = ThreadPoolExecutor::new(1).unwrap();
-    let (begun, begins) = mpsc::channel();
-    let ((), late) = pool.install(|| {
-        join(
-            || begins.recv().unwrap(),
-            move || {
-                begun.send(()).unwrap();
-                // Longer than anybody spins, and than a wait stays out of the graph.
-                thread::sleep(Duration::from_millis(50));
-                here()
-            },
-        )
-    });
+    // Longer than anybody spins, and than a wait stays out of the graph.
+    let slow = || {
+        thread::sleep(Duration::from_millis(50));
+        here()
+    };
+    let ((), late) = pool.install(|| stolen(|| (), slow));
     assert_ne!(late, here());
 }
 
@@ -130,17 +110,7 @@ fn a_task_of_another_pool_lends_to_this_one_and_then_to_its_own_again() {
         |name| ThreadPoolExecutor::builder().max_workers(2).thread_name_prefix(name).build();
     let (other, own) = (Arc::new(named("other").unwrap()), named("own").unwrap());
     let name = || thread::current().name().map(str::to_owned).unwrap_or_default();
-    let taker = move || {
-        let (begun, begins) = mpsc::channel();
-        join(
-            || begins.recv().unwrap(),
-            move || {
-                begun.send(()).unwrap();
-                name()
-            },
-        )
-        .1
-    };
+    let taker = move || stolen(|| (), name).1;
     let takers = own.spawn(move || [taker(), other.install(taker), taker()]).unwrap();
     let [before, within, after] = takers.into_result(None).unwrap();
     assert!(before.starts_with("own_") && after.starts_with("own_"), "{before}, {after}");
@@ -168,6 +138,33 @@ fn a_panic_comes_out_and_nothing_is_lent_afterwards() {
     assert_eq!(join(here, here), (here(), here()));
     assert_eq!(pool.install(both_at_once).0, here());
     assert_eq!(join(here, here), (here(), here()));
+}
+
+/// Goes with its thread, and says where it is then, and where two closures are that it calls in a pool.
+struct Last(mpsc::Sender<(ThreadId, (ThreadId, ThreadId))>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let pool = ThreadPoolExecutor::new(1).unwrap();
+        self.0.send((here(), pool.install(|| join(here, here)))).unwrap();
+    }
+}
+
+thread_local! {
+    static LAST: OnceCell<Last> = const { OnceCell::new() };
+}
+
+#[test]
+fn a_thread_near_its_end_does_all_alone() {
+    let _watched = watched();
+    let (sender, places) = mpsc::channel();
+    thread::spawn(move || {
+        // What is made last goes first: that is what `join` keeps in this thread.
+        assert!(LAST.with(|last| last.set(Last(sender))).is_ok());
+        join(|| (), || ());
+    });
+    let (place, both) = places.recv().unwrap();
+    assert_eq!(both, (place, place));
 }
 
 #[test]

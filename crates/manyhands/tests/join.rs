@@ -8,9 +8,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::thread::{self, ThreadId};
+use std::thread;
 
-use common::{PLANNED, occupy, watched};
+use common::{PLANNED, here, occupy, stolen, watched};
 use manyhands::{
     Exception, Executor, Future, FutureError, InlineExecutor, ThreadPoolExecutor, join,
 };
@@ -39,26 +39,6 @@ fn sort(numbers: &mut [u64]) {
 
 fn numbers() -> Vec<u64> {
     (0..5_000).map(|n| n * 7_919 % 10_007).collect()
-}
-
-/// A join whose second closure runs in another worker: the first one waits until it has begun.
-fn stolen<RA, RB: Send>(a: impl FnOnce() -> RA, b: impl FnOnce() -> RB + Send) -> (RA, RB) {
-    let (begun, begins) = mpsc::channel();
-    let here = thread::current().id();
-    join(
-        || {
-            assert_ne!(begins.recv(), Ok(here), "another worker was free");
-            a()
-        },
-        move || {
-            begun.send(thread::current().id()).unwrap();
-            b()
-        },
-    )
-}
-
-fn here() -> ThreadId {
-    thread::current().id()
 }
 
 #[test]

@@ -12,7 +12,7 @@
 //! | `promise_claim_lets_go` | `promise::a_job_is_claimed…` |
 //! | `promise_begin_lets_go` | `promise::a_job_that_was_sent_away…` |
 //! | `promise_finish_lets_go` | `promise::finish_against_cancel…`, `promise::a_watcher_that…` (both) |
-//! | `promise_finish_wakes_nobody` | `promise::a_waiter_that_meets_the_end…`, `promise::two_waiters…` |
+//! | `promise_end_wakes_nobody` | `promise::a_waiter_that_meets_the_end…`, `promise::two_waiters…` |
 //! | `completion_push_forgets_the_sleeper` | `completion::one_who_waits_for_two…` |
 //! | `completion_interrupt_wakes_nobody` | `completion::an_interrupt_that_meets…`, `nested::two_tasks…` |
 //! | `nested_tells_one_of_a_cycle` | `nested::two_tasks…` |
@@ -46,7 +46,8 @@
 //! | `parts_sleeper_looks_before_it_says_so` | `parts::a_part_that_meets_one…` |
 //! | `parts_call_wakes_nobody` | `parts::a_part_that_meets_a_worker…` |
 //! | `parts_are_not_handed_on` | `parts::of_two_parts…` |
-//! | `parts_lender_leaves_silently` | `parts::a_closed_pool…` |
+//! | `parts_lender_leaves_silently` | `parts::a_closed_pool_is_left_by…` |
+//! | `parts_closed_pool_waits_for_lenders` | `parts::a_closed_pool_is_left_while…` |
 //! | `pool_intake_forgets_the_order` | `intake::jobs_in_two_shards…` |
 //! | `pool_intake_is_emptied_one_by_one` | `intake::jobs_in_two_shards…` |
 //! | `pool_intake_is_overtaken` | `intake::jobs_in_two_shards…` |

@@ -207,32 +207,40 @@ fn a_closed_pool_is_left_by_those_who_wait_for_parts() {
     });
 }
 
-fn lend<RA, RB: Send>(
-    lender: &pool::Lender<Job>,
-    deque: &Deque,
-    a: impl FnOnce() -> RA,
-    b: impl FnOnce() -> RB + Send,
-) {
-    let offered = || {
-        if lender.idle().take() {
-            assert!(lender.call().is_none(), "there are as many as may be");
-        }
-    };
-    deque.join(a, b, offered, sleep);
+/// A thread that is no worker, and lends to a pool of one.
+struct Outsider {
+    lender: pool::Lender<Job>,
+    deque: Arc<Deque>,
+}
+
+fn pool_of_one() -> (Pool<Job>, [JoinHandle<()>; 1], Outsider) {
+    let pool = Pool::new(NonZeroUsize::MIN, None);
+    let threads = start(&pool);
+    let deque = Arc::new(Deque::new());
+    let lender = pool.lender(Arc::clone(&deque) as _);
+    (pool, threads, Outsider { lender, deque })
+}
+
+impl Outsider {
+    fn join<RA, RB: Send>(&self, a: impl FnOnce() -> RA, b: impl FnOnce() -> RB + Send) {
+        let offered = || {
+            if self.lender.idle().take() {
+                assert!(self.lender.call().is_none(), "there are as many as may be");
+            }
+        };
+        self.deque.join(a, b, offered, sleep);
+    }
 }
 
 #[test]
 fn what_a_thread_lends_that_is_no_worker_is_taken_by_one_on_its_way_to_sleep() {
     preempted_at_most(3, || {
-        let pool = Pool::new(NonZeroUsize::MIN, None);
-        let threads: [_; 1] = start(&pool);
-        let deque = Arc::new(Deque::new());
-        let lender = pool.lender(Arc::clone(&deque) as _);
+        let (pool, threads, outsider) = pool_of_one();
         let called = Ready::new();
         let by_a_worker = || assert_eq!(called.pop(None), Some(0));
-        lend(&lender, &deque, by_a_worker, || called.push([0]));
+        outsider.join(by_a_worker, || called.push([0]));
         pool.close(false);
-        drop(lender);
+        drop(outsider);
         join_all(threads);
     });
 }
@@ -240,15 +248,12 @@ fn what_a_thread_lends_that_is_no_worker_is_taken_by_one_on_its_way_to_sleep() {
 #[test]
 fn a_closed_pool_is_left_while_a_thread_lends_that_is_no_worker() {
     preempted_at_most(3, || {
-        let pool = Pool::new(NonZeroUsize::MIN, None);
-        let threads: [_; 1] = start(&pool);
-        let deque = Arc::new(Deque::new());
-        let lender = pool.lender(Arc::clone(&deque) as _);
+        let (pool, threads, outsider) = pool_of_one();
         let shut_down = || {
             pool.close(false);
             join_all(threads);
         };
-        lend(&lender, &deque, shut_down, || ());
-        lend(&lender, &deque, || (), || ());
+        outsider.join(shut_down, || ());
+        outsider.join(|| (), || ());
     });
 }

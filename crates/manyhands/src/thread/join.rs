@@ -179,6 +179,11 @@ fn here() -> Option<Rc<Here>> {
     HERE.try_with(|here| here.borrow().clone()).ok().flatten()
 }
 
+/// Gives what was there.
+fn put_here(here: Option<Rc<Here>>) -> Option<Rc<Here>> {
+    HERE.try_with(|place| place.replace(here)).ok().flatten()
+}
+
 /// Has what tasks lend in this worker's thread be found by the other workers, until the value is dropped.
 pub(super) fn lend_to_others(idle: Idle, others: Arc<dyn Call>) -> Lends {
     let (deque, known) = (Arc::new(Deque::new()), Cell::new(false));
@@ -202,13 +207,13 @@ pub(super) struct Lends(Option<Rc<Here>>);
 
 impl Drop for Lends {
     fn drop(&mut self) {
-        HERE.replace(self.0.take());
+        put_here(self.0.take());
     }
 }
 
 impl Here {
     fn lend(self) -> Lends {
-        Lends(HERE.replace(Some(Rc::new(self))))
+        Lends(put_here(Some(Rc::new(self))))
     }
 
     /// Others can find something new in the deque.

@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, Once};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use manyhands::Executor;
+use manyhands::{Executor, join};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -142,6 +142,29 @@ pub(crate) fn occupy(executor: &impl Executor, workers: usize) -> Busy {
         starts.recv().unwrap();
     }
     Busy { _holds: holds }
+}
+
+pub(crate) fn here() -> ThreadId {
+    thread::current().id()
+}
+
+/// A join whose second closure runs in another thread: the first one waits until it has begun.
+pub(crate) fn stolen<RA, RB: Send>(
+    a: impl FnOnce() -> RA,
+    b: impl FnOnce() -> RB + Send,
+) -> (RA, RB) {
+    let (begun, begins) = mpsc::channel();
+    let owner = here();
+    join(
+        || {
+            assert_ne!(begins.recv(), Ok(owner), "another worker was free");
+            a()
+        },
+        move || {
+            begun.send(here()).unwrap();
+            b()
+        },
+    )
 }
 
 /// Runs an async computation in this thread.

@@ -15,7 +15,8 @@ use super::{Phase, Pool, Seat, Shared, State, Worker};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{MutexGuard, all_in_order, sabotaged};
 
-/// Where the job of one worker, or another thread, lends parts of what it does. The pool asks with its lock held: no foreign code may run.
+/// Where the job of one worker, or another thread, lends parts of what it does. The pool asks with its lock held: no
+/// foreign code may run.
 pub trait Parts<J>: Send + Sync {
     /// The next part, for the worker that asks. It is no job of its own: nobody counts it.
     fn take_part(&self) -> Option<J>;
