@@ -20,6 +20,8 @@ from subjects import WORKERS, Cannot, Function, Subject
 Figures = dict[str, float]
 
 PER_TASK = "us per task"
+# The same in the first round of a new process, for which the system has to find all memory.
+FIRST_TIME = "first time"
 # A property of the subject, not compared with that of another: 2 is linear, 4 is quadratic.
 GROWTH = "growth"
 
@@ -66,22 +68,32 @@ def per_task(count: int, work: Callable[[], Iterable[Any]]) -> Figures:
     return {PER_TASK: elapsed / count * 1e6}
 
 
+def first_and_next(count: int, round_: Callable[[int], Figures]) -> Figures:
+    """Two whole rounds, after a few tasks for which a pool starts its workers."""
+    round_(100)
+    first = round_(count)
+    return {**round_(count), FIRST_TIME: first[PER_TASK]}
+
+
 def submit(subject: Subject, count: int, task: Function) -> Figures:
-    subject.submit_all(task, 100)
-    return per_task(count, lambda: subject.submit_all(task, count))
+    return first_and_next(count, lambda n: per_task(n, lambda: subject.submit_all(task, n)))
 
 
 def map_(subject: Subject, count: int, task: Function) -> Figures:
-    subject.map_all(task, 100)
-    return per_task(count, lambda: subject.map_all(task, count))
+    return first_and_next(count, lambda n: per_task(n, lambda: subject.map_all(task, n)))
 
 
 def from_threads(
     subject: Subject, count: int, each: Callable[[Function, int], Iterable[Any]], task: Function
 ) -> Figures:
-    """`count` tasks in all, shared out between several threads that begin together."""
+    """So many tasks in all, shared out between several threads that begin together."""
     subject.several_callers()
-    each(task, 100)
+    return first_and_next(count, lambda n: _from_threads(n, each, task))
+
+
+def _from_threads(
+    count: int, each: Callable[[Function, int], Iterable[Any]], task: Function
+) -> Figures:
     callers = 4
     results: list[Any] = []
     ready = threading.Barrier(callers + 1)
@@ -166,8 +178,7 @@ def _wait_first(subject: Subject, count: int) -> float:
 
 
 def as_completed(subject: Subject, count: int, task: Function) -> Figures:
-    list(subject.as_completed(task, 100))
-    return per_task(count, lambda: subject.as_completed(task, count))
+    return first_and_next(count, lambda n: per_task(n, lambda: subject.as_completed(task, n)))
 
 
 def bytes_pending(subject: Subject, count: int, task: Function) -> Figures:

@@ -1,7 +1,7 @@
 //! What crosses the border to Python as addresses and numbers, for data that crosses between processes:
 //! memory of ours is shown to Python where it lies, memory of Python's is copied from, descriptors of
 //! Python's become ours. And where Python's code is that calls us, which objects the collector of cycles looks at,
-//! and where our own memory comes from.
+//! what the GIL guards, and where our own memory comes from.
 //!
 //! With `manyhands-shm` and `manyhands-join` this crate has all the unsafe code of the workspace; what it offers is safe.
 //!
@@ -12,6 +12,7 @@
 //! | a descriptor that Python gives away | [`take_descriptor`] |
 //! | which line of a program has called | [`current_frame`], [`Spot`] |
 //! | an object that the collector need not look at yet | [`Hidden`], [`HiddenObject`], [`may_lead_back`] |
+//! | a value that one thread at a time has | [`Exclusive`] |
 //! | the allocator of the extension | [`MiMalloc`] |
 //!
 //! # Who may write
@@ -22,6 +23,7 @@
 mod allocator;
 mod buffer;
 mod descriptor;
+mod exclusive;
 mod frame;
 mod memory;
 mod shared;
@@ -30,6 +32,7 @@ mod tracking;
 pub use allocator::MiMalloc;
 pub use buffer::Buffer;
 pub use descriptor::take_descriptor;
+pub use exclusive::{Exclusive, Held};
 pub use frame::{Spot, current_frame};
 pub use memory::Memory;
 pub use shared::SharedBuffer;

@@ -1,11 +1,12 @@
 //! `as_completed`: futures in the order in which they end.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use manyhands::nested::graph::How;
 use manyhands::ready::Ready;
+use manyhands_pybuffer::{Exclusive, Held};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PySet;
@@ -21,7 +22,7 @@ use crate::{errors, nested, park, process, stdlib};
 pub(crate) struct AsCompleted {
     ready: Arc<Ready>,
     deadline: Option<Instant>,
-    rest: Mutex<Rest>,
+    rest: Exclusive<Rest>,
 }
 
 struct Rest {
@@ -36,8 +37,9 @@ struct Rest {
 }
 
 impl AsCompleted {
-    fn lock(&self) -> PyResult<MutexGuard<'_, Rest>> {
-        errors::not_waited_in(self.rest.try_lock())
+    #[inline]
+    fn rest<'py>(&self, py: Python<'py>) -> PyResult<Held<'_, 'py, Rest>> {
+        errors::not_waited_in(&self.rest, py)
     }
 
     /// Waits until a number is there; whether one is.
@@ -78,7 +80,7 @@ impl AsCompleted {
         let made = Self {
             ready: Arc::new(Ready::new()),
             deadline,
-            rest: Mutex::new(Rest {
+            rest: Exclusive::new(Rest {
                 futures: Vec::new(),
                 arrived: VecDeque::new(),
                 unfinished: 0,
@@ -92,7 +94,7 @@ impl AsCompleted {
 
     /// More futures to wait for, not among those there are.
     fn add(&self, fs: &Bound<'_, PySet>) -> PyResult<()> {
-        let mut rest = self.lock()?;
+        let mut rest = self.rest(fs.py())?;
         let mut ended = Vec::new();
         for future in fs {
             let future = Awaited::new(future);
@@ -111,8 +113,8 @@ impl AsCompleted {
     }
 
     /// How many have not been yielded.
-    fn __length_hint__(&self) -> PyResult<usize> {
-        Ok(self.lock()?.unfinished)
+    fn __length_hint__(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.rest(py)?.unfinished)
     }
 
     fn __iter__(slf: Py<Self>) -> Py<Self> {
@@ -120,7 +122,7 @@ impl AsCompleted {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let mut rest = self.lock()?;
+        let mut rest = self.rest(py)?;
         if rest.unfinished == 0 {
             return Ok(None);
         }
@@ -141,7 +143,7 @@ impl AsCompleted {
 
     /// Stop waiting; the futures are forgotten.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let mut rest = self.lock()?;
+        let mut rest = self.rest(py)?;
         rest.unfinished = 0;
         rest.arrived.clear();
         let futures = std::mem::take(&mut rest.futures);
@@ -153,15 +155,14 @@ impl AsCompleted {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match self.rest.try_lock() {
-            Ok(rest) => rest.futures.iter().flatten().try_for_each(|future| visit.call(future)),
-            Err(_) => Ok(()),
-        }
+        let Some(rest) = self.rest.take_in_traverse(&visit) else { return Ok(()) };
+        rest.futures.iter().flatten().try_for_each(|future| visit.call(future))
     }
 
     fn __clear__(&self) {
-        let futures =
-            std::mem::take(&mut self.rest.lock().unwrap_or_else(PoisonError::into_inner).futures);
+        let futures = Python::attach(|py| {
+            self.rest.take(py).map(|mut rest| std::mem::take(&mut rest.futures))
+        });
         drop(futures);
     }
 }
@@ -169,9 +170,7 @@ impl AsCompleted {
 /// A future that is waited for no more forgets who waited.
 impl Drop for AsCompleted {
     fn drop(&mut self) {
-        let futures = std::mem::take(
-            &mut self.rest.get_mut().unwrap_or_else(PoisonError::into_inner).futures,
-        );
+        let futures = std::mem::take(&mut self.rest.get_mut().futures);
         if futures.iter().any(Option::is_some) {
             Python::attach(|py| {
                 for future in futures.into_iter().flatten() {

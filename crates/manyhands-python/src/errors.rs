@@ -1,8 +1,7 @@
 //! What the package raises and logs, in the words of the standard library.
 
-use std::sync::{MutexGuard, TryLockError};
-
 use manyhands::thread::pool::Rejection;
+use manyhands_pybuffer::{Exclusive, Held};
 use pyo3::exceptions::{PyException, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -78,14 +77,10 @@ pub(crate) fn report(py: Python<'_>, done: PyResult<()>) {
 }
 
 /// What an iterator of ours holds, unless it is at work already: then the error that a generator gives.
-pub(crate) fn not_waited_in<'a, T>(
-    held: Result<MutexGuard<'a, T>, TryLockError<MutexGuard<'a, T>>>,
-) -> PyResult<MutexGuard<'a, T>> {
-    match held {
-        Ok(held) => Ok(held),
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => {
-            Err(PyValueError::new_err("another thread is waiting in this iterator"))
-        }
-    }
+pub(crate) fn not_waited_in<'a, 'py, T>(
+    rest: &'a Exclusive<T>,
+    py: Python<'py>,
+) -> PyResult<Held<'a, 'py, T>> {
+    let taken = rest.take(py);
+    taken.ok_or_else(|| PyValueError::new_err("another thread is waiting in this iterator"))
 }

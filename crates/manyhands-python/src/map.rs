@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use manyhands::block::Ending;
+use manyhands_pybuffer::{Exclusive, Held};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -29,7 +30,7 @@ const BLOCK: usize = 256;
 pub(crate) struct ResultIterator {
     deadline: Option<Instant>,
     made_in: u32,
-    rest: Mutex<Rest>,
+    rest: Exclusive<Rest>,
 }
 
 struct Rest {
@@ -109,7 +110,7 @@ pub(crate) fn start<'py>(
             rest.source = (left == 0).then_some(source);
         }
     }
-    Ok(ResultIterator { deadline, made_in: fork::generation(), rest: Mutex::new(rest) })
+    Ok(ResultIterator { deadline, made_in: fork::generation(), rest: Exclusive::new(rest) })
 }
 
 /// Whether one gets all items at once. Others may take long to give the next one, or wait until the one
@@ -238,8 +239,9 @@ fn cancel(ahead: &VecDeque<Ahead>) {
 }
 
 impl ResultIterator {
-    fn lock(&self) -> PyResult<MutexGuard<'_, Rest>> {
-        errors::not_waited_in(self.rest.try_lock())
+    #[inline]
+    fn rest<'py>(&self, py: Python<'py>) -> PyResult<Held<'_, 'py, Rest>> {
+        errors::not_waited_in(&self.rest, py)
     }
 
     /// Waits until an item has ended; whether it has.
@@ -286,7 +288,7 @@ impl ResultIterator {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let mut rest = self.lock()?;
+        let mut rest = self.rest(py)?;
         rest.begun = true;
         if let Some(value) = rest.take_ready() {
             return Ok(Some(value));
@@ -310,8 +312,8 @@ impl ResultIterator {
     }
 
     /// End the iterator. What has not started is cancelled, if any result has been asked for.
-    fn close(&self) -> PyResult<()> {
-        let mut rest = self.lock()?;
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let mut rest = self.rest(py)?;
         let (ahead, ready) = rest.end();
         let begun = rest.begun;
         drop(rest);
@@ -323,7 +325,7 @@ impl ResultIterator {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Ok(rest) = self.rest.try_lock() else { return Ok(()) };
+        let Some(rest) = self.rest.take_in_traverse(&visit) else { return Ok(()) };
         if let Some(source) = &rest.source {
             visit.call(&source.function)?;
             visit.call(&source.items)?;
@@ -341,7 +343,7 @@ impl ResultIterator {
     }
 
     fn __clear__(&self) {
-        let ended = self.rest.lock().unwrap_or_else(PoisonError::into_inner).end();
+        let ended = Python::attach(|py| self.rest.take(py).map(|mut rest| rest.end()));
         drop(ended);
     }
 }
@@ -349,7 +351,7 @@ impl ResultIterator {
 /// An iterator that has been begun and that nobody has any more cancels what has not started.
 impl Drop for ResultIterator {
     fn drop(&mut self) {
-        let rest = self.rest.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let rest = self.rest.get_mut();
         if rest.begun {
             cancel(&rest.ahead);
         }

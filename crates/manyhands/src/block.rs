@@ -407,6 +407,7 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
         })
     }
 
+    #[inline]
     fn next(&self, body: &mut Body<I, T, E>) -> Option<Claimed<I::Item>> {
         let index = self.len - body.jobs.len();
         let job = body.jobs.next()?;
@@ -419,6 +420,7 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     }
 
     /// Whether somebody is to be woken.
+    #[inline]
     #[must_use]
     fn end(&self, body: &mut Body<I, T, E>, index: usize, how: Slot<T, E>) -> bool {
         if let Some(slot) = body.slots.get_mut(index) {
