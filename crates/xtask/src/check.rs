@@ -11,6 +11,7 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
     obeys_house_rules(shell)?;
     let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     step(&mut shell.cargo(lints))?;
+    checks_what_has_no_gil(shell)?;
     let docs = ["doc", "--workspace", "--no-deps"];
     step(shell.cargo(docs).env("RUSTDOCFLAGS", "-D warnings"))?;
     python::check(shell)?;
@@ -24,6 +25,14 @@ pub(crate) fn run(shell: &Shell) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The code for an interpreter without the GIL, by a description of one: none may be here.
+fn checks_what_has_no_gil(shell: &Shell) -> Result<()> {
+    let mut command = shell.cargo(["clippy", "-p", "manyhands-pybuffer", "-p", "manyhands-python"]);
+    command.arg("--target-dir").arg(shell.target.join("free-threaded"));
+    command.env("PYO3_CONFIG_FILE", shell.root.join("crates/xtask/free-threaded.cfg"));
+    step(command.args(["--", "-D", "warnings"]))
 }
 
 fn obeys_house_rules(shell: &Shell) -> Result<()> {
