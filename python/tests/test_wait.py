@@ -150,6 +150,48 @@ def test_the_first_that_ends(new: New, wait: Any, end: Any) -> None:
 
 
 @WAITS
+def test_the_end_of_one_that_was_waited_for_before_is_nothing_to_who_waits_for_others(
+    new: New, wait: Any
+) -> None:
+    before, futures = [new() for _ in range(20)], [new() for _ in range(4)]
+    assert wait([*before, *futures], 0, FIRST_COMPLETED).done == set()
+    assert wait([*before, *futures], SOON / 10, FIRST_COMPLETED).done == set()
+
+    def end() -> None:
+        returned(before[0])
+        time.sleep(SOON)
+        for future in before[1:]:
+            returned(future)
+        time.sleep(SOON)
+        returned(futures[2])
+
+    thread = soon(end)
+    assert wait(futures, return_when=FIRST_COMPLETED).done == {futures[2]}
+    thread.join()
+
+
+@WAITS
+@pytest.mark.parametrize("burst", [1, 7, 30])
+def test_a_loop_of_the_first_takes_each_once(new: New, wait: Any, burst: int) -> None:
+    futures = [new() for _ in range(300)]
+    pending, taken = set(futures), []
+
+    def end() -> None:
+        for number, future in enumerate(futures, 1):
+            returned(future)
+            if number % burst == 0:
+                time.sleep(0)
+
+    thread = soon(end)
+    while pending:
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        assert done
+        taken += done
+    thread.join()
+    assert len(taken) == len(futures) and set(taken) == set(futures)
+
+
+@WAITS
 def test_the_first_that_raises(new: New, wait: Any) -> None:
     futures = [new() for _ in range(4)]
 

@@ -11,9 +11,10 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::PySet;
 
+use crate::awaited::Awaited;
 use crate::source::targets;
 use crate::task::Core;
-use crate::wait::{Awaited, distinct};
+use crate::wait::distinct;
 use crate::{errors, nested, park, process, stdlib};
 
 /// An iterator over futures in the order in which they end, each once. It lets go of each as it

@@ -3,10 +3,12 @@
 //! A program that takes "whichever is done next" by a loop of `wait(..., FIRST_COMPLETED)` waits for
 //! nearly the same futures each time. To ask each of them for a call and to take that back, at every turn,
 //! is most of what such a loop costs. So a thread has a *bell*: a future is asked once to ring it at its
-//! end, and not asked again as long as the same thread waits for it.
+//! end, and not asked again as long as the same thread waits for it. Nor are all looked at to find the one that has
+//! rung: it says who it is.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
@@ -19,8 +21,22 @@ pub(crate) struct Bell {
     number: u32,
     /// Whether its thread will ever listen again.
     owned: AtomicBool,
-    /// Not empty: it has been rung. Whoever hears it looks at all futures.
+    /// The addresses of those who have rung it, but no more than `FEW`: one by one.
     rung: Arc<Ready>,
+}
+
+/// From so many on, it is not said who they are: to look at all futures is as quick.
+const FEW: usize = 8;
+
+/// The address of one who has no promise.
+pub(crate) const BY_ANOTHER: usize = 0;
+
+/// Who has rung a bell.
+pub(crate) enum Heard {
+    /// These, by the addresses of their cores; one that has taken the address of another may be meant no more.
+    These(VecDeque<usize>),
+    /// It is to be looked for among all.
+    Anybody,
 }
 
 /// A thread's hold on its bell.
@@ -55,16 +71,22 @@ impl Bell {
         waited
     }
 
-    pub(crate) fn ring(&self) {
-        // Once is enough: whoever rings has ended before, and is seen by whoever hears.
-        if self.rung.is_empty() {
-            self.rung.push([0]);
+    pub(crate) fn ring(&self, address: usize) {
+        // Whoever rings has ended before, and is seen by one who looks at all.
+        if !self.rung.has(FEW) {
+            self.rung.push([address]);
         }
     }
 
-    /// Forgets that it was rung.
-    pub(crate) fn reset(&self) {
-        self.rung.pop_all(Some(Instant::now()), &mut VecDeque::new());
+    /// Who has rung it; it forgets them.
+    pub(crate) fn hear(&self) -> Heard {
+        let mut rung = VecDeque::new();
+        self.rung.pop_all(Some(Instant::now()), &mut rung);
+        if rung.len() < FEW && !rung.contains(&BY_ANOTHER) {
+            Heard::These(rung)
+        } else {
+            Heard::Anybody
+        }
     }
 
     /// The queue that is not empty when it has been rung.
@@ -72,10 +94,15 @@ impl Bell {
         &self.rung
     }
 
+    /// Whether a future has been asked to ring it, and no other one since.
+    #[inline]
+    pub(crate) fn hangs_on(&self, core: &Core) -> bool {
+        core.rings.load(Ordering::Relaxed) == self.number
+    }
+
     /// Asks a future to ring it; `false`: it has ended already.
     pub(crate) fn hang_on(self: &Arc<Self>, core: &Core) -> bool {
-        // Most have been asked before, and a look is cheaper than a change.
-        if core.rings.load(Ordering::Relaxed) == self.number {
+        if self.hangs_on(core) {
             return true;
         }
         match core.rings.swap(self.number, Ordering::Relaxed) {
@@ -83,11 +110,17 @@ impl Bell {
             // Threads that take turns, or come and go, must not leave something at each turn.
             _ => drop(core.life.unwatch(|watcher| self.replaces(watcher))),
         }
-        core.life.watch(Watcher::Bell(Arc::clone(self))).is_ok()
+        core.life.watch(Watcher::Bell(Arc::clone(self), address(core))).is_ok()
     }
 
     fn replaces(&self, watcher: &Watcher) -> bool {
-        matches!(watcher, Watcher::Bell(bell)
+        matches!(watcher, Watcher::Bell(bell, _)
             if bell.number == self.number || !bell.owned.load(Ordering::Relaxed))
     }
+}
+
+/// By what a bell knows a future.
+#[inline]
+pub(crate) fn address(core: &Core) -> usize {
+    ptr::from_ref(core).addr()
 }

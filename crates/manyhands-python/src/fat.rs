@@ -17,6 +17,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
+use crate::bell;
 use crate::future::PyFuture;
 use crate::stdlib;
 use crate::task::{self, Core, Outcome, Task, Watcher};
@@ -92,8 +93,9 @@ fn fill(future: &Bound<'_, PyFuture>) -> PyResult<()> {
     let (waiters, callbacks) = (PyList::empty(py), PyList::empty(py));
     for watcher in parts.watchers {
         match watcher {
-            Watcher::Bell(bell) => {
-                waiters.append(Py::new(py, Waiter::new(Arc::clone(bell.rung()), 0))?)?;
+            Watcher::Bell(bell, _) => {
+                let rung = Arc::clone(bell.rung());
+                waiters.append(Py::new(py, Waiter::new(rung, bell::BY_ANOTHER))?)?;
             }
             Watcher::Callback { function, .. } => callbacks.append(function)?,
             // It looks again, and finds that it is to wait for another.

@@ -13,6 +13,11 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
+/// Whether there has been any.
+pub(crate) fn is_child() -> bool {
+    generation() > 1
+}
+
 /// Has every fork be noticed from now on: with the module, so that nothing in it can be used without.
 pub(crate) fn notice_forks(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();

@@ -10,6 +10,7 @@
 #![allow(clippy::doc_markdown, reason = "what is documented here for Python is Python's help text")]
 
 mod as_completed;
+mod awaited;
 mod bell;
 mod block;
 mod call;

@@ -140,7 +140,8 @@ pub(crate) enum Watcher {
     Ready(Arc<Ready>, usize),
     /// A task that waits for this one alone.
     Task(Arc<Ready>),
-    Bell(Arc<Bell>),
+    /// A bell, and by what it knows this future.
+    Bell(Arc<Bell>, usize),
     /// A thread that receives answers of worker processes while it waits.
     Attendant(Waker),
     /// Nobody, but the futures that this one waits for.
@@ -153,7 +154,7 @@ impl Watcher {
         match self {
             Self::Ready(ready, number) => ready.push([number]),
             Self::Task(ready) => ready.push([0]),
-            Self::Bell(bell) => bell.ring(),
+            Self::Bell(bell, address) => bell.ring(address),
             Self::Attendant(waker) => waker.wake(),
             Self::Callback { .. } | Self::Follows(_) => (),
         }
@@ -162,7 +163,7 @@ impl Watcher {
 
 impl Watch for Watcher {
     fn waits_for_notice(&self) -> bool {
-        matches!(self, Self::Ready(..) | Self::Bell(_) | Self::Attendant(_))
+        matches!(self, Self::Ready(..) | Self::Bell(..) | Self::Attendant(_))
     }
 }
 
@@ -245,7 +246,7 @@ pub(crate) fn traverse<J>(
         Held::Watcher(
             Watcher::Ready(..)
             | Watcher::Task(_)
-            | Watcher::Bell(_)
+            | Watcher::Bell(..)
             | Watcher::Attendant(_)
             | Watcher::Follows(_),
         ) => Ok(()),

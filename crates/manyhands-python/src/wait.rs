@@ -10,113 +10,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PySet;
 
-use crate::bell::Bell;
-use crate::future::PyFuture;
+use crate::awaited::Awaited;
+use crate::bell::{self, Bell, Heard};
 use crate::source::targets;
-use crate::task::{Core, Watcher};
-use crate::{nested, park, process, stdlib, waiter};
-
-/// A future to wait for.
-pub(crate) enum Awaited<'py> {
-    /// One of ours whose promise keeps its life.
-    Lean(Bound<'py, PyFuture>),
-    /// One that keeps its waiters in a list: the standard library's, or one of ours that turned fat.
-    Listed(Bound<'py, PyAny>),
-}
-
-impl<'py> Awaited<'py> {
-    pub(crate) fn new(future: Bound<'py, PyAny>) -> Self {
-        match future.cast_into::<PyFuture>() {
-            Ok(ours) if ours.get().core.fat.get().is_none() => Self::Lean(ours),
-            Ok(ours) => Self::Listed(ours.into_any()),
-            Err(other) => Self::Listed(other.into_inner()),
-        }
-    }
-
-    pub(crate) fn into_future(self) -> Bound<'py, PyAny> {
-        match self {
-            Self::Lean(future) => future.into_any(),
-            Self::Listed(future) => future,
-        }
-    }
-
-    fn future(&self) -> &Bound<'py, PyAny> {
-        match self {
-            Self::Lean(future) => future.as_any(),
-            Self::Listed(future) => future,
-        }
-    }
-
-    /// Its promise, if that keeps its life.
-    pub(crate) fn core(&self) -> Option<&Arc<Core>> {
-        match self {
-            Self::Lean(future) => Some(&future.get().core),
-            Self::Listed(_) => None,
-        }
-    }
-
-    fn is_notified(&self) -> PyResult<bool> {
-        if let Self::Lean(future) = self
-            && let Some(state) = future.get().state()
-        {
-            return Ok(state.is_notified());
-        }
-        waiter::hold(self.future(), || waiter::is_notified(self.future()))
-    }
-
-    /// Whether it has ended with an exception.
-    fn has_failed(&self) -> PyResult<bool> {
-        if let Self::Lean(future) = self
-            && future.get().state().is_some()
-        {
-            future.get().check_lock()?;
-            return future.get().has_failed(future.py());
-        }
-        waiter::hold(self.future(), || {
-            let future = self.future();
-            let ended = future.getattr(intern!(future.py(), "_state"))?.eq("FINISHED")?;
-            Ok(ended && !future.getattr(intern!(future.py(), "_exception"))?.is_none())
-        })
-    }
-
-    /// Asks for this number in the queue at the end; `false`: it has ended already.
-    pub(crate) fn watch(&self, ready: &Arc<Ready>, number: usize) -> PyResult<bool> {
-        if let Self::Lean(future) = self {
-            let core = &future.get().core;
-            let watched = core.life.watch(Watcher::Ready(Arc::clone(ready), number)).is_ok();
-            if watched || core.fat.get().is_none() {
-                return Ok(watched);
-            }
-        }
-        waiter::watch(self.future(), ready, number)
-    }
-
-    /// Takes back what `watch` has asked.
-    pub(crate) fn forget(&self, ready: &Arc<Ready>) -> PyResult<()> {
-        if let Self::Lean(future) = self {
-            let ours = |watcher: &Watcher| match watcher {
-                Watcher::Ready(theirs, _) => Arc::ptr_eq(theirs, ready),
-                _ => false,
-            };
-            drop(future.get().core.life.unwatch(ours));
-            if future.get().core.fat.get().is_none() {
-                return Ok(());
-            }
-        }
-        waiter::forget(self.future(), ready)
-    }
-
-    /// An error if the workers that would end it are in another process.
-    pub(crate) fn check_process(&self) -> PyResult<()> {
-        match self {
-            Self::Lean(future) => future.get().check_process(),
-            Self::Listed(future) => match future.cast::<PyFuture>() {
-                Ok(future) => future.get().check_process(),
-                Err(_) => Ok(()),
-            },
-        }
-    }
-}
+use crate::{fork, nested, park, process, stdlib};
 
 /// Wait for the futures in `fs`, `timeout` seconds at the longest, until `return_when` holds:
 /// FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED. Returns a named tuple of two sets, `done` and
@@ -137,17 +34,36 @@ pub(crate) fn wait<'py>(
     let py = fs.py();
     let deadline = park::deadline(timeout);
     let all = distinct(fs)?;
+    let ended = if return_when == "FIRST_COMPLETED" {
+        Bell::with(|bell| wait_for_first(py, &all, bell, deadline))?
+    } else {
+        wait_for_more(py, &all, return_when, deadline)?
+    };
+    // What is left of the set is the other set: no walk through all of them a second time.
+    let done = PySet::empty(py)?;
+    for future in ended {
+        all.discard(&future)?;
+        done.add(future)?;
+    }
+    stdlib::DONE_AND_NOT_DONE.get(py)?.call1((done, all))
+}
+
+/// Waits for more than the first; those that have ended.
+fn wait_for_more<'py>(
+    py: Python<'py>,
+    all: &Bound<'py, PySet>,
+    return_when: &str,
+    deadline: Option<Instant>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let mut futures = Vec::with_capacity(all.len());
     let mut notified = Vec::with_capacity(all.len());
-    for future in &all {
+    for future in all {
         let future = Awaited::new(future);
         notified.push(future.is_notified()?);
         futures.push(future);
     }
-    let done = notified.iter().filter(|&&notified| notified).count();
-    let fulfilled = done == futures.len()
+    let fulfilled = notified.iter().all(|notified| *notified)
         || match return_when {
-            "FIRST_COMPLETED" => done > 0,
             "FIRST_EXCEPTION" => any_failed(&futures, &notified)?,
             "ALL_COMPLETED" => false,
             "RETURN_IMMEDIATELY" => true,
@@ -160,25 +76,14 @@ pub(crate) fn wait<'py>(
         for (future, _) in futures.iter().zip(&notified).filter(|(_, notified)| !**notified) {
             future.check_process()?;
         }
-        if return_when == "FIRST_COMPLETED" {
-            Bell::with(|bell| wait_for_any(py, &futures, bell, deadline))?;
-        } else {
-            let until_failed = return_when == "FIRST_EXCEPTION";
-            wait_for_all(py, &futures, &notified, until_failed, deadline)?;
-        }
+        let until_failed = return_when == "FIRST_EXCEPTION";
+        wait_for_all(py, &futures, &notified, until_failed, deadline)?;
         for (future, notified) in futures.iter().zip(&mut notified) {
             *notified = *notified || future.is_notified()?;
         }
     }
-
-    // What is left of the set is the other set: no walk through all of them a second time.
-    let done = PySet::empty(py)?;
-    for (future, _) in futures.into_iter().zip(notified).filter(|(_, notified)| *notified) {
-        let future = future.into_future();
-        all.discard(&future)?;
-        done.add(future)?;
-    }
-    stdlib::DONE_AND_NOT_DONE.get(py)?.call1((done, all))
+    let ended = futures.into_iter().zip(notified).filter(|(_, notified)| *notified);
+    Ok(ended.map(|(future, _)| future.into_future()).collect())
 }
 
 /// The futures as a set of our own, which nobody changes while we wait.
@@ -202,39 +107,88 @@ fn any_failed(futures: &[Awaited<'_>], notified: &[bool]) -> PyResult<bool> {
     Ok(false)
 }
 
-/// Waits until the first of futures of which none had ended.
-fn wait_for_any(
-    py: Python<'_>,
-    futures: &[Awaited<'_>],
+/// Waits until the first has ended; those that have.
+fn wait_for_first<'py>(
+    py: Python<'py>,
+    all: &Bound<'py, PySet>,
     bell: &Arc<Bell>,
     deadline: Option<Instant>,
-) -> PyResult<()> {
-    let listed = || futures.iter().filter(|future| matches!(future, Awaited::Listed(_)));
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    // Whoever rings after this is heard, and whoever has rung before is seen. A look at each future has to do: in
+    // a loop, that is what each turn costs.
+    let _ = bell.hear();
+    let mut futures = Vec::with_capacity(all.len());
+    let (mut ended, mut all_ring) = (Vec::new(), true);
+    for future in all {
+        let future = Awaited::new(future);
+        all_ring &= future.core().is_some_and(|core| bell.hangs_on(core));
+        if future.is_notified()? {
+            ended.push(future.future().clone());
+        }
+        futures.push(future);
+    }
+    if !ended.is_empty() || futures.is_empty() {
+        return Ok(ended);
+    }
+    if fork::is_child() {
+        futures.iter().try_for_each(Awaited::check_process)?;
+    }
+    if all_ring {
+        return first_to_ring(py, &futures, bell, deadline);
+    }
+    let listed = || futures.iter().filter(|future| future.core().is_none());
     let mut asked = Ok(true);
     for future in listed() {
-        asked = asked.and_then(|_| future.watch(bell.rung(), 0));
+        asked = asked.and_then(|_| future.watch(bell.rung(), bell::BY_ANOTHER));
     }
     let waited = asked.and_then(|_| {
-        loop {
-            bell.reset();
-            for future in futures {
-                let hung = match future {
-                    Awaited::Lean(future) => bell.hang_on(&future.get().core),
-                    Awaited::Listed(_) => true,
-                };
-                if !hung || future.is_notified()? {
-                    return Ok(());
-                }
-            }
-            if !wait_until(py, futures, bell.rung(), (1, How::Any), deadline)? {
-                return Ok(());
-            }
+        for core in futures.iter().filter_map(Awaited::core) {
+            bell.hang_on(core);
         }
+        // One that had ended by then has not rung, perhaps.
+        let ended = ended_of(&futures)?;
+        if ended.is_empty() { first_to_ring(py, &futures, bell, deadline) } else { Ok(ended) }
     });
     for future in listed() {
         future.forget(bell.rung())?;
     }
     waited
+}
+
+/// Sleeps until somebody has rung that is one of these; none when the time is up.
+fn first_to_ring<'py>(
+    py: Python<'py>,
+    futures: &[Awaited<'py>],
+    bell: &Bell,
+    deadline: Option<Instant>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    while wait_until(py, futures, bell.rung(), (1, How::Any), deadline)? {
+        let ended = match bell.hear() {
+            Heard::Anybody => ended_of(futures)?,
+            Heard::These(addresses) => {
+                let is_one = |future: &&Awaited<'_>| {
+                    future.core().is_some_and(|core| addresses.contains(&bell::address(core)))
+                };
+                ended_of(futures.iter().filter(is_one))?
+            }
+        };
+        if !ended.is_empty() {
+            return Ok(ended);
+        }
+    }
+    ended_of(futures)
+}
+
+fn ended_of<'a, 'py: 'a>(
+    futures: impl IntoIterator<Item = &'a Awaited<'py>>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let mut ended = Vec::new();
+    for future in futures {
+        if future.is_notified()? {
+            ended.push(future.future().clone());
+        }
+    }
+    Ok(ended)
 }
 
 /// Waits until all that had not ended have, or until the first of them fails.

@@ -157,7 +157,14 @@ impl Ready {
     }
 
     /// Whether so many are there at this moment.
-    pub(crate) fn has(&self, wanted: usize) -> bool {
+    ///
+    /// ```
+    /// # use manyhands::ready::Ready;
+    /// let ready = Ready::new();
+    /// ready.push([1]);
+    /// assert!(ready.has(1) && !ready.has(2));
+    /// ```
+    pub fn has(&self, wanted: usize) -> bool {
         self.count.load(Ordering::Acquire) >= wanted
     }
 

@@ -17,11 +17,11 @@ use pyo3::prelude::*;
 
 use super::arguments::Values;
 use super::node::{self, Entry, Work};
+use crate::awaited::Awaited;
 use crate::job::Job;
 use crate::pool::PyThreadPoolExecutor;
 use crate::stdlib;
 use crate::task::Outcome;
-use crate::wait::Awaited;
 use crate::worker;
 use crate::workers::Workers;
 

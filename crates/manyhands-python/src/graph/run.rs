@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 
 use super::host::{Away, Host, On};
 use super::node::Entry;
-use crate::wait::Awaited;
+use crate::awaited::Awaited;
 use crate::{park, stdlib};
 
 pub(super) type Attendant = engine::Attendant<Host>;
