@@ -15,13 +15,20 @@ pub(super) const MOST_IN_FRAME: usize = 16 << 10;
 pub struct Request {
     function: u64,
     kind: Kind,
+    /// Its answer goes on to another process.
+    plain: bool,
     body: Body,
+    /// Few have any: it is in the way of all others, which are copied from queue to queue.
+    more: Option<Box<More>>,
+}
+
+/// What goes along with the bytes.
+#[derive(Debug, Default)]
+struct More {
     /// What the arguments refer to.
     lent: Vec<Arc<Block>>,
     /// The futures among the arguments.
     passes: Option<Passes>,
-    /// Its answer goes on to another process.
-    plain: bool,
 }
 
 /// A body no longer than that is kept in the request itself.
@@ -65,7 +72,8 @@ impl Request {
             Some(arena) if body.len() > MOST_IN_FRAME => Body::Spilled(spill(&body, arena)?),
             _ => Body::in_frame(body),
         };
-        Ok(Self { function, kind, body, lent, passes: None, plain: false })
+        let more = (!lent.is_empty()).then(|| Box::new(More { lent, passes: None }));
+        Ok(Self { function, kind, plain: false, body, more })
     }
 
     /// The same with these futures among its arguments, which know them by their places in this list.
@@ -75,17 +83,19 @@ impl Request {
     }
 
     pub(super) fn with_passed(mut self, futures: Vec<Passed>) -> Self {
-        self.passes = Passes::new(futures);
+        if let Some(passes) = Passes::new(futures) {
+            self.more.get_or_insert_default().passes = Some(passes);
+        }
         self
     }
 
     /// The futures that go along with it.
     pub(super) fn passes(&self) -> Option<&Passes> {
-        self.passes.as_ref()
+        self.more.as_ref()?.passes.as_ref()
     }
 
     pub(super) fn take_passes(&mut self) -> Option<Passes> {
-        self.passes.take()
+        self.more.as_mut()?.passes.take()
     }
 
     /// The same, whose answer goes on to another process: it refers to no shared memory.
@@ -115,11 +125,11 @@ impl Request {
         flags.set(Flags::LENDS, self.blocks().next().is_some());
         flags.set(Flags::SPILLED, matches!(self.body, Body::Spilled(_)));
         flags.set(Flags::PLAIN, self.plain);
-        flags.set(Flags::PASSES, self.passes.is_some());
+        flags.set(Flags::PASSES, self.passes().is_some());
         let head = RequestHead { function: self.function, kind: self.kind, flags }.to_bytes();
         let mut list = Vec::new();
         write_list(returned, &mut list);
-        list.extend(self.passes.iter().flat_map(|passes| passes.first().to_le_bytes()));
+        list.extend(self.passes().iter().flat_map(|passes| passes.first().to_le_bytes()));
         match &self.body {
             Body::Spilled(block) => {
                 let place = block.place();
@@ -135,7 +145,7 @@ impl Request {
             Body::Short(..) | Body::InFrame(_) => None,
             Body::Spilled(block) => Some(block),
         };
-        self.lent.iter().chain(spilled)
+        self.more.iter().flat_map(|more| &more.lent).chain(spilled)
     }
 }
 

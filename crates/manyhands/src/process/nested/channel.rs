@@ -222,7 +222,8 @@ impl Drop for SubTask {
 /// A task of the host's, or one that came from a worker.
 pub(in crate::process) enum Whose<T> {
     Host(T),
-    Worker(SubTask),
+    /// There are few of them, and they are large.
+    Worker(Box<SubTask>),
 }
 
 impl<T: Task> Task for Whose<T> {

@@ -127,8 +127,8 @@ impl<T: Task> State<T> {
         };
         let request = request.with_passed(self.passed_on(channel, seat, id, given));
         let task = SubTask::new(Arc::clone(channel), id);
-        let timeout = rules.timeout;
-        let entry = Entry { task: Whose::Worker(task), request, timeout, begun: false, sent: None };
+        let entry =
+            Entry { task: Whose::Worker(Box::new(task)), request, begun: false, sent: None };
         self.supervisor.holds_back(seat);
         match self.supervisor.submit(entry, rules, now, &mut self.orders) {
             Ok(ticket) => {
@@ -329,7 +329,8 @@ impl<T: Task> State<T> {
 
     /// A task of the pool is taken away. If it came from a worker, that worker has none by this number.
     pub(super) fn forget_nested(&mut self, task: &Whose<T>) {
-        if let Whose::Worker(SubTask { channel, id, .. }) = task {
+        if let Whose::Worker(sub) = task {
+            let SubTask { channel, id, .. } = &**sub;
             for place in &mut self.seats {
                 if place.nested.channel.as_ref().is_some_and(|its| Arc::ptr_eq(its, channel)) {
                     place.nested.subs.remove(id);

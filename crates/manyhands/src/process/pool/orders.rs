@@ -147,7 +147,8 @@ impl<T: Task> State<T> {
     }
 
     fn lose(&mut self, ticket: Ticket, loss: supervisor::Loss) {
-        let Some(Entry { task, request, timeout, sent, .. }) = self.supervisor.take(ticket) else {
+        let timeout = self.supervisor.timeout(ticket);
+        let Some(Entry { task, request, sent, .. }) = self.supervisor.take(ticket) else {
             return;
         };
         self.forget_nested(&task);

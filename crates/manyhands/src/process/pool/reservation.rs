@@ -28,7 +28,7 @@ impl<T: Task> Reservation<'_, T> {
     pub fn submit(self, task: T, request: Request, rules: Rules) -> Vec<Seat> {
         let Pool { intake, listening, managed_by, .. } = &**self.0;
         let task = Whose::Host(task);
-        let entry = Entry { task, request, timeout: rules.timeout, begun: false, sent: None };
+        let entry = Entry { task, request, begun: false, sent: None };
         match intake.leave((entry, rules)) {
             Ok(first) => {
                 if first {

@@ -4,7 +4,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread::{JoinHandle, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use manyhands_shm::{Arena, ArenaView, Lookout};
 use rustix::event::PollFlags;
@@ -78,7 +78,6 @@ pub(in crate::process) enum Managing {
 pub(in crate::process) struct Entry<T> {
     pub(super) task: Whose<T>,
     pub(super) request: Request,
-    pub(super) timeout: Option<Duration>,
     pub(super) begun: bool,
     /// Where it was sent last.
     pub(super) sent: Option<Seat>,

@@ -63,7 +63,7 @@ mod waits;
 mod worker;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use orders::{Event, Loss, OnCrash, Options, Order, Rules, Seat, Stats, Ticket};
 use tasks::Tasks;
@@ -234,6 +234,11 @@ impl<C> Supervisor<C> {
     /// What was submitted, as long as it has not been taken.
     pub fn payload_mut(&mut self, ticket: Ticket) -> Option<&mut C> {
         self.tasks.payload_mut(ticket)
+    }
+
+    /// How long a worker may be at it, if that was said, as long as it has not been taken.
+    pub fn timeout(&self, ticket: Ticket) -> Option<Duration> {
+        self.tasks.timeout(ticket)
     }
 
     /// Takes back what was submitted, once the task has ended. The ticket is void from then on.
