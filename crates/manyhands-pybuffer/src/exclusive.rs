@@ -4,10 +4,14 @@
 //! word, and the two atomic steps of a mutex are saved: some 10 ns for each item of an iterator. Without the GIL it is
 //! a mutex.
 //!
+//! It is taken for as long as one likes, and others are told that it is ([`Exclusive::take`]), or only for a few steps,
+//! and others come after one another ([`Exclusive::with`]).
+//!
 //! All that is unsafe here is covered by `test_iterators_of_several_threads.py`, on each Python.
 #![allow(unsafe_code)]
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
 use pyo3::gc::PyVisit;
@@ -25,7 +29,25 @@ pub struct Exclusive<T>(lock::Lock<T>);
 #[must_use = "nobody else can have it until it is dropped"]
 pub struct Held<'a, 'py, T> {
     value: lock::Taken<'a, T>,
-    _attached: Python<'py>,
+    _attached: Attached<'py>,
+}
+
+/// Says that the calling thread is attached to the interpreter, also where it may not call it: in a `__traverse__`.
+#[derive(Debug, Clone, Copy)]
+pub struct Attached<'a>(PhantomData<(&'a (), *const ())>);
+
+impl<'py> From<Python<'py>> for Attached<'py> {
+    #[inline]
+    fn from(_: Python<'py>) -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// The collector of cycles runs in a thread that is attached, and this is there only meanwhile.
+impl<'a> From<&'a PyVisit<'_>> for Attached<'a> {
+    fn from(_: &'a PyVisit<'_>) -> Self {
+        Self(PhantomData)
+    }
 }
 
 impl<T> Exclusive<T> {
@@ -36,15 +58,22 @@ impl<T> Exclusive<T> {
 
     /// `None` if somebody has it, who may have let others run meanwhile.
     #[inline]
-    pub fn take<'py>(&self, py: Python<'py>) -> Option<Held<'_, 'py, T>> {
-        Some(Held { value: self.0.take(py)?, _attached: py })
+    pub fn take<'py>(&self, attached: impl Into<Attached<'py>>) -> Option<Held<'_, 'py, T>> {
+        let attached = attached.into();
+        Some(Held { value: self.0.take(attached)?, _attached: attached })
     }
 
-    /// As `take`, for the collector of cycles.
-    pub fn take_in_traverse<'a>(&'a self, _visit: &'a PyVisit<'_>) -> Option<Held<'a, 'a, T>> {
-        // SAFETY: the collector runs in a thread that is attached, and a `PyVisit` is there only meanwhile. Covered by
-        // `test_leaks.py`.
-        self.take(unsafe { Python::assume_attached() })
+    /// Calls `f` with it, in which nobody is to let others run.
+    ///
+    /// # Panics
+    /// With the GIL, if somebody has it all the same. Without the GIL, this waits until it is free.
+    #[inline]
+    pub fn with<'py, R>(
+        &self,
+        attached: impl Into<Attached<'py>>,
+        f: impl FnOnce(&mut T) -> R,
+    ) -> R {
+        f(self.0.wait(attached.into()).get_mut())
     }
 
     /// For one who has it alone.
@@ -85,14 +114,14 @@ impl<T: fmt::Debug> fmt::Debug for Held<'_, '_, T> {
 mod with_gil {
     use std::cell::{Cell, UnsafeCell};
 
-    use pyo3::Python;
+    use super::Attached;
 
     pub(super) struct Lock<T> {
         taken: Cell<bool>,
         value: UnsafeCell<T>,
     }
 
-    // SAFETY: `take` is called by threads that have the GIL, so one sees what another has done before, and one that
+    // SAFETY: `take` and `wait` are called by threads that have the GIL, so one sees what another has done before, and one that
     // finds it free has it alone. A `Held` is dropped by the thread that has taken it, which has the GIL then. Covered by
     // `test_iterators_of_several_threads.py`.
     unsafe impl<T: Send> Sync for Lock<T> {}
@@ -105,8 +134,14 @@ mod with_gil {
         }
 
         #[inline]
-        pub(super) fn take(&self, _py: Python<'_>) -> Option<Taken<'_, T>> {
+        pub(super) fn take(&self, _: Attached<'_>) -> Option<Taken<'_, T>> {
             (!self.taken.replace(true)).then(|| Taken(self))
+        }
+
+        /// For those who let nobody else run while they have it.
+        #[inline]
+        pub(super) fn wait(&self, attached: Attached<'_>) -> Taken<'_, T> {
+            self.take(attached).expect("whoever has it lets nobody else run")
         }
 
         pub(super) fn get_mut(&mut self) -> &mut T {
@@ -140,7 +175,7 @@ mod with_gil {
 mod without_gil {
     use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-    use pyo3::Python;
+    use super::Attached;
 
     pub(super) struct Lock<T>(Mutex<T>);
 
@@ -151,12 +186,16 @@ mod without_gil {
             Self(Mutex::new(value))
         }
 
-        pub(super) fn take(&self, _py: Python<'_>) -> Option<Taken<'_, T>> {
+        pub(super) fn take(&self, _: Attached<'_>) -> Option<Taken<'_, T>> {
             match self.0.try_lock() {
                 Ok(value) => Some(Taken(value)),
                 Err(TryLockError::Poisoned(poisoned)) => Some(Taken(poisoned.into_inner())),
                 Err(TryLockError::WouldBlock) => None,
             }
+        }
+
+        pub(super) fn wait(&self, _: Attached<'_>) -> Taken<'_, T> {
+            Taken(self.0.lock().unwrap_or_else(PoisonError::into_inner))
         }
 
         pub(super) fn get_mut(&mut self) -> &mut T {

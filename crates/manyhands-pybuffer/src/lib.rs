@@ -32,7 +32,7 @@ mod tracking;
 pub use allocator::MiMalloc;
 pub use buffer::Buffer;
 pub use descriptor::take_descriptor;
-pub use exclusive::{Exclusive, Held};
+pub use exclusive::{Attached, Exclusive, Held};
 pub use frame::{Spot, current_frame};
 pub use memory::Memory;
 pub use shared::SharedBuffer;

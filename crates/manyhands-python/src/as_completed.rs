@@ -156,7 +156,7 @@ impl AsCompleted {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Some(rest) = self.rest.take_in_traverse(&visit) else { return Ok(()) };
+        let Some(rest) = self.rest.take(&visit) else { return Ok(()) };
         rest.futures.iter().flatten().try_for_each(|future| visit.call(future))
     }
 

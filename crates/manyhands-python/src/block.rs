@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use manyhands::block;
+use manyhands::block::{self, Guard};
 use manyhands::promise::Held;
 use manyhands::thread::pool::Joint;
+use manyhands_pybuffer::{Attached, Exclusive};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,7 +21,7 @@ use crate::{fork, stdlib};
 pub(crate) type Claimed = block::Claimed<Argument>;
 
 pub(crate) struct Block {
-    pub(crate) items: block::Block<Arguments, Py<PyAny>, Py<PyAny>>,
+    pub(crate) items: block::Block<Arguments, Py<PyAny>, Py<PyAny>, ByInterpreter>,
     call: Call,
     /// Until the last item is claimed or cancelled, so that it is dropped with the last that runs.
     function: Mutex<Option<Py<PyAny>>>,
@@ -29,6 +30,23 @@ pub(crate) struct Block {
     pub(crate) place: Place,
     /// The number of the pool whose workers run its items; 0 before it is known.
     pool: AtomicU32,
+}
+
+/// What guards the items: whoever has to do with them is attached to the interpreter, and with the GIL that is enough.
+pub(crate) enum ByInterpreter {}
+
+impl Guard for ByInterpreter {
+    type Key<'k> = Attached<'k>;
+    type Guarded<T> = Exclusive<T>;
+
+    fn guard<T>(value: T) -> Exclusive<T> {
+        Exclusive::new(value)
+    }
+
+    #[inline]
+    fn with<T, R>(guarded: &Exclusive<T>, key: Attached<'_>, f: impl FnOnce(&mut T) -> R) -> R {
+        guarded.with(key, f)
+    }
 }
 
 /// What one item is: a number of a range is made into an object only where it is used.
@@ -177,7 +195,7 @@ impl Block {
     pub(crate) fn claim(&self, py: Python<'_>) -> Option<(Claimed, Function)> {
         // Before it: with the last item that is claimed or cancelled, the function is dropped.
         let function = self.function().as_ref().map(|function| function.clone_ref(py))?;
-        let claimed = self.items.claim()?;
+        let claimed = self.items.claim(py.into())?;
         let function = Function { call: self.call, function };
         self.has_claimed(&claimed);
         Some((claimed, function))
@@ -190,12 +208,20 @@ impl Block {
         }
     }
 
+    /// Ends an item that was claimed.
+    pub(crate) fn finish(&self, py: Python<'_>, index: usize, outcome: Outcome) {
+        match self.items.finish(py.into(), index, outcome) {
+            Ok(finished) => self.items.tell(finished),
+            Err(unwanted) => drop(unwanted),
+        }
+    }
+
     /// Cancels what nobody has begun.
-    pub(crate) fn cancel(&self) {
+    pub(crate) fn cancel(&self, py: Python<'_>) {
         if self.made_in != fork::generation() {
             return; // its lock may be held by a thread that is not there
         }
-        let arguments = self.items.cancel();
+        let arguments = self.items.cancel(py.into());
         if arguments.len() > 0 {
             self.drop_function();
         }
@@ -204,16 +230,16 @@ impl Block {
 
     /// Says that nobody will ask for a result any more. From then on, when nothing is left of it, it
     /// holds nothing of Python's, and may be dropped anywhere.
-    pub(crate) fn abandon(&self) {
+    pub(crate) fn abandon(&self, py: Python<'_>) {
         if self.made_in == fork::generation() {
-            drop(self.items.abandon());
+            drop(self.items.abandon(py.into()));
         }
     }
 
     /// Shows the garbage collector what it holds.
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&*self.function())?;
-        self.items.trace(|held| match held {
+        self.items.trace(visit.into(), |held| match held {
             Held::Job(Arguments::Objects(objects)) => {
                 objects.as_slice().iter().try_for_each(|object| visit.call(object))
             }
@@ -248,7 +274,7 @@ impl Function {
     pub(crate) fn run_here(self, py: Python<'_>, block: &Block, item: Claimed) {
         let outcome = self.call(py, item.job);
         drop(self);
-        drop(block.items.finish(item.index, outcome, || ()));
+        block.finish(py, item.index, outcome);
     }
 }
 

@@ -83,7 +83,7 @@ fn cancel(py: Python<'_>, job: Job) -> PyResult<()> {
             None => fat::cancel(py, core),
         },
         Job::Items(block) => {
-            block.cancel();
+            block.cancel(py);
             Ok(())
         }
         Job::Ticket(_) => Ok(()),
@@ -101,7 +101,7 @@ pub(crate) fn fail(py: Python<'_>, job: Job, reason: &str) {
         Job::Items(block) => {
             while let Some((item, function)) = block.claim(py) {
                 drop((item.job, function));
-                drop(block.items.finish(item.index, Err(error()), || ()));
+                block.finish(py, item.index, Err(error()));
             }
             Ok(())
         }

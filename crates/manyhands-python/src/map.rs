@@ -53,7 +53,7 @@ struct Ahead {
 
 impl Drop for Ahead {
     fn drop(&mut self) {
-        self.block.abandon();
+        Python::attach(|py| self.block.abandon(py));
     }
 }
 
@@ -199,20 +199,20 @@ impl Rest {
     }
 
     /// The next result if it is there, is a value, and is all that is to be dealt with.
-    fn take_ready(&mut self) -> Option<Py<PyAny>> {
+    fn take_ready(&mut self, py: Python<'_>) -> Option<Py<PyAny>> {
         if self.source.is_some() {
             return None;
         }
         if self.ready.is_empty() {
-            self.collect_ready();
+            self.collect_ready(py);
         }
         self.ready.pop_front()
     }
 
     /// Takes the values out of the next block, as far as they are there, up to one that is none.
-    fn collect_ready(&mut self) {
+    fn collect_ready(&mut self, py: Python<'_>) {
         let Some(front) = self.ahead.front() else { return };
-        let count = front.block.items.take_values(front.next, &mut self.ready);
+        let count = front.block.items.take_values(py.into(), front.next, &mut self.ready);
         self.advance(count);
     }
 
@@ -232,9 +232,9 @@ impl Rest {
     }
 }
 
-fn cancel(ahead: &VecDeque<Ahead>) {
+fn cancel(py: Python<'_>, ahead: &VecDeque<Ahead>) {
     for Ahead { block, .. } in ahead {
-        block.cancel();
+        block.cancel(py);
     }
 }
 
@@ -247,7 +247,8 @@ impl ResultIterator {
     /// Waits until an item has ended; whether it has.
     fn wait(&self, py: Python<'_>, block: &Block, index: usize) -> PyResult<bool> {
         if !nested::in_task() {
-            return park::wait(py, self.deadline, |until| block.items.wait(index, until));
+            let item = block.items.awaited(py.into(), index);
+            return park::wait(py, self.deadline, |until| item.wait(until));
         }
         if self.deadline.is_none() {
             nested::try_items_in_place(py, block, index);
@@ -266,7 +267,7 @@ impl ResultIterator {
             // As in the `result` of a future.
             py.check_signals()?;
         }
-        let exception = match items.take(index) {
+        let exception = match items.take(py.into(), index) {
             Some(Ending::Value(value)) => return Ok(value),
             Some(Ending::Error(exception)) => exception,
             Some(Ending::Cancelled) | None => return Err(stdlib::CANCELLED_ERROR.bare_error(py)),
@@ -290,7 +291,7 @@ impl ResultIterator {
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let mut rest = self.rest(py)?;
         rest.begun = true;
-        if let Some(value) = rest.take_ready() {
+        if let Some(value) = rest.take_ready(py) {
             return Ok(Some(value));
         }
         let Some(next) = rest.ahead.front() else { return Ok(None) };
@@ -306,7 +307,7 @@ impl ResultIterator {
             // As in CPython, one that was waited for in vain is cancelled with the rest.
             let (ahead, _) = rest.end();
             drop(rest);
-            cancel(&ahead);
+            cancel(py, &ahead);
         }
         result.map(Some)
     }
@@ -319,13 +320,13 @@ impl ResultIterator {
         drop(rest);
         drop(ready);
         if begun {
-            cancel(&ahead);
+            cancel(py, &ahead);
         }
         Ok(())
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Some(rest) = self.rest.take_in_traverse(&visit) else { return Ok(()) };
+        let Some(rest) = self.rest.take(&visit) else { return Ok(()) };
         if let Some(source) = &rest.source {
             visit.call(&source.function)?;
             visit.call(&source.items)?;
@@ -353,7 +354,7 @@ impl Drop for ResultIterator {
     fn drop(&mut self) {
         let rest = self.rest.get_mut();
         if rest.begun {
-            cancel(&rest.ahead);
+            Python::attach(|py| cancel(py, &rest.ahead));
         }
     }
 }

@@ -280,15 +280,14 @@ pub(crate) fn sleep_until_ended(
         targets
     };
     let own = nested::is_own(block.pool());
+    let item = block.items.awaited(py.into(), index);
     let awaited = Awaited { ready: &ready, wanted: 1, own, targets: &targets };
     sleep_by(py, &awaited, deadline, |until| {
         loop {
             // Nobody wakes one who waits for a block but its workers.
             let look = Instant::now() + LOOK;
             let before = until.map_or(look, |until| look.min(until));
-            if park::wait(py, Some(before), |until| block.items.wait(index, until))?
-                || ready.is_interrupted()
-            {
+            if park::wait(py, Some(before), |until| item.wait(until))? || ready.is_interrupted() {
                 return Ok(true);
             }
             if until.is_some_and(|until| Instant::now() >= until) {

@@ -108,7 +108,9 @@ impl WorkItem {
             Taken::Item { block, pending, cancelled } => {
                 if let Some((item, _)) = take(pending) {
                     cancelled.store(true, Ordering::Relaxed);
-                    block.items.withdraw(item.index);
+                    if let Some(withdrawn) = block.items.withdraw(py.into(), item.index) {
+                        block.items.tell(withdrawn);
+                    }
                 }
                 Ok(cancelled.load(Ordering::Relaxed))
             }

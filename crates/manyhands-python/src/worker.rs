@@ -177,22 +177,26 @@ fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Opt
     });
     // Before anybody sees the outcome.
     drop(function);
-    let ended = if worker.has_next() {
-        block.items.finish(index, outcome, || worker.publish(true)).map(|()| None)
-    } else {
-        py.detach(|| {
-            block.items.finish(index, outcome, || worker.publish(true))?;
+    match block.items.finish(py.into(), index, outcome) {
+        Ok(finished) if worker.has_next() => {
+            worker.publish(true);
+            block.items.tell(finished);
+            None
+        }
+        Ok(finished) => py.detach(|| {
+            worker.publish(true);
+            block.items.tell(finished);
             drop(block);
-            Ok(sleep(worker))
-        })
-    };
-    ended.unwrap_or_else(|outcome| {
-        // Nobody will see it. What its death brings about may take long, and no job must count on
-        // this worker meanwhile.
-        drop(outcome);
-        worker.publish(true);
-        None
-    })
+            sleep(worker)
+        }),
+        Err(outcome) => {
+            // Nobody will see it. What its death brings about may take long, and no job must count on
+            // this worker meanwhile.
+            drop(outcome);
+            worker.publish(true);
+            None
+        }
+    }
 }
 
 /// Runs one item after the other; the number of the last of them, and what it has given.
@@ -211,7 +215,8 @@ fn call_items(
         if item.last || worker.may_have_to_help() {
             return (item.index, outcome);
         }
-        match block.items.finish_and_claim(item.index, outcome, || worker.publish_one()) {
+        match block.items.finish_and_claim(py.into(), item.index, outcome, || worker.publish_one())
+        {
             Ok(next) => {
                 block.has_claimed(&next);
                 nested::go_on_with(nested::item_id(block, next.index));

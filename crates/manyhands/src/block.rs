@@ -8,23 +8,29 @@
 //! ```
 //!
 //! A [`Promise`](crate::promise::Promise) can do more: each has a lock, watchers and sleepers of its own.
-//! Here one lock does for all, and a worker visits it once for each task: it leaves the outcome of the last
-//! and takes the next.
+//! Here one [`Guard`] does for all, and a worker passes it once for each task: it leaves the outcome of the
+//! last and takes the next.
 //!
 //! | field | guarded by | written by |
 //! |---|---|---|
-//! | `body.jobs` | the lock | `claim`, `finish_and_claim`, `cancel` take from its front, or all |
-//! | `body.slots` | the lock | one for each task that has been begun or cancelled |
-//! | `body.wanted` | the lock | `abandon`; from then on, nothing is kept here |
-//! | `body.awaited` | the lock | `wait`, before it sleeps |
-//! | `left` | written under the lock, read without it | mirrors `jobs` |
-//! | `ended` | written under the lock, read without it | the tasks before the first that has not ended |
+//! | `body.jobs` | the guard | `claim`, `finish_and_claim`, `cancel` take from its front, or all |
+//! | `body.slots` | the guard | one for each task that has been begun or cancelled |
+//! | `body.wanted` | the guard | `abandon`; from then on, nothing is kept here |
+//! | `body.ended` | the guard | the tasks before the first that has not ended |
+//! | `body.awaited` | the guard | `awaited`, before its caller may sleep |
+//! | `left` | written under the guard, read without it | mirrors `jobs` |
+//! | `ended` | only rises; read without the guard | what all may know of `body.ended`, in time |
+//! | `asleep` | a lock, taken alone | who sleeps, and who wakes after `ended` has risen |
 //!
 //! The block calls nobody and drops nothing of its host's: what it has no use for, it gives back.
+
+mod guard;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Instant;
+
+pub use guard::{ByLock, Guard, Locked};
 
 use crate::promise::Held;
 use crate::spin;
@@ -32,7 +38,7 @@ use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, sabotaged};
 
 /// Tasks that came in together. `I` gives what a worker needs to run each, `T` and `E` are the two kinds
-/// of outcome.
+/// of outcome, `G` says what guards them: its key opens most of what follows.
 ///
 /// ```
 /// use manyhands::block::{Block, Claimed, Ending};
@@ -40,13 +46,13 @@ use crate::sync::{Condvar, Mutex, sabotaged};
 /// use std::vec::IntoIter;
 ///
 /// fn work(squares: &Block<IntoIter<i32>, i32, String>) {
-///     let mut next = squares.claim();
+///     let mut next = squares.claim(());
 ///     while let Some(Claimed { index, job, .. }) = next {
 ///         let outcome = Ok(job * job);
-///         next = match squares.finish_and_claim(index, outcome, || ()) {
+///         next = match squares.finish_and_claim((), index, outcome, || ()) {
 ///             Ok(another) => Some(another),
 ///             Err(outcome) => {
-///                 assert!(squares.finish(index, outcome, || ()).is_ok());
+///                 squares.tell(squares.finish((), index, outcome).unwrap());
 ///                 None
 ///             }
 ///         };
@@ -57,17 +63,19 @@ use crate::sync::{Condvar, Mutex, sabotaged};
 /// let shared = Arc::clone(&squares);
 /// let worker = std::thread::spawn(move || work(&shared));
 /// for index in 0..squares.len() {
-///     assert!(squares.wait(index, None));
+///     assert!(squares.awaited((), index).wait(None));
 ///     let square = (index as i32 + 1).pow(2);
-///     assert!(matches!(squares.take(index), Some(Ending::Value(value)) if value == square));
+///     assert!(matches!(squares.take((), index), Some(Ending::Value(value)) if value == square));
 /// }
 /// # worker.join().unwrap();
 /// ```
-pub struct Block<I, T, E> {
+pub struct Block<I, T, E, G: Guard = ByLock> {
     len: usize,
     left: AtomicUsize,
     ended: AtomicUsize,
-    body: Mutex<Body<I, T, E>>,
+    body: G::Guarded<Body<I, T, E>>,
+    /// Whether somebody sleeps.
+    asleep: Mutex<bool>,
     moved: Condvar,
 }
 
@@ -75,7 +83,8 @@ struct Body<I, T, E> {
     jobs: I,
     slots: Vec<Slot<T, E>>,
     wanted: bool,
-    /// The task that a sleeper waits for.
+    ended: usize,
+    /// The task that somebody waits for, or will soon.
     awaited: Option<usize>,
 }
 
@@ -97,6 +106,20 @@ pub struct Claimed<J> {
     pub last: bool,
 }
 
+/// What has ended of a block, before anybody knows; see [`Block::tell`].
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "whoever waits for it sleeps until it is told"]
+pub struct Finished {
+    ended: usize,
+}
+
+/// A task that somebody is going to wait for; see [`Block::awaited`].
+#[must_use = "it is there to be waited for"]
+pub struct Awaited<'b, I, T, E, G: Guard = ByLock> {
+    block: &'b Block<I, T, E, G>,
+    index: usize,
+}
+
 /// How a task has ended.
 #[derive(Debug)]
 pub enum Ending<T, E> {
@@ -108,8 +131,8 @@ pub enum Ending<T, E> {
     Cancelled,
 }
 
-impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
-    /// Tasks that nobody has begun. `jobs` is asked for the next with a lock held: it must call nobody.
+impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
+    /// Tasks that nobody has begun. `jobs` is asked for the next under the guard: it must call nobody.
     ///
     /// ```
     /// use manyhands::block::Block;
@@ -120,9 +143,9 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     pub fn new(jobs: impl IntoIterator<IntoIter = I>) -> Self {
         let jobs = jobs.into_iter();
         let (len, slots) = (jobs.len(), Vec::with_capacity(jobs.len()));
-        let body = Body { jobs, slots, wanted: true, awaited: None };
+        let body = G::guard(Body { jobs, slots, wanted: true, ended: 0, awaited: None });
         let (left, ended) = (AtomicUsize::new(len), AtomicUsize::new(0));
-        Self { len, left, ended, body: Mutex::new(body), moved: Condvar::new() }
+        Self { len, left, ended, body, asleep: Mutex::new(false), moved: Condvar::new() }
     }
 
     /// How many tasks there have been from the beginning.
@@ -136,7 +159,7 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
         self.left.load(Ordering::Acquire)
     }
 
-    /// How many tasks have ended before the first that has not.
+    /// How many tasks have ended before the first that has not, as far as it has been told.
     pub fn ended(&self) -> usize {
         self.ended.load(Ordering::Acquire)
     }
@@ -147,18 +170,18 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     /// use manyhands::block::Block;
     ///
     /// let block: Block<_, (), ()> = Block::new(vec!["first", "second"]);
-    /// let claimed = block.claim().unwrap();
+    /// let claimed = block.claim(()).unwrap();
     /// assert_eq!((claimed.index, claimed.job, claimed.last), (0, "first", false));
-    /// let claimed = block.claim().unwrap();
+    /// let claimed = block.claim(()).unwrap();
     /// assert_eq!((claimed.index, claimed.job, claimed.last), (1, "second", true));
-    /// assert!(block.claim().is_none());
+    /// assert!(block.claim(()).is_none());
     /// ```
-    pub fn claim(&self) -> Option<Claimed<I::Item>> {
-        self.next(&mut self.body.lock())
+    pub fn claim(&self, key: G::Key<'_>) -> Option<Claimed<I::Item>> {
+        G::with(&self.body, key, |body| self.next(body))
     }
 
     /// Ends the task that was claimed as `index` and claims the next one. `publish` is called just before
-    /// the outcome can be seen, with the lock held.
+    /// the outcome can be seen, under the guard.
     ///
     /// # Errors
     /// The outcome, when no other task is left or nobody wants the outcomes: nothing has changed.
@@ -167,76 +190,94 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     /// use manyhands::block::Block;
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first", "second"]);
-    /// let first = block.claim().unwrap();
-    /// let second = block.finish_and_claim(first.index, Ok(1), || ()).unwrap();
+    /// let first = block.claim(()).unwrap();
+    /// let second = block.finish_and_claim((), first.index, Ok(1), || ()).unwrap();
     /// assert_eq!((second.job, block.ended()), ("second", 1));
-    /// assert_eq!(block.finish_and_claim(second.index, Ok(2), || ()).unwrap_err(), Ok(2));
+    /// assert_eq!(block.finish_and_claim((), second.index, Ok(2), || ()).unwrap_err(), Ok(2));
     /// ```
+    #[inline]
     pub fn finish_and_claim(
         &self,
+        key: G::Key<'_>,
         index: usize,
         outcome: Result<T, E>,
         publish: impl FnOnce(),
     ) -> Result<Claimed<I::Item>, Result<T, E>> {
-        let mut body = self.body.lock();
-        if !body.wanted {
-            return Err(outcome);
+        let (next, awaited) = G::with(&self.body, key, |body| {
+            if !body.wanted {
+                return Err(outcome);
+            }
+            let Some(next) = self.next(body) else { return Err(outcome) };
+            publish();
+            let Finished { ended } = body.end(index, Slot::Ended(outcome));
+            // Nobody has told of more: that would have ended before, or will later.
+            self.ended.store(ended, Ordering::Release);
+            Ok((next, body.awaited.take_if(|awaited| *awaited < ended).is_some()))
+        })?;
+        if awaited {
+            self.wake();
         }
-        let Some(next) = self.next(&mut body) else { return Err(outcome) };
-        publish();
-        let awaited = self.end(&mut body, index, Slot::Ended(outcome));
-        drop(body);
-        self.wake(awaited);
         Ok(next)
     }
 
-    /// Ends the task that was claimed as `index`. `publish` is called just before the outcome can be seen,
-    /// with the lock held.
+    /// Ends the task that was claimed as `index`, and leaves it to the caller when to [`tell`](Block::tell).
     ///
     /// # Errors
-    /// The outcome, when nobody wants it; `publish` has not been called.
+    /// The outcome, when nobody wants it.
     ///
     /// ```
     /// use manyhands::block::Block;
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first"]);
-    /// let first = block.claim().unwrap();
-    /// assert!(block.abandon().is_empty());
-    /// assert_eq!(block.finish(first.index, Ok(1), || unreachable!()), Err(Ok(1)));
+    /// let first = block.claim(()).unwrap();
+    /// assert!(block.abandon(()).is_empty());
+    /// assert_eq!(block.finish((), first.index, Ok(1)), Err(Ok(1)));
     /// ```
     pub fn finish(
         &self,
+        key: G::Key<'_>,
         index: usize,
         outcome: Result<T, E>,
-        publish: impl FnOnce(),
-    ) -> Result<(), Result<T, E>> {
-        let mut body = self.body.lock();
-        if !body.wanted {
-            return Err(outcome);
-        }
-        publish();
-        let awaited = self.end(&mut body, index, Slot::Ended(outcome));
-        drop(body);
-        self.wake(awaited);
-        Ok(())
+    ) -> Result<Finished, Result<T, E>> {
+        G::with(&self.body, key, |body| {
+            if body.wanted { Ok(body.end(index, Slot::Ended(outcome))) } else { Err(outcome) }
+        })
     }
 
-    /// Cancels the task that was claimed as `index`: it has not been run after all.
+    /// Cancels the task that was claimed as `index`: it has not been run after all. To be
+    /// [told](Block::tell), as in `finish`; `None` if nobody wants to know.
     ///
     /// ```
     /// use manyhands::block::{Block, Ending};
     ///
     /// let block: Block<_, (), ()> = Block::new(vec!["first"]);
-    /// block.withdraw(block.claim().unwrap().index);
-    /// assert!(matches!(block.take(0), Some(Ending::Cancelled)));
+    /// let cancelled = block.withdraw((), block.claim(()).unwrap().index);
+    /// block.tell(cancelled.unwrap());
+    /// assert!(matches!(block.take((), 0), Some(Ending::Cancelled)));
     /// ```
-    pub fn withdraw(&self, index: usize) {
-        let mut body = self.body.lock();
-        if body.wanted {
-            let awaited = self.end(&mut body, index, Slot::Cancelled);
-            drop(body);
-            self.wake(awaited);
+    pub fn withdraw(&self, key: G::Key<'_>, index: usize) -> Option<Finished> {
+        G::with(&self.body, key, |body| body.wanted.then(|| body.end(index, Slot::Cancelled)))
+    }
+
+    /// Lets all see what has ended, and wakes who waits for it.
+    ///
+    /// ```
+    /// use manyhands::block::Block;
+    ///
+    /// let block: Block<_, i32, ()> = Block::new(vec!["first"]);
+    /// let finished = block.finish((), block.claim(()).unwrap().index, Ok(1)).unwrap();
+    /// assert_eq!(block.ended(), 0);
+    /// block.tell(finished);
+    /// assert_eq!(block.ended(), 1);
+    /// ```
+    pub fn tell(&self, Finished { ended }: Finished) {
+        if sabotaged("block_tells_less_than_is_known") {
+            self.ended.store(ended, Ordering::Release);
+        } else {
+            self.ended.fetch_max(ended, Ordering::Release);
         }
+        // Whether it is awaited or not: one who says so after it has ended and before it is told has not been heard.
+        self.wake();
     }
 
     /// Cancels all tasks that nobody has begun, and gives back what they would have needed.
@@ -245,22 +286,22 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     /// use manyhands::block::Block;
     ///
     /// let block: Block<_, (), ()> = Block::new(vec!["first", "second"]);
-    /// let _running = block.claim();
-    /// assert!(block.cancel().eq(["second"]));
+    /// let _running = block.claim(());
+    /// assert!(block.cancel(()).eq(["second"]));
     /// assert_eq!((block.left(), block.ended()), (0, 0));
     /// ```
     #[must_use = "the host drops it where it may"]
-    pub fn cancel(&self) -> I {
-        let mut body = self.body.lock();
-        let jobs = std::mem::take(&mut body.jobs);
-        self.left.store(0, Ordering::Release);
-        if body.wanted {
-            body.slots.extend((0..jobs.len()).map(|_| Slot::Cancelled));
-        }
-        let awaited = self.count_ended(&mut body);
-        drop(body);
+    pub fn cancel(&self, key: G::Key<'_>) -> I {
+        let (jobs, finished) = G::with(&self.body, key, |body| {
+            let jobs = std::mem::take(&mut body.jobs);
+            self.left.store(0, Ordering::Release);
+            if body.wanted {
+                body.slots.extend((0..jobs.len()).map(|_| Slot::Cancelled));
+            }
+            (jobs, body.count_ended())
+        });
         if !sabotaged("block_cancel_wakes_nobody") {
-            self.wake(awaited);
+            self.tell(finished);
         }
         jobs
     }
@@ -272,18 +313,18 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     /// use manyhands::block::Block;
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first", "second"]);
-    /// let first = block.claim().unwrap();
-    /// assert!(block.finish(first.index, Ok(1), || ()).is_ok());
-    /// assert_eq!((block.abandon(), block.left()), (vec![Ok(1)], 1));
+    /// let first = block.claim(()).unwrap();
+    /// block.tell(block.finish((), first.index, Ok(1)).unwrap());
+    /// assert_eq!((block.abandon(()), block.left()), (vec![Ok(1)], 1));
     /// ```
     #[must_use = "the host drops it where it may"]
-    pub fn abandon(&self) -> Vec<Result<T, E>> {
-        let mut body = self.body.lock();
-        if !sabotaged("block_forgets_that_nobody_wants_it") {
-            body.wanted = false;
-        }
-        let slots = std::mem::take(&mut body.slots);
-        drop(body);
+    pub fn abandon(&self, key: G::Key<'_>) -> Vec<Result<T, E>> {
+        let slots = G::with(&self.body, key, |body| {
+            if !sabotaged("block_forgets_that_nobody_wants_it") {
+                body.wanted = false;
+            }
+            std::mem::take(&mut body.slots)
+        });
         let outcomes = slots.into_iter().filter_map(|slot| match slot {
             Slot::Ended(outcome) => Some(outcome),
             Slot::Begun | Slot::Cancelled | Slot::Taken => None,
@@ -291,82 +332,76 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
         outcomes.collect()
     }
 
-    /// Sleeps until this task and all before it have ended, or until `deadline`; whether they have. One
-    /// thread at a time waits here.
+    /// Says that the caller is going to wait until this task and all before it have ended. One thread at a
+    /// time does, for one task at a time.
     ///
     /// ```
     /// use manyhands::block::Block;
     /// use std::time::Instant;
     ///
     /// let block: Block<_, (), ()> = Block::new(vec!["first"]);
-    /// assert!(!block.wait(0, Some(Instant::now())));
-    /// drop(block.cancel());
-    /// assert!(block.wait(0, None));
+    /// let first = block.awaited((), 0);
+    /// assert!(!first.wait(Some(Instant::now())));
+    /// drop(block.cancel(()));
+    /// assert!(first.wait(None));
     /// ```
-    pub fn wait(&self, index: usize, deadline: Option<Instant>) -> bool {
-        let ended = || self.ended() > index;
-        let patient = || deadline.is_none_or(|deadline| Instant::now() < deadline);
-        if ended() || (patient() && spin::for_caller(ended)) {
-            return true;
+    pub fn awaited(&self, key: G::Key<'_>, index: usize) -> Awaited<'_, I, T, E, G> {
+        if !sabotaged("block_forgets_who_waits") {
+            G::with(&self.body, key, |body| body.awaited = Some(index));
         }
-        let mut body = self.body.lock();
-        while !ended() {
-            if !patient() {
-                return false;
-            }
-            body.awaited = Some(index);
-            body = self.moved.wait(body, deadline);
-        }
-        true
+        Awaited { block: self, index }
     }
 
     /// Moves all values into `values` that come one after the other from task `index` on, up to one
-    /// that is none; how many these are.
+    /// that is none or that nobody has told of; how many these are.
     ///
     /// ```
     /// use manyhands::block::Block;
     /// use std::collections::VecDeque;
     ///
-    /// let (block, mut values) = (Block::new(vec!["first", "second", "third"]), VecDeque::new());
-    /// let [first, second] = [block.claim().unwrap(), block.claim().unwrap()];
-    /// assert!(block.finish(first.index, Ok(1), || ()).is_ok());
-    /// assert!(block.finish(second.index, Err("no luck"), || ()).is_ok());
-    /// assert_eq!((block.take_values(0, &mut values), values), (1, VecDeque::from([1])));
+    /// let block: Block<_, _, _> = Block::new(vec!["first", "second", "third"]);
+    /// let mut values = VecDeque::new();
+    /// let [first, second] = [block.claim(()).unwrap(), block.claim(()).unwrap()];
+    /// block.tell(block.finish((), first.index, Ok(1)).unwrap());
+    /// block.tell(block.finish((), second.index, Err("no luck")).unwrap());
+    /// assert_eq!((block.take_values((), 0, &mut values), values), (1, VecDeque::from([1])));
     /// ```
-    pub fn take_values(&self, index: usize, values: &mut VecDeque<T>) -> usize {
-        if self.ended() <= index {
+    pub fn take_values(&self, key: G::Key<'_>, index: usize, values: &mut VecDeque<T>) -> usize {
+        let ended = self.ended();
+        if ended <= index {
             return 0;
         }
         let before = values.len();
-        let mut body = self.body.lock();
-        let slots = body.slots.get_mut(index..).unwrap_or_default();
-        values.extend(slots.iter_mut().map_while(Slot::take_value));
+        G::with(&self.body, key, |body| {
+            let slots = body.slots.get_mut(index..ended).unwrap_or_default();
+            values.extend(slots.iter_mut().map_while(Slot::take_value));
+        });
         values.len() - before
     }
 
-    /// Moves out how a task has ended; `None` when it has not, or when this has gone.
+    /// Moves out how a task has ended; `None` when this is not known, or has gone.
     ///
     /// ```
     /// use manyhands::block::{Block, Ending};
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first"]);
-    /// assert!(block.take(0).is_none());
-    /// assert!(block.finish(block.claim().unwrap().index, Ok(1), || ()).is_ok());
-    /// assert!(matches!(block.take(0), Some(Ending::Value(1))));
-    /// assert!(block.take(0).is_none());
+    /// assert!(block.take((), 0).is_none());
+    /// block.tell(block.finish((), block.claim(()).unwrap().index, Ok(1)).unwrap());
+    /// assert!(matches!(block.take((), 0), Some(Ending::Value(1))));
+    /// assert!(block.take((), 0).is_none());
     /// ```
-    pub fn take(&self, index: usize) -> Option<Ending<T, E>> {
-        let mut body = self.body.lock();
-        let slot = body.slots.get_mut(index)?;
-        if matches!(slot, Slot::Begun) {
+    pub fn take(&self, key: G::Key<'_>, index: usize) -> Option<Ending<T, E>> {
+        if self.ended() <= index {
             return None;
         }
-        match std::mem::replace(slot, Slot::Taken) {
-            Slot::Ended(Ok(value)) => Some(Ending::Value(value)),
-            Slot::Ended(Err(error)) => Some(Ending::Error(error)),
-            Slot::Cancelled => Some(Ending::Cancelled),
-            Slot::Begun | Slot::Taken => None,
-        }
+        G::with(&self.body, key, |body| {
+            match std::mem::replace(body.slots.get_mut(index)?, Slot::Taken) {
+                Slot::Ended(Ok(value)) => Some(Ending::Value(value)),
+                Slot::Ended(Err(error)) => Some(Ending::Error(error)),
+                Slot::Cancelled => Some(Ending::Cancelled),
+                Slot::Begun | Slot::Taken => None,
+            }
+        })
     }
 
     /// Shows a garbage collector what this block holds, always all of it; see
@@ -381,9 +416,9 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     /// use manyhands::promise::Held;
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first", "second", "third"]);
-    /// assert!(block.finish(block.claim().unwrap().index, Ok(1), || ()).is_ok());
+    /// block.tell(block.finish((), block.claim(()).unwrap().index, Ok(1)).unwrap());
     /// let mut seen = Vec::new();
-    /// let all: Result<(), ()> = block.trace(|held| {
+    /// let all: Result<(), ()> = block.trace((), |held| {
     ///     seen.push(match held {
     ///         Held::Job(left) => left.as_slice().join(", "),
     ///         Held::Done(value) => value.to_string(),
@@ -396,14 +431,16 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
     /// ```
     pub fn trace<S>(
         &self,
+        key: G::Key<'_>,
         mut visit: impl FnMut(Held<'_, I, T, E, ()>) -> Result<(), S>,
     ) -> Result<(), S> {
-        let body = self.body.lock();
-        visit(Held::Job(&body.jobs))?;
-        body.slots.iter().try_for_each(|slot| match slot {
-            Slot::Ended(Ok(value)) => visit(Held::Done(value)),
-            Slot::Ended(Err(error)) => visit(Held::Failed(error)),
-            Slot::Begun | Slot::Cancelled | Slot::Taken => Ok(()),
+        G::with(&self.body, key, |body| {
+            visit(Held::Job(&body.jobs))?;
+            body.slots.iter().try_for_each(|slot| match slot {
+                Slot::Ended(Ok(value)) => visit(Held::Done(value)),
+                Slot::Ended(Err(error)) => visit(Held::Failed(error)),
+                Slot::Begun | Slot::Cancelled | Slot::Taken => Ok(()),
+            })
         })
     }
 
@@ -418,31 +455,54 @@ impl<I: ExactSizeIterator + Default, T, E> Block<I, T, E> {
         }
         Some(Claimed { index, job, last: left == 0 })
     }
+}
 
-    /// Whether somebody is to be woken.
-    #[inline]
-    #[must_use]
-    fn end(&self, body: &mut Body<I, T, E>, index: usize, how: Slot<T, E>) -> bool {
-        if let Some(slot) = body.slots.get_mut(index) {
-            *slot = how;
-        }
-        self.count_ended(body)
-    }
-
-    #[must_use]
-    fn count_ended(&self, body: &mut Body<I, T, E>) -> bool {
-        let mut ended = self.ended.load(Ordering::Relaxed);
-        while body.slots.get(ended).is_some_and(|slot| !matches!(slot, Slot::Begun)) {
-            ended += 1;
-        }
-        self.ended.store(ended, Ordering::Release);
-        body.awaited.take_if(|awaited| *awaited < ended).is_some()
-    }
-
-    fn wake(&self, awaited: bool) {
-        if awaited && !sabotaged("block_end_wakes_nobody") {
+impl<I, T, E, G: Guard> Block<I, T, E, G> {
+    /// To be called when `ended` has risen beyond a task that may be awaited.
+    fn wake(&self) {
+        if *self.asleep.lock() && !sabotaged("block_end_wakes_nobody") {
             self.moved.notify_all();
         }
+    }
+}
+
+impl<I, T, E, G: Guard> Awaited<'_, I, T, E, G> {
+    /// Sleeps until it and all before it have ended, or until `deadline`; whether they have.
+    pub fn wait(&self, deadline: Option<Instant>) -> bool {
+        let block = self.block;
+        let ended = || block.ended.load(Ordering::Acquire) > self.index;
+        let patient = || deadline.is_none_or(|deadline| Instant::now() < deadline);
+        if ended() || (patient() && spin::for_caller(ended)) {
+            return true;
+        }
+        let mut asleep = block.asleep.lock();
+        while !ended() {
+            if !patient() {
+                return false;
+            }
+            *asleep = true;
+            asleep = block.moved.wait(asleep, deadline);
+            *asleep = false;
+        }
+        true
+    }
+}
+
+impl<I, T, E> Body<I, T, E> {
+    #[inline]
+    fn end(&mut self, index: usize, how: Slot<T, E>) -> Finished {
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = how;
+        }
+        self.count_ended()
+    }
+
+    #[inline]
+    fn count_ended(&mut self) -> Finished {
+        while self.slots.get(self.ended).is_some_and(|slot| !matches!(slot, Slot::Begun)) {
+            self.ended += 1;
+        }
+        Finished { ended: self.ended }
     }
 }
 
@@ -458,10 +518,16 @@ impl<T, E> Slot<T, E> {
     }
 }
 
-impl<I, T, E> fmt::Debug for Block<I, T, E> {
+impl<I, T, E, G: Guard> fmt::Debug for Block<I, T, E, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let left = self.left.load(Ordering::Relaxed);
         let ended = self.ended.load(Ordering::Relaxed);
         f.debug_struct("Block").field("left", &left).field("ended", &ended).finish_non_exhaustive()
+    }
+}
+
+impl<I, T, E, G: Guard> fmt::Debug for Awaited<'_, I, T, E, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Awaited").field("index", &self.index).finish_non_exhaustive()
     }
 }

@@ -23,6 +23,8 @@
 //! | `blockon_takes_itself_for_alone` | `blockon::one_whom_somebody…` |
 //! | `block_cancel_wakes_nobody` | `block::a_cancel_that_meets_a_worker…` |
 //! | `block_end_wakes_nobody` | all in `block` in which somebody sleeps |
+//! | `block_forgets_who_waits` | `block::one_who_waits_for_the_first…` |
+//! | `block_tells_less_than_is_known` | `block::two_workers…` |
 //! | `block_forgets_that_nobody_wants_it` | `block::one_who_goes…` |
 //! | `graph_take_lets_go` | `graph::each_node_runs_once…` |
 //! | `graph_counts_in_two_steps` | `graph::each_node_runs_once…` |

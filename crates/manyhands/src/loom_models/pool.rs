@@ -125,16 +125,17 @@ impl Site {
 
     fn work_jointly(&self, worker: &mut Worker<usize>) {
         let block = &self.pair.0;
-        let mut next = block.claim();
+        let mut next = block.claim(());
         while let Some(Claimed { index, job, last }) = next {
             if last {
                 worker.recount();
             }
             self.run(job);
-            next = match block.finish_and_claim(index, Ok(()), || worker.publish_one()) {
+            next = match block.finish_and_claim((), index, Ok(()), || worker.publish_one()) {
                 Ok(another) => Some(another),
                 Err(outcome) => {
-                    assert_eq!(block.finish(index, outcome, || worker.publish(true)), Ok(()));
+                    worker.publish(true);
+                    block.tell(block.finish((), index, outcome).unwrap());
                     None
                 }
             };
@@ -200,7 +201,7 @@ fn who_has_seen_the_end_of_a_joint_job_finds_its_worker_free() {
         site.help.push([HELP]);
         assert!(site.submit_pair().is_none());
         let working = site.start(worker);
-        assert!(site.pair.0.wait(1, None));
+        assert!(site.pair.0.awaited((), 1).wait(None));
         site.pool.set_max_workers(NonZeroUsize::new(2).unwrap());
         assert!(site.submit(0).is_none(), "added without need");
         working.join().unwrap();
@@ -232,7 +233,7 @@ fn a_drain_that_meets_a_worker_in_a_joint_job_gives_back_what_is_left() {
         assert!(site.submit_pair().is_none());
         let working = site.start(worker);
         let given_back = site.pool.close(true);
-        let cancelled = if given_back.is_empty() { 0 } else { site.pair.0.cancel().len() };
+        let cancelled = if given_back.is_empty() { 0 } else { site.pair.0.cancel(()).len() };
         working.join().unwrap();
         assert_eq!(site.times_run(NEEDS_HELP) + site.times_run(HELP) + cancelled, 2);
     });

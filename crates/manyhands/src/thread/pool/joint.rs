@@ -60,22 +60,26 @@ impl<J> Pool<J> {
     /// }
     ///
     /// fn work_jointly(words: &Words, worker: &mut Worker<Arc<Lengths>>) {
-    ///     let Some(mut claimed) = words.claim() else { return };
+    ///     let Some(mut claimed) = words.claim(()) else { return };
     ///     loop {
     ///         let Claimed { index, job, last } = claimed;
     ///         if last {
     ///             worker.recount();
     ///         }
     ///         let outcome = Ok(job.len());
-    ///         if last || worker.may_have_to_help() {
-    ///             return words.finish(index, outcome, || worker.publish(true)).unwrap();
-    ///         }
-    ///         match words.finish_and_claim(index, outcome, || worker.publish_one()) {
-    ///             Ok(next) => claimed = next,
-    ///             Err(outcome) => {
-    ///                 return words.finish(index, outcome, || worker.publish(true)).unwrap();
+    ///         let outcome = if last || worker.may_have_to_help() {
+    ///             outcome
+    ///         } else {
+    ///             match words.finish_and_claim((), index, outcome, || worker.publish_one()) {
+    ///                 Ok(next) => {
+    ///                     claimed = next;
+    ///                     continue;
+    ///                 }
+    ///                 Err(outcome) => outcome,
     ///             }
-    ///         }
+    ///         };
+    ///         worker.publish(true);
+    ///         return words.tell(words.finish((), index, outcome).unwrap());
     ///     }
     /// }
     ///
