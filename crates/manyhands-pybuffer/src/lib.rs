@@ -13,6 +13,7 @@
 //! | which line of a program has called | [`current_frame`], [`Spot`] |
 //! | an object that the collector need not look at yet | [`Hidden`], [`HiddenObject`], [`may_lead_back`] |
 //! | a value that one thread at a time has | [`Exclusive`] |
+//! | an iterator's next object, if it is at hand | [`AtHand`] |
 //! | the allocator of the extension | [`MiMalloc`] |
 //!
 //! # Who may write
@@ -25,6 +26,7 @@ mod buffer;
 mod descriptor;
 mod exclusive;
 mod frame;
+mod iteration;
 mod memory;
 mod shared;
 mod tracking;
@@ -34,6 +36,7 @@ pub use buffer::Buffer;
 pub use descriptor::take_descriptor;
 pub use exclusive::{Attached, Exclusive, Held};
 pub use frame::{Spot, current_frame};
+pub use iteration::{AtHand, UsualWay, give_at_once};
 pub use memory::Memory;
 pub use shared::SharedBuffer;
 pub use tracking::{Hidden, HiddenObject, may_lead_back};

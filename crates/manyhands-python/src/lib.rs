@@ -77,6 +77,7 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &super::Bound<'_, super::PyModule>) -> super::PyResult<()> {
+        manyhands_pybuffer::give_at_once::<ResultIterator>(module.py());
         crate::fork::notice_forks(module)
     }
 }

@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use manyhands::block::Ending;
-use manyhands_pybuffer::{Exclusive, Held};
+use manyhands_pybuffer::{AtHand, Attached, Exclusive, Held, UsualWay};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -346,6 +346,19 @@ impl ResultIterator {
     fn __clear__(&self) {
         let ended = Python::attach(|py| self.rest.take(py).map(|mut rest| rest.end()));
         drop(ended);
+    }
+}
+
+impl AtHand for ResultIterator {
+    #[inline]
+    fn at_hand(&self, attached: Attached<'_>) -> Option<Py<PyAny>> {
+        // Filled by one who has begun it, and empty while items are to be submitted as others are yielded.
+        self.rest.take(attached)?.ready.pop_front()
+    }
+
+    fn usual() -> &'static OnceLock<UsualWay> {
+        static USUAL: OnceLock<UsualWay> = OnceLock::new();
+        &USUAL
     }
 }
 
