@@ -210,7 +210,7 @@ impl Block {
 
     /// Ends an item that was claimed.
     pub(crate) fn finish(&self, py: Python<'_>, index: usize, outcome: Outcome) {
-        match self.items.finish(py.into(), index, outcome) {
+        match self.items.finish(py.into(), index, outcome, || ()) {
             Ok(finished) => self.items.tell(finished),
             Err(unwanted) => drop(unwanted),
         }

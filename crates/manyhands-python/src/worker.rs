@@ -177,14 +177,12 @@ fn run_items(py: Python<'_>, block: Arc<Block>, worker: &mut Worker<Job>) -> Opt
     });
     // Before anybody sees the outcome.
     drop(function);
-    match block.items.finish(py.into(), index, outcome) {
+    match block.items.finish(py.into(), index, outcome, || worker.publish(true)) {
         Ok(finished) if worker.has_next() => {
-            worker.publish(true);
             block.items.tell(finished);
             None
         }
         Ok(finished) => py.detach(|| {
-            worker.publish(true);
             block.items.tell(finished);
             drop(block);
             sleep(worker)

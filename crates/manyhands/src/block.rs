@@ -52,7 +52,7 @@ use crate::sync::{Condvar, Mutex, sabotaged};
 ///         next = match squares.finish_and_claim((), index, outcome, || ()) {
 ///             Ok(another) => Some(another),
 ///             Err(outcome) => {
-///                 squares.tell(squares.finish((), index, outcome).unwrap());
+///                 squares.tell(squares.finish((), index, outcome, || ()).unwrap());
 ///                 None
 ///             }
 ///         };
@@ -220,10 +220,11 @@ impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
         Ok(next)
     }
 
-    /// Ends the task that was claimed as `index`, and leaves it to the caller when to [`tell`](Block::tell).
+    /// Ends the task that was claimed as `index`, and leaves it to the caller when to [`tell`](Block::tell). `publish`
+    /// is called before that, under the guard: one who ends another task may tell of this one too.
     ///
     /// # Errors
-    /// The outcome, when nobody wants it.
+    /// The outcome, when nobody wants it; `publish` has not been called.
     ///
     /// ```
     /// use manyhands::block::Block;
@@ -231,16 +232,21 @@ impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
     /// let block: Block<_, i32, ()> = Block::new(vec!["first"]);
     /// let first = block.claim(()).unwrap();
     /// assert!(block.abandon(()).is_empty());
-    /// assert_eq!(block.finish((), first.index, Ok(1)), Err(Ok(1)));
+    /// assert_eq!(block.finish((), first.index, Ok(1), || unreachable!()), Err(Ok(1)));
     /// ```
     pub fn finish(
         &self,
         key: G::Key<'_>,
         index: usize,
         outcome: Result<T, E>,
+        publish: impl FnOnce(),
     ) -> Result<Finished, Result<T, E>> {
         G::with(&self.body, key, |body| {
-            if body.wanted { Ok(body.end(index, Slot::Ended(outcome))) } else { Err(outcome) }
+            if !body.wanted {
+                return Err(outcome);
+            }
+            publish();
+            Ok(body.end(index, Slot::Ended(outcome)))
         })
     }
 
@@ -265,7 +271,7 @@ impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
     /// use manyhands::block::Block;
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first"]);
-    /// let finished = block.finish((), block.claim(()).unwrap().index, Ok(1)).unwrap();
+    /// let finished = block.finish((), block.claim(()).unwrap().index, Ok(1), || ()).unwrap();
     /// assert_eq!(block.ended(), 0);
     /// block.tell(finished);
     /// assert_eq!(block.ended(), 1);
@@ -314,7 +320,7 @@ impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first", "second"]);
     /// let first = block.claim(()).unwrap();
-    /// block.tell(block.finish((), first.index, Ok(1)).unwrap());
+    /// block.tell(block.finish((), first.index, Ok(1), || ()).unwrap());
     /// assert_eq!((block.abandon(()), block.left()), (vec![Ok(1)], 1));
     /// ```
     #[must_use = "the host drops it where it may"]
@@ -362,8 +368,8 @@ impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
     /// let block: Block<_, _, _> = Block::new(vec!["first", "second", "third"]);
     /// let mut values = VecDeque::new();
     /// let [first, second] = [block.claim(()).unwrap(), block.claim(()).unwrap()];
-    /// block.tell(block.finish((), first.index, Ok(1)).unwrap());
-    /// block.tell(block.finish((), second.index, Err("no luck")).unwrap());
+    /// block.tell(block.finish((), first.index, Ok(1), || ()).unwrap());
+    /// block.tell(block.finish((), second.index, Err("no luck"), || ()).unwrap());
     /// assert_eq!((block.take_values((), 0, &mut values), values), (1, VecDeque::from([1])));
     /// ```
     pub fn take_values(&self, key: G::Key<'_>, index: usize, values: &mut VecDeque<T>) -> usize {
@@ -386,7 +392,7 @@ impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first"]);
     /// assert!(block.take((), 0).is_none());
-    /// block.tell(block.finish((), block.claim(()).unwrap().index, Ok(1)).unwrap());
+    /// block.tell(block.finish((), block.claim(()).unwrap().index, Ok(1), || ()).unwrap());
     /// assert!(matches!(block.take((), 0), Some(Ending::Value(1))));
     /// assert!(block.take((), 0).is_none());
     /// ```
@@ -416,7 +422,7 @@ impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
     /// use manyhands::promise::Held;
     ///
     /// let block: Block<_, i32, ()> = Block::new(vec!["first", "second", "third"]);
-    /// block.tell(block.finish((), block.claim(()).unwrap().index, Ok(1)).unwrap());
+    /// block.tell(block.finish((), block.claim(()).unwrap().index, Ok(1), || ()).unwrap());
     /// let mut seen = Vec::new();
     /// let all: Result<(), ()> = block.trace((), |held| {
     ///     seen.push(match held {

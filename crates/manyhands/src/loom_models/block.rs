@@ -22,7 +22,7 @@ fn work(tasks: &Tasks) -> (usize, usize) {
         next = match tasks.finish_and_claim((), index, Ok(job), || ()) {
             Ok(another) => Some(another),
             Err(outcome) => {
-                match tasks.finish((), index, outcome) {
+                match tasks.finish((), index, outcome, || ()) {
                     Ok(finished) => tasks.tell(finished),
                     Err(_) => unwanted += 1,
                 }

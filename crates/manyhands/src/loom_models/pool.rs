@@ -134,8 +134,7 @@ impl Site {
             next = match block.finish_and_claim((), index, Ok(()), || worker.publish_one()) {
                 Ok(another) => Some(another),
                 Err(outcome) => {
-                    worker.publish(true);
-                    block.tell(block.finish((), index, outcome).unwrap());
+                    block.tell(block.finish((), index, outcome, || worker.publish(true)).unwrap());
                     None
                 }
             };

@@ -78,8 +78,8 @@ impl<J> Pool<J> {
     ///                 Err(outcome) => outcome,
     ///             }
     ///         };
-    ///         worker.publish(true);
-    ///         return words.tell(words.finish((), index, outcome).unwrap());
+    ///         let finished = words.finish((), index, outcome, || worker.publish(true));
+    ///         return words.tell(finished.unwrap());
     ///     }
     /// }
     ///
