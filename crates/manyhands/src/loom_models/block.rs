@@ -9,6 +9,7 @@ use loom::thread::{self, JoinHandle};
 use super::{exhaustive, preempted_at_most};
 use crate::block::{Block, Claimed, Ending};
 use crate::ready::Ready;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 type Tasks = Block<std::vec::IntoIter<usize>, usize, ()>;
 
@@ -94,6 +95,34 @@ fn one_who_waits_for_the_last_sleeps_until_all_have_ended() {
         for worker in working {
             worker.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn whose_end_is_seen_has_published_also_if_another_told_of_it() {
+    exhaustive(|| {
+        let tasks = Arc::new(Tasks::new(vec![0, 1]));
+        let published = Arc::new(AtomicUsize::new(0));
+        let [first, last] = [tasks.claim(()).unwrap(), tasks.claim(()).unwrap()];
+        let finish = {
+            let (tasks, published) = (Arc::clone(&tasks), Arc::clone(&published));
+            move |index| {
+                let publish = || {
+                    published.fetch_add(1, Ordering::Relaxed);
+                };
+                tasks.tell(tasks.finish((), index, Ok(0), publish).unwrap());
+            }
+        };
+        let working = thread::spawn({
+            let finish = finish.clone();
+            move || finish(last.index)
+        });
+        finish(first.index);
+        if tasks.ended() == 2 {
+            assert_eq!(published.load(Ordering::Relaxed), 2);
+        }
+        working.join().unwrap();
+        assert_eq!(tasks.ended(), 2);
     });
 }
 
