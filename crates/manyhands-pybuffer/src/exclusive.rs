@@ -121,9 +121,9 @@ mod with_gil {
         value: UnsafeCell<T>,
     }
 
-    // SAFETY: `take` and `wait` are called by threads that have the GIL, so one sees what another has done before, and one that
-    // finds it free has it alone. A `Held` is dropped by the thread that has taken it, which has the GIL then. Covered by
-    // `test_iterators_of_several_threads.py`.
+    // SAFETY: `take` and `wait` are called by threads that have the GIL, so one sees what another has done before, and
+    // one that finds it free has it alone. A `Taken` is dropped by the thread that has taken it, which has the GIL
+    // then. Covered by `test_iterators_of_several_threads.py`.
     unsafe impl<T: Send> Sync for Lock<T> {}
 
     pub(super) struct Taken<'a, T>(&'a Lock<T>);

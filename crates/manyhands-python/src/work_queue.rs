@@ -108,9 +108,7 @@ impl WorkItem {
             Taken::Item { block, pending, cancelled } => {
                 if let Some((item, _)) = take(pending) {
                     cancelled.store(true, Ordering::Relaxed);
-                    if let Some(withdrawn) = block.items.withdraw(py.into(), item.index) {
-                        block.items.tell(withdrawn);
-                    }
+                    block.items.withdraw(py.into(), item.index);
                 }
                 Ok(cancelled.load(Ordering::Relaxed))
             }

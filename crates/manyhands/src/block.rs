@@ -250,19 +250,20 @@ impl<I: ExactSizeIterator + Default, T, E, G: Guard> Block<I, T, E, G> {
         })
     }
 
-    /// Cancels the task that was claimed as `index`: it has not been run after all. To be
-    /// [told](Block::tell), as in `finish`; `None` if nobody wants to know.
+    /// Cancels the task that was claimed as `index`: it has not been run after all.
     ///
     /// ```
     /// use manyhands::block::{Block, Ending};
     ///
     /// let block: Block<_, (), ()> = Block::new(vec!["first"]);
-    /// let cancelled = block.withdraw((), block.claim(()).unwrap().index);
-    /// block.tell(cancelled.unwrap());
+    /// block.withdraw((), block.claim(()).unwrap().index);
     /// assert!(matches!(block.take((), 0), Some(Ending::Cancelled)));
     /// ```
-    pub fn withdraw(&self, key: G::Key<'_>, index: usize) -> Option<Finished> {
-        G::with(&self.body, key, |body| body.wanted.then(|| body.end(index, Slot::Cancelled)))
+    pub fn withdraw(&self, key: G::Key<'_>, index: usize) {
+        let end = |body: &mut Body<I, T, E>| body.wanted.then(|| body.end(index, Slot::Cancelled));
+        if let Some(finished) = G::with(&self.body, key, end) {
+            self.tell(finished);
+        }
     }
 
     /// Lets all see what has ended, and wakes who waits for it.

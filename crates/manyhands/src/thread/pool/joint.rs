@@ -67,19 +67,18 @@ impl<J> Pool<J> {
     ///             worker.recount();
     ///         }
     ///         let outcome = Ok(job.len());
-    ///         let outcome = if last || worker.may_have_to_help() {
-    ///             outcome
+    ///         let next = if last || worker.may_have_to_help() {
+    ///             Err(outcome)
     ///         } else {
-    ///             match words.finish_and_claim((), index, outcome, || worker.publish_one()) {
-    ///                 Ok(next) => {
-    ///                     claimed = next;
-    ///                     continue;
-    ///                 }
-    ///                 Err(outcome) => outcome,
-    ///             }
+    ///             words.finish_and_claim((), index, outcome, || worker.publish_one())
     ///         };
-    ///         let finished = words.finish((), index, outcome, || worker.publish(true));
-    ///         return words.tell(finished.unwrap());
+    ///         match next {
+    ///             Ok(next) => claimed = next,
+    ///             Err(outcome) => {
+    ///                 let finished = words.finish((), index, outcome, || worker.publish(true));
+    ///                 return words.tell(finished.unwrap());
+    ///             }
+    ///         }
     ///     }
     /// }
     ///
