@@ -6,7 +6,7 @@
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -84,7 +84,7 @@ impl fmt::Debug for Panic {
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
-    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+    static PLACE: Cell<Option<Box<Place>>> = const { Cell::new(None) };
 }
 
 struct Place {
@@ -124,7 +124,7 @@ pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panic> {
 /// A panic on its way, held up until something else is done, perhaps in another thread.
 pub(crate) struct Unwound {
     payload: Box<dyn Any + Send>,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
 }
 
 /// Calls `f`; holds up a panic in it.
@@ -137,7 +137,7 @@ pub(crate) fn unwind<R>(f: impl FnOnce() -> R) -> Result<R, Unwound> {
 impl Unwound {
     /// Lets it go on, in this thread.
     pub(crate) fn resume(self) -> ! {
-        let _ = PLACE.try_with(|place| place.replace(self.place));
+        let _ = PLACE.try_with(|place| place.set(self.place));
         resume_unwind(self.payload)
     }
 }
@@ -151,8 +151,8 @@ fn set_hook() {
 }
 
 /// `None` also in a thread so near its end that its locals are gone.
-fn take_place() -> Option<Place> {
-    PLACE.try_with(RefCell::take).ok().flatten()
+fn take_place() -> Option<Box<Place>> {
+    PLACE.try_with(Cell::take).ok().flatten()
 }
 
 /// The second line of defence: code of a program's is caught where it is called, but what is said of its panics may
@@ -186,7 +186,7 @@ fn note_place(info: &PanicHookInfo<'_>) {
     let backtrace =
         (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     let location = info.location().map(ToString::to_string);
-    let _ = PLACE.try_with(|place| place.replace(Some(Place { location, backtrace })));
+    let _ = PLACE.try_with(|place| place.set(Some(Box::new(Place { location, backtrace }))));
 }
 
 fn message_of(payload: Box<dyn Any + Send>) -> String {

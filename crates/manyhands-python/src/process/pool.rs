@@ -303,15 +303,13 @@ fn request(py: Python<'_>, opened: &Opened, task: &Task) -> PyResult<Request> {
     let mut body = Vec::new();
     packed.write("", &mut body);
     let lent = packed.into_blocks().collect();
-    let request = Request::new(0, Kind::One, body, lent, arena).map_err(|why| {
+    let mut request = Request::new(0, Kind::One, &mut body, lent, arena).map_err(|why| {
         PyMemoryError::new_err(format!("no shared memory for the arguments: {why}"))
     })?;
-    if passes.is_empty() {
-        return Ok(request);
-    }
     let (pickler, to) = (opened.pickler.bind(py), opened.pool.number());
     let futures = passes.iter().map(|it| Passing::of(it.bind(py), pickler, to));
-    Ok(request.passing(futures.collect::<PyResult<_>>()?))
+    request.pass(futures.collect::<PyResult<_>>()?);
+    Ok(request)
 }
 
 /// A call as bytes, and what goes along.

@@ -3,7 +3,7 @@
 //! Who submits while a worker is free sends the task there and then, under the pool's lock. While none is,
 //! it could only put it into a queue, and would take the lock and its memory from the manager for that, which
 //! needs them for every answer. So the manager opens the intake then, and takes all that was left there at
-//! once, with its next turn.
+//! once, with the next turn in which the workers have not enough before them.
 //!
 //! ```text
 //! shut ──open: no worker is free, and the manager takes a turn soon──▶ open ──shut──▶ shut
@@ -108,6 +108,11 @@ impl<E> Intake<E> {
         self.filled.load(Ordering::Relaxed)
     }
 
+    /// Whether the manager is at full work.
+    pub(crate) fn is_open(&self) -> bool {
+        self.left.lock().open
+    }
+
     /// Takes all, under the pool's lock, in exchange for something empty.
     pub(crate) fn take(&self, into: &mut VecDeque<E>) {
         let mut left = self.left.lock();
@@ -120,12 +125,16 @@ impl<E> Intake<E> {
         self.left.lock().open = true;
     }
 
-    /// Takes the last, likewise.
+    /// Takes the last, likewise, behind what is there.
     pub(crate) fn shut(&self, into: &mut VecDeque<E>) {
         let mut left = self.left.lock();
         left.open = sabotaged("intake_shut_leaves_it_open");
         if !sabotaged("intake_shut_forgets_the_last") {
-            std::mem::swap(&mut left.entries, into);
+            if into.is_empty() {
+                std::mem::swap(&mut left.entries, into);
+            } else {
+                into.append(&mut left.entries);
+            }
         }
         self.filled.store(false, Ordering::Relaxed);
     }

@@ -1,5 +1,6 @@
 //! `ProcessPoolExecutor`: tasks on a pool of worker processes.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,14 @@ use crate::errors::{ConfigError, Exception, Reason, Refused};
 use crate::executor::Executor;
 use crate::job::Job;
 use manyhands_shm::Number;
+
+thread_local! {
+    /// Memory in which arguments are written: short ones leave it for the next.
+    static WRITTEN: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// More of it is not kept.
+const MOST_KEPT: usize = 4 << 10;
 
 /// Runs tasks on a pool of worker processes.
 ///
@@ -150,7 +159,8 @@ impl ProcessPoolExecutor {
             Err(reason) => return Err(Refused { reason, task: job }),
         };
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
-        let mut body = Body::after(Vec::new());
+        let mut body = Body::after(WRITTEN.try_with(Cell::take).unwrap_or_default());
+        body.bytes.clear();
         let passing = Some(Passing::Out(Vec::new()));
         let arena = self.pool.arena().cloned();
         let carrier = Carrier { arena, passing, ..Carrier::default() };
@@ -159,20 +169,22 @@ impl ProcessPoolExecutor {
         let request = match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
             Some(packed) => packed.map_err(|error| error.0).and_then(|()| {
-                Request::new(declared.id(), body.kind, body.bytes, lent, self.pool.arena())
+                Request::new(declared.id(), body.kind, &mut body.bytes, lent, self.pool.arena())
             }),
         };
-        let request = request.map(|request| match passing {
-            Some(Passing::Out(futures)) => request.passing(futures),
-            _ => request,
-        });
-        let request = match request {
+        if body.bytes.capacity() <= MOST_KEPT {
+            let _ = WRITTEN.try_with(|written| written.set(body.bytes));
+        }
+        let mut request = match request {
             Ok(request) => request,
             Err(why) => {
                 task.lose(Exception::not_crossed("the arguments", why));
                 return Ok(());
             }
         };
+        if let Some(Passing::Out(futures)) = passing {
+            request.pass(futures);
+        }
         let rules = Rules { timeout: options.timeout, retries: options.retries };
         let task = RustTask::new(task, declared, place);
         reserved.submit(task, request, rules);

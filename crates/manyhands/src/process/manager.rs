@@ -143,8 +143,8 @@ impl<T: Task> Manager<T> {
             let (listening, lookouts) = (&self.pool.listening, &self.lookouts);
             if !self.spin.until(|| listening.is_wanted(lookouts)) {
                 self.sleep();
-            } else if !listening.is_called() {
-                // Answers rarely come alone, and each turn takes the lock from those who submit.
+            } else if !listening.is_called() || self.pool.has_been_left_something() {
+                // Neither answers nor tasks come alone, and each turn takes from those who submit what they need.
                 (0..GATHERS).for_each(|_| std::hint::spin_loop());
             }
         }
@@ -191,7 +191,7 @@ impl<T: Task> Manager<T> {
             }
         }
         self.seen = all;
-        self.lookouts = Arc::clone(self.pool.lock().lookouts());
+        self.lookouts = Arc::clone(self.pool.listening.lock().lookouts());
     }
 
     fn see_to(&mut self, chore: Chore) {

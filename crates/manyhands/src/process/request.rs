@@ -14,9 +14,6 @@ pub(super) const MOST_IN_FRAME: usize = 16 << 10;
 #[derive(Debug)]
 pub struct Request {
     function: u64,
-    kind: Kind,
-    /// Its answer goes on to another process.
-    plain: bool,
     body: Body,
     /// Few have any: it is in the way of all others, which are copied from queue to queue.
     more: Option<Box<More>>,
@@ -32,61 +29,83 @@ struct More {
 }
 
 /// A body no longer than that is kept in the request itself.
-const SHORT: usize = 30;
+const SHORT: usize = 28;
+
+/// Beside the bytes, in words that would else be filled up: requests lie in long queues.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    kind: Kind,
+    /// Its answer goes on to another process.
+    plain: bool,
+}
 
 #[derive(Debug)]
 enum Body {
     /// So many of them: memory that one thread takes and another gives back is dear for both.
-    Short(u8, [u8; SHORT]),
-    InFrame(Vec<u8>),
-    Spilled(Arc<Block>),
+    Short(Call, u8, [u8; SHORT]),
+    InFrame(Call, Vec<u8>),
+    Spilled(Call, Arc<Block>),
 }
 
 impl Body {
-    fn in_frame(body: Vec<u8>) -> Self {
+    fn in_frame(call: Call, body: &mut Vec<u8>) -> Self {
         match u8::try_from(body.len()) {
             Ok(len) if body.len() <= SHORT => {
                 let mut bytes = [0; SHORT];
-                bytes[..body.len()].copy_from_slice(&body);
-                Self::Short(len, bytes)
+                bytes[..body.len()].copy_from_slice(body);
+                Self::Short(call, len, bytes)
             }
-            _ => Self::InFrame(body),
+            _ => Self::InFrame(call, std::mem::take(body)),
+        }
+    }
+
+    fn call(&self) -> Call {
+        match self {
+            Self::Short(call, ..) | Self::InFrame(call, _) | Self::Spilled(call, _) => *call,
+        }
+    }
+
+    fn call_mut(&mut self) -> &mut Call {
+        match self {
+            Self::Short(call, ..) | Self::InFrame(call, _) | Self::Spilled(call, _) => call,
         }
     }
 }
 
 impl Request {
     /// A call of `function`, in the words of the host, with these arguments. `lent` is what they refer to;
-    /// where there is an `arena`, a long body goes there.
+    /// where there is an `arena`, a long body goes there. The memory of a short one is left to the caller.
     ///
     /// # Errors
     /// Why there is no room in shared memory.
+    #[inline]
     pub fn new(
         function: u64,
         kind: Kind,
-        body: Vec<u8>,
+        body: &mut Vec<u8>,
         lent: Vec<Arc<Block>>,
         arena: Option<&Arena>,
     ) -> Result<Self, String> {
+        let call = Call { kind, plain: false };
         let body = match arena {
-            Some(arena) if body.len() > MOST_IN_FRAME => Body::Spilled(spill(&body, arena)?),
-            _ => Body::in_frame(body),
+            Some(arena) if body.len() > MOST_IN_FRAME => Body::Spilled(call, spill(body, arena)?),
+            _ => Body::in_frame(call, body),
         };
         let more = (!lent.is_empty()).then(|| Box::new(More { lent, passes: None }));
-        Ok(Self { function, kind, plain: false, body, more })
+        Ok(Self { function, body, more })
     }
 
-    /// The same with these futures among its arguments, which know them by their places in this list.
-    #[must_use]
-    pub fn passing(self, futures: Vec<Arc<dyn PassedFuture>>) -> Self {
-        self.with_passed(futures.into_iter().map(Passed::Host).collect())
+    /// These futures are among its arguments, which know them by their places in this list.
+    pub fn pass(&mut self, futures: Vec<Arc<dyn PassedFuture>>) {
+        if !futures.is_empty() {
+            self.set_passed(futures.into_iter().map(Passed::Host).collect());
+        }
     }
 
-    pub(super) fn with_passed(mut self, futures: Vec<Passed>) -> Self {
+    pub(super) fn set_passed(&mut self, futures: Vec<Passed>) {
         if let Some(passes) = Passes::new(futures) {
             self.more.get_or_insert_default().passes = Some(passes);
         }
-        self
     }
 
     /// The futures that go along with it.
@@ -98,52 +117,52 @@ impl Request {
         self.more.as_mut()?.passes.take()
     }
 
-    /// The same, whose answer goes on to another process: it refers to no shared memory.
-    pub(super) fn plain(mut self) -> Self {
-        self.plain = true;
-        self
+    /// Its answer goes on to another process: it refers to no shared memory.
+    pub(super) fn set_plain(&mut self) {
+        self.body.call_mut().plain = true;
     }
 
     /// Of what its body holds.
     pub(super) fn kind(&self) -> Kind {
-        self.kind
+        self.body.call().kind
     }
 
     /// The bytes of the arguments.
     pub(super) fn body(&self) -> &[u8] {
         match &self.body {
-            Body::Short(len, bytes) => &bytes[..usize::from(*len)],
-            Body::InFrame(body) => body,
-            Body::Spilled(block) => block,
+            Body::Short(_, len, bytes) => &bytes[..usize::from(*len)],
+            Body::InFrame(_, body) => body,
+            Body::Spilled(_, block) => block,
         }
     }
 
     /// Writes the frame as parts for a link: what stands before the body, and the body.
     pub(super) fn with_parts<R>(&self, returned: &[u64], send: impl FnOnce(&[&[u8]]) -> R) -> R {
+        let Call { kind, plain } = self.body.call();
         let mut flags = Flags::default();
         flags.set(Flags::RETURNS, !returned.is_empty());
         flags.set(Flags::LENDS, self.blocks().next().is_some());
-        flags.set(Flags::SPILLED, matches!(self.body, Body::Spilled(_)));
-        flags.set(Flags::PLAIN, self.plain);
+        flags.set(Flags::SPILLED, matches!(self.body, Body::Spilled(..)));
+        flags.set(Flags::PLAIN, plain);
         flags.set(Flags::PASSES, self.passes().is_some());
-        let head = RequestHead { function: self.function, kind: self.kind, flags }.to_bytes();
+        let head = RequestHead { function: self.function, kind, flags }.to_bytes();
         let mut list = Vec::new();
         write_list(returned, &mut list);
         list.extend(self.passes().iter().flat_map(|passes| passes.first().to_le_bytes()));
         match &self.body {
-            Body::Spilled(block) => {
+            Body::Spilled(_, block) => {
                 let place = block.place();
                 send(&[&head, &list, &place_to_bytes(place.offset, place.len)])
             }
-            Body::Short(..) | Body::InFrame(_) => send(&[&head, &list, self.body()]),
+            Body::Short(..) | Body::InFrame(..) => send(&[&head, &list, self.body()]),
         }
     }
 
     /// All that it has in shared memory.
     pub(super) fn blocks(&self) -> impl Iterator<Item = &Arc<Block>> {
         let spilled = match &self.body {
-            Body::Short(..) | Body::InFrame(_) => None,
-            Body::Spilled(block) => Some(block),
+            Body::Short(..) | Body::InFrame(..) => None,
+            Body::Spilled(_, block) => Some(block),
         };
         self.more.iter().flat_map(|more| &more.lent).chain(spilled)
     }

@@ -48,7 +48,7 @@ impl World {
             }
             Order::Lose(ticket, loss) => {
                 self.check_loss(*ticket, loss);
-                if matches!(loss, Loss::NoWorkerLeft { .. }) {
+                if matches!(**loss, Loss::NoWorkerLeft { .. }) {
                     self.let_go = Some(self.now);
                 }
                 self.end(*ticket);

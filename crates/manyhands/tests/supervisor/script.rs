@@ -173,7 +173,7 @@ impl Script {
             Order::Settle(ticket) => format!("settle {}", self.take(*ticket)),
             Order::Discard => "discard".to_owned(),
             Order::Lose(ticket, loss) => {
-                let how = match loss {
+                let how = match &**loss {
                     Loss::Crashed { seat, exit, ran, attempts } => {
                         format!("{} {exit} in run {attempts} after {ran:?}", seat.index())
                     }

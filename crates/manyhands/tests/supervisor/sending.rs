@@ -161,3 +161,21 @@ fn what_was_taken_back_does_not_count_for_a_workers_last_task() {
     assert_eq!(pool.answer(0), ["settle b"], "there is one more for it");
     assert_eq!(pool.answer(1), ["settle c", "retire 1"]);
 }
+
+#[test]
+fn more_tasks_are_wanted_until_all_workers_have_enough_before_them() {
+    let mut pool = Script::ready(options(2));
+    let mut known = 0;
+    while pool.supervisor.wants_more() {
+        pool.submit("one of many");
+        known += 1;
+        assert!(known <= 1_000, "there is no end to it");
+    }
+    assert!(known > 2, "some are to lie ahead");
+    pool.answer(0);
+    assert!(pool.supervisor.wants_more(), "one has made room");
+    pool.submit("one more");
+    assert!(!pool.supervisor.wants_more());
+    pool.close();
+    assert!(pool.supervisor.wants_more(), "to be told that they came too late");
+}

@@ -43,26 +43,42 @@ pub(in crate::process) struct Answered {
     pub(super) bytes: Vec<u8>,
     /// Where its body begins.
     pub(super) body: usize,
+    /// Few have any: it is in the way of all others, which are copied from list to list.
+    beside: Option<Box<Beside>>,
+}
+
+/// What goes along with an answer.
+#[derive(Default)]
+struct Beside {
     /// What it refers to.
-    pub(super) arena: Option<ArenaView>,
-    pub(super) lease: Option<Arc<Lease>>,
+    arena: Option<ArenaView>,
+    lease: Option<Arc<Lease>>,
     /// Who still looks at what it was lent, and with which request.
-    pub(super) keeps: Option<(Seat, u64)>,
+    keeps: Option<(Seat, u64)>,
 }
 
 /// A task that has ended, whose future does not know yet.
 pub(in crate::process) enum Ending<T> {
     Answered { task: Whose<T>, answer: Answered },
-    Lost { task: Whose<T>, loss: Loss, request: Request },
+    Lost(Box<Lost<T>>),
+}
+
+/// One that has no answer.
+pub(in crate::process) struct Lost<T> {
+    pub(super) task: Whose<T>,
+    pub(super) loss: Loss,
+    pub(super) request: Request,
 }
 
 impl Place {
-    /// Reads what stands before the body of an answer, and does as it says. `None`: it is none.
+    /// Reads what stands before the body of an answer, and does as it says: puts it there. How long its task
+    /// has run; `None`: it is none.
     pub(super) fn understand(
         &mut self,
         seat: Seat,
         bytes: Vec<u8>,
-    ) -> Option<(Answered, Duration)> {
+        there: &mut Option<Answered>,
+    ) -> Option<Duration> {
         let (AnswerHead { nanos, kind, flags }, mut rest) = AnswerHead::parse(&bytes)?;
         let lent = read_list(flags.has(Flags::LENDS), &mut rest)?;
         let returned = read_list(flags.has(Flags::RETURNS), &mut rest)?;
@@ -82,44 +98,69 @@ impl Place {
         let keeps = is_kept.then_some((seat, number));
         let is_shared = flags.has(Flags::SHARED);
         let lease = (!lent.is_empty()).then(|| Lease::new(lent, is_shared, &self.returned));
-        let lease = lease.map(Arc::new);
-        let arena = lease.as_ref().and_then(|_| self.arena.clone());
-        let answer = Answered { kind, flags, bytes, body, arena, lease, keeps };
-        Some((answer, Duration::from_nanos(nanos)))
+        let beside = (lease.is_some() || keeps.is_some()).then(|| {
+            let arena = lease.as_ref().and_then(|_| self.arena.clone());
+            Box::new(Beside { arena, lease: lease.map(Arc::new), keeps })
+        });
+        *there = Some(Answered { kind, flags, bytes, body, beside });
+        Some(Duration::from_nanos(nanos))
     }
 }
 
 impl Answered {
+    /// Who still looks at what it was lent, and with which request.
+    pub(super) fn keeps(&self) -> Option<(Seat, u64)> {
+        self.beside.as_ref()?.keeps
+    }
+
     /// Ends a task with it; gives back its memory.
     fn end(self, task: impl Task) -> Vec<u8> {
-        let Self { kind, flags, mut bytes, body, arena, lease, .. } = self;
+        let Self { kind, flags, mut bytes, body, beside } = self;
+        let Beside { arena, lease, .. } = beside.map(|beside| *beside).unwrap_or_default();
         let body = &bytes[body..];
-        let spilled = flags.has(Flags::SPILLED).then(|| {
-            let (offset, len) = parse_place(body)?;
-            arena.as_ref()?.slice(manyhands_shm::Place { offset, len }).ok()
-        });
-        let carrier = Carrier { source: arena.clone(), lease, ..Carrier::default() };
-        carrying(carrier, || match spilled {
-            None => task.answer(kind, body),
-            Some(Some(view)) => task.answer(kind, &view),
-            Some(None) => task.answer(kind, &[]), // Which is no answer, and said so.
-        });
+        if flags.has(Flags::SPILLED) || lease.is_some() {
+            let view = || {
+                let (offset, len) = parse_place(body)?;
+                arena.as_ref()?.slice(manyhands_shm::Place { offset, len }).ok()
+            };
+            let spilled = flags.has(Flags::SPILLED).then(view);
+            let carrier = Carrier { source: arena.clone(), lease, ..Carrier::default() };
+            carrying(carrier, || match spilled {
+                None => task.answer(kind, body),
+                Some(Some(view)) => task.answer(kind, &view),
+                Some(None) => task.answer(kind, &[]), // Which is no answer, and said so.
+            });
+        } else {
+            task.answer(kind, body);
+        }
         bytes.clear();
         bytes
     }
 }
 
-impl<T: Task> Ending<T> {
-    /// Ends the task; what it does not need of it any more. A panic costs neither the manager nor the tasks that
-    /// are to be ended next.
-    pub(super) fn end_caught(self) -> Option<Vec<u8>> {
-        panic::contain(|| self.end()).flatten()
-    }
+/// Ends tasks; what their answers came in is spare. A panic costs neither the thread nor the tasks that are to
+/// be ended next.
+pub(super) fn end_all<T: Task>(endings: &mut Vec<Ending<T>>, spare: &mut Vec<Vec<u8>>) {
+    const MOST_BYTES: usize = 4 << 10;
+    let mut endings = endings.drain(..);
+    // Nothing of what this thread carries, if it is about to write or read something itself.
+    carrying(Carrier::default(), || {
+        while endings.len() > 0 {
+            panic::contain(|| {
+                let bytes = endings.by_ref().filter_map(Ending::end);
+                spare.extend(bytes.filter(|bytes| bytes.capacity() <= MOST_BYTES));
+            });
+        }
+    });
+}
 
+impl<T: Task> Ending<T> {
+    /// Ends the task; what it does not need of it any more.
     fn end(self) -> Option<Vec<u8>> {
         match self {
             Self::Answered { task, answer } => Some(answer.end(task)),
-            Self::Lost { task, loss, request } => {
+            Self::Lost(lost) => {
+                let Lost { task, loss, request } = *lost;
                 let for_show = Carrier { for_show: true, ..Carrier::default() };
                 carrying(for_show, || task.lose(loss, request.kind(), request.body()));
                 None
@@ -155,7 +196,8 @@ mod tests {
         let mut bytes = AnswerHead { nanos: 0, kind: Kind::One, flags }.to_bytes().to_vec();
         write_list(&[0], &mut bytes);
         let mut place = Place::default();
-        let (answer, _) = place.understand(supervisor.seat(0), bytes).unwrap();
-        assert!(answer.keeps.is_none() && place.kept.is_empty());
+        let mut answer = None;
+        assert!(place.understand(supervisor.seat(0), bytes, &mut answer).is_some());
+        assert!(answer.unwrap().keeps().is_none() && place.kept.is_empty());
     }
 }

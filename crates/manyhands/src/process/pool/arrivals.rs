@@ -5,14 +5,29 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::answer::Ending;
+use super::answer::{Ending, Lost};
 use super::state::{Entry, State};
 use crate::listening::Intake;
+use crate::process::nested::Whose;
+use crate::process::request::Request;
 use crate::process::supervisor::{Event, Rules};
 use crate::process::task::{Loss, Task};
 
-/// A task and its rules.
-pub(super) type Arrival<T> = (Entry<T>, Rules);
+/// A task of the host's on its way. As short as it can be: what one thread writes, another has to fetch.
+pub(in crate::process) struct Arrival<T> {
+    task: T,
+    request: Request,
+    /// Few have any.
+    rules: Option<Box<Rules>>,
+}
+
+impl<T> Arrival<T> {
+    #[inline]
+    pub(super) fn new(task: T, request: Request, rules: Rules) -> Self {
+        let has_rules = rules.timeout.is_some() || rules.retries.is_some();
+        Self { task, request, rules: has_rules.then(|| Box::new(rules)) }
+    }
+}
 
 /// What is under the pool's lock of that.
 pub(super) struct Arrivals<T: Task> {
@@ -32,29 +47,51 @@ impl<T: Task> Arrivals<T> {
 }
 
 impl<T: Task> State<T> {
-    /// Tells the supervisor of a task. One that it does not accept any more ends as broken.
-    pub(super) fn submit(&mut self, entry: Entry<T>, rules: Rules, now: Instant) {
-        let submitted = self.supervisor.submit(entry, rules, now, &mut self.orders);
+    /// Accepts a task, behind all that came before it.
+    pub(super) fn submit(&mut self, arrival: Arrival<T>, now: Instant) {
+        if self.arrivals.taken.is_empty() {
+            self.let_in(arrival, now);
+        } else {
+            self.arrivals.taken.push_back(arrival);
+        }
         self.carry_out(now);
+    }
+
+    /// Tells the supervisor of a task. One that it does not accept any more ends as broken.
+    fn let_in(&mut self, arrival: Arrival<T>, now: Instant) {
+        let Arrival { task, request, rules } = arrival;
+        let entry = Entry { task: Whose::Host(task), request, sent: None };
+        let rules = rules.map(|rules| *rules).unwrap_or_default();
+        let submitted = self.supervisor.submit(entry, rules, now, &mut self.orders);
         if let Err(Entry { task, request, .. }) = submitted {
             let ended = || Arc::new("its workers were ended while the task was submitted".into());
             let reason = self.supervisor.broken().cloned().unwrap_or_else(ended);
             let loss = Loss::Broken { reason, by: None };
-            self.endings.push(Ending::Lost { task, loss, request });
+            self.endings.push(Ending::Lost(Box::new(Lost { task, loss, request })));
         }
     }
 
-    /// Takes in all that was left for the manager.
-    pub(super) fn take_in(&mut self, now: Instant) {
-        while self.take_in_one(now) {}
-    }
-
-    fn take_in_one(&mut self, now: Instant) -> bool {
-        if self.arrivals.taken.is_empty() {
-            self.arrivals.intake.take(&mut self.arrivals.taken);
+    /// Lets in one more of those that were left for the manager, if it makes a difference; whether it did. The
+    /// others are kept as they came, one behind the other: what the supervisor knows is all over the place, and
+    /// a long queue of that is no longer in the processor's cache when its turn has come.
+    pub(super) fn let_one_in(&mut self, now: Instant) -> bool {
+        if self.arrivals.taken.is_empty() || !self.supervisor.wants_more() {
+            return false;
         }
         let next = self.arrivals.taken.pop_front();
-        next.map(|(entry, rules)| self.submit(entry, rules, now)).is_some()
+        next.map(|arrival| self.let_in(arrival, now)).is_some()
+    }
+
+    /// Lets in all that was left for the manager.
+    pub(super) fn let_all_in(&mut self, now: Instant) {
+        loop {
+            if self.arrivals.taken.is_empty() {
+                self.arrivals.intake.take(&mut self.arrivals.taken);
+            }
+            let Some(arrival) = self.arrivals.taken.pop_front() else { return };
+            self.let_in(arrival, now);
+            self.carry_out(now);
+        }
     }
 
     /// Whether something was left that is not in yet.
@@ -62,36 +99,35 @@ impl<T: Task> State<T> {
         !self.arrivals.taken.is_empty() || self.arrivals.intake.is_filled()
     }
 
-    /// Takes in some of it: not so much that the workers have to wait for who looks at their answers. Whether there
-    /// is more.
-    pub(super) fn take_some_in(&mut self, now: Instant) -> bool {
-        const MOST: usize = 64;
-        (0..MOST).all(|_| self.take_in_one(now))
+    /// Takes what was left for the manager, if it makes a difference.
+    pub(super) fn take_in(&mut self, now: Instant) {
+        if self.arrivals.taken.is_empty() && self.supervisor.wants_more() {
+            self.arrivals.intake.take(&mut self.arrivals.taken);
+            self.carry_out(now);
+        }
     }
 
     /// The same as a part of the manager's turn: it has who submits leave it more while no worker is free.
-    pub(super) fn take_turn_in(&mut self, now: Instant) -> bool {
+    pub(super) fn take_turn_in(&mut self, now: Instant) {
         const MOST_KEPT: usize = 1024;
-        if self.take_some_in(now) {
-            return true;
+        self.take_in(now);
+        if self.arrivals.taken.is_empty() {
+            self.arrivals.taken.shrink_to(MOST_KEPT);
         }
-        self.arrivals.taken.shrink_to(MOST_KEPT);
         if !self.supervisor.is_saturated() {
             self.shut_intake(now);
         } else if !self.arrivals.is_open {
             self.arrivals.is_open = true;
             self.arrivals.intake.open();
         }
-        false
     }
 
     /// From now on, who submits does all of it.
     pub(super) fn shut_intake(&mut self, now: Instant) {
-        self.take_in(now);
         if self.arrivals.is_open {
             self.arrivals.is_open = false;
             self.arrivals.intake.shut(&mut self.arrivals.taken);
-            self.take_in(now);
+            self.carry_out(now);
         }
     }
 
@@ -118,7 +154,7 @@ impl<T: Task> State<T> {
         if let Some(cancel) = self.closing
             && self.arrivals.intake.is_free()
         {
-            self.take_in(now);
+            self.let_all_in(now);
             self.on(Event::Close { cancel }, now);
         }
     }

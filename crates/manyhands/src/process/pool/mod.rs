@@ -41,6 +41,7 @@ pub use reservation::Reservation;
 pub(super) use state::{Chore, Managing, State};
 pub(super) use turn::LeftOver;
 
+use answer::end_all;
 use arrivals::Arrival;
 use reservation::SUBMITS_TO;
 
@@ -163,7 +164,7 @@ impl<T: Task> Pool<T> {
     pub(super) fn lock(&self) -> MutexGuard<'_, State<T>> {
         let mut state = self.listening.lock();
         if state.has_left() {
-            state.take_in(Instant::now());
+            state.let_all_in(Instant::now());
             state.publish();
         }
         state
@@ -192,18 +193,14 @@ impl<T: Task> Pool<T> {
     /// be the one that hears of signals.
     fn end_and_tell(&self, mut state: MutexGuard<'_, State<T>>, manager_tells: bool) {
         state.publish();
-        let endings = std::mem::take(&mut state.endings);
+        let mut endings = std::mem::take(&mut state.endings);
         if endings.is_empty() {
             return self.listening.let_go(state);
         }
         let this = std::thread::current().id();
         state.ending.push(this);
         self.listening.let_go(state);
-        let tellings = tellings_of(|| {
-            for ending in endings {
-                ending.end_caught();
-            }
-        });
+        let tellings = tellings_of(|| end_all(&mut endings, &mut Vec::new()));
         let mut state = self.listening.lock();
         if let Some(at) = state.ending.iter().position(|thread| *thread == this) {
             state.ending.swap_remove(at);

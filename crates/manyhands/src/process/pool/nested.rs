@@ -57,6 +57,8 @@ impl<T: Task> State<T> {
     /// To be called before the answer of a task is made known that has said something, too: it comes
     /// another way. So this is done with the lock held, though it may copy large arguments.
     pub(in crate::process) fn hear(&mut self, seat: Seat, now: Instant) -> bool {
+        // It may speak of any task.
+        self.let_all_in(now);
         let Some(place) = self.seats.get_mut(seat.index()) else { return false };
         let Nested { channel: Some(channel), ear: Some(ear), .. } = &mut place.nested else {
             return false;
@@ -67,8 +69,8 @@ impl<T: Task> State<T> {
         for (up, body) in said {
             match up {
                 Up::Submit { id, number, function, kind, timeout, retries, passes } => {
-                    let request =
-                        Request::new(function, kind, body, Vec::new(), self.arena.as_ref());
+                    let (mut body, arena) = (body, self.arena.as_ref());
+                    let request = Request::new(function, kind, &mut body, Vec::new(), arena);
                     let rules = Rules { timeout, retries };
                     let call = (id, number, passes);
                     self.submit_nested(&channel, seat, call, request, rules, now);
@@ -114,7 +116,7 @@ impl<T: Task> State<T> {
             None => None,
         };
         let calls = |it: &Request| matches!(it.kind(), Kind::One | Kind::Chunk | Kind::TryChunk);
-        let request = match (refusal, request) {
+        let mut request = match (refusal, request) {
             (Some(why), _) => return channel.say(&Down::Refused { id, why }, &[]),
             (None, Err(why)) => {
                 return channel.say(&Down::Refused { id, why: Why::Broken(why) }, &[]);
@@ -123,12 +125,12 @@ impl<T: Task> State<T> {
                 let why = Why::Broken("what is to be called is no call".to_owned());
                 return channel.say(&Down::Refused { id, why }, &[]);
             }
-            (None, Ok(request)) => request.plain(),
+            (None, Ok(request)) => request,
         };
-        let request = request.with_passed(self.passed_on(channel, seat, id, given));
+        request.set_plain();
+        request.set_passed(self.passed_on(channel, seat, id, given));
         let task = SubTask::new(Arc::clone(channel), id);
-        let entry =
-            Entry { task: Whose::Worker(Box::new(task)), request, begun: false, sent: None };
+        let entry = Entry { task: Whose::Worker(Box::new(task)), request, sent: None };
         self.supervisor.holds_back(seat);
         match self.supervisor.submit(entry, rules, now, &mut self.orders) {
             Ok(ticket) => {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rustix::event::PollFlags;
 
-use super::answer::Ending;
+use super::answer::{Ending, Lost};
 use super::state::{Chore, Entry, State};
 use crate::crossing::{Flags, Kind, RequestHead, read_list};
 use crate::process::link::{Link, OfferError};
@@ -12,8 +12,15 @@ use crate::process::supervisor::{self, Event, Order, Seat, Ticket};
 use crate::process::task::{Loss, Task};
 
 impl<T: Task> State<T> {
-    /// Carries out the orders, and those that come of it.
+    /// Carries out the orders, those that come of it, and those for the tasks that there is room for then.
     pub(super) fn carry_out(&mut self, now: Instant) {
+        self.carry_out_all(now);
+        while self.let_one_in(now) {
+            self.carry_out_all(now);
+        }
+    }
+
+    fn carry_out_all(&mut self, now: Instant) {
         let mut next = 0;
         while next < self.orders.len() {
             let order = std::mem::replace(&mut self.orders[next], Order::Discard);
@@ -33,7 +40,7 @@ impl<T: Task> State<T> {
                     None
                 }
                 Order::Lose(ticket, loss) => {
-                    self.lose(ticket, loss);
+                    self.lose(ticket, *loss);
                     None
                 }
                 Order::AskToStop(seat) => {
@@ -93,10 +100,9 @@ impl<T: Task> State<T> {
 
     fn send(&mut self, seat: Seat, ticket: Ticket) -> Option<Event> {
         let entry = self.supervisor.payload_mut(ticket)?;
-        if !entry.begun && !entry.task.begin() {
+        if entry.sent.is_none() && !entry.task.begin() {
             return Some(Event::Withdrawn(seat, ticket));
         }
-        entry.begun = true;
         entry.sent = Some(seat);
         let place = self.seats.get_mut(seat.index())?;
         let returned = place.returned.take();
@@ -137,7 +143,7 @@ impl<T: Task> State<T> {
         if let Some(Entry { task, mut request, .. }) = self.supervisor.take(ticket) {
             self.forget_nested(&task);
             self.drop_passes(&mut request);
-            if let Some((seat, number)) = answer.keeps
+            if let Some((seat, number)) = answer.keeps()
                 && let Some(place) = self.seats.get_mut(seat.index())
             {
                 place.kept.entry(number).or_default().extend(request.blocks().cloned());
@@ -174,7 +180,7 @@ impl<T: Task> State<T> {
             supervisor::Loss::NoWorkerLeft { workers } => Loss::NoWorkerLeft { workers },
             supervisor::Loss::Broken(reason) => Loss::Broken { reason, by: self.broken_by },
         };
-        self.endings.push(Ending::Lost { task, loss, request });
+        self.endings.push(Ending::Lost(Box::new(Lost { task, loss, request })));
     }
 
     pub(in crate::process) fn retire(&mut self, seat: Seat) {

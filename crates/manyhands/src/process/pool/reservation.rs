@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Pool;
-use super::state::Entry;
-use crate::process::nested::Whose;
+use super::arrivals::Arrival;
 use crate::process::request::Request;
 use crate::process::supervisor::{Rules, Seat};
 use crate::process::task::Task;
@@ -27,18 +26,16 @@ impl<T: Task> Reservation<'_, T> {
     /// [taken on](Pool::take_on): none in a pool that is [`ManagedBy::Pool`](super::ManagedBy::Pool).
     pub fn submit(self, task: T, request: Request, rules: Rules) -> Vec<Seat> {
         let Pool { intake, listening, managed_by, .. } = &**self.0;
-        let task = Whose::Host(task);
-        let entry = Entry { task, request, begun: false, sent: None };
-        match intake.leave((entry, rules)) {
+        match intake.leave(Arrival::new(task, request, rules)) {
             Ok(first) => {
                 if first {
                     listening.call();
                 }
                 Vec::new()
             }
-            Err((entry, rules)) => {
-                let mut state = self.0.lock();
-                state.submit(entry, rules, Instant::now());
+            Err(arrival) => {
+                let mut state = listening.lock();
+                state.submit(arrival, Instant::now());
                 let launches = state.take_launches(*managed_by);
                 self.0.let_go(state);
                 launches

@@ -78,8 +78,7 @@ pub(in crate::process) enum Managing {
 pub(in crate::process) struct Entry<T> {
     pub(super) task: Whose<T>,
     pub(super) request: Request,
-    pub(super) begun: bool,
-    /// Where it was sent last.
+    /// Where it was sent last, if it has begun.
     pub(super) sent: Option<Seat>,
 }
 
@@ -206,15 +205,17 @@ impl<T: Task> State<T> {
         match received {
             Ok(true) => {
                 link.release(1);
-                let Some((answer, took)) = self.seats[seat.index()].understand(seat, bytes) else {
+                let place = &mut self.seats[seat.index()];
+                let Some(took) = place.understand(seat, bytes, &mut self.answer) else {
                     let why = "its answer is none".to_owned();
                     self.on(Event::LinkBroken(seat, why), now);
                     return false;
                 };
-                if answer.flags.has(Flags::SPOKE) {
+                if self.answer.as_ref().is_some_and(|answer| answer.flags.has(Flags::SPOKE)) {
+                    let answer = self.answer.take();
                     self.hear(seat, now);
+                    self.answer = answer;
                 }
-                self.answer = Some(answer);
                 self.on(Event::Answered(seat, took), now);
                 self.forget_waits(seat, now);
                 true

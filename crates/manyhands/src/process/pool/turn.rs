@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::answer::Ending;
+use super::answer::{Ending, end_all};
 use super::{Chore, Managing, Pool};
 use crate::crossing::{Telling, tellings_of};
 use crate::errors::Exit;
@@ -32,13 +32,6 @@ impl<T: Task> LeftOver<T> {
     }
 }
 
-/// Ends tasks; what their answers came in is spare.
-pub(super) fn end_all<T: Task>(endings: &mut Vec<Ending<T>>, spare: &mut Vec<Vec<u8>>) {
-    const MOST_BYTES: usize = 4 << 10;
-    let bytes = endings.drain(..).filter_map(Ending::end_caught);
-    spare.extend(bytes.filter(|bytes| bytes.capacity() <= MOST_BYTES));
-}
-
 impl<T: Task> Pool<T> {
     /// Receives what has been answered and does what is due. Leaves what is left over to the caller;
     /// whether the pool is over.
@@ -55,9 +48,7 @@ impl<T: Task> Pool<T> {
             if state.supervisor.next_deadline().is_some_and(|due| due <= now) {
                 state.on(Event::Tick, now);
             }
-            if state.take_turn_in(now) {
-                self.listening.call();
-            }
+            state.take_turn_in(now);
             state.publish();
             std::mem::swap(&mut state.chores, chores);
             std::mem::swap(&mut state.endings, endings);
@@ -67,6 +58,11 @@ impl<T: Task> Pool<T> {
                 state.managing = Managing::EndsTheLast;
             }
         })
+    }
+
+    /// Whether who submits has left something, as far as can be seen without the lock.
+    pub(in crate::process) fn has_been_left_something(&self) -> bool {
+        self.intake.is_filled()
     }
 
     /// Before the manager does what may take long, or sleeps.

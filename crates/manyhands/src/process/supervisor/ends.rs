@@ -16,7 +16,7 @@ const MOST_FRUITLESS: u32 = 16;
 impl<C> Supervisor<C> {
     pub(super) fn lose(&mut self, ticket: Ticket, loss: Loss, orders: &mut Vec<Order>) {
         if self.tasks.end(ticket) {
-            orders.push(Order::Lose(ticket, loss));
+            orders.push(Order::Lose(ticket, Box::new(loss)));
         }
     }
 

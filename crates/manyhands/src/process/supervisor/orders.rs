@@ -144,8 +144,8 @@ pub enum Order {
     Settle(Ticket),
     /// The answer just fed in is for nobody: its task has ended before.
     Discard,
-    /// The task ends without an answer.
-    Lose(Ticket, Loss),
+    /// The task ends without an answer. (Boxed, for it is long and few do: all orders go through a list.)
+    Lose(Ticket, Box<Loss>),
     /// Ask the worker to stop what it runs. It may answer all the same: a request that comes late must
     /// not hit what is sent next.
     AskToStop(Seat),

@@ -17,7 +17,7 @@ impl<C> Supervisor<C> {
         let spares_first = self.options.spares_first;
         let spared = if spares_first { self.starting as usize } else { 0 };
         for ticket in self.tasks.end_behind(spared) {
-            orders.push(Order::Lose(ticket, Loss::Cancelled));
+            orders.push(Order::Lose(ticket, Box::new(Loss::Cancelled)));
         }
         for seat in self.seats() {
             let worker = &mut self.workers[seat.index()];
@@ -89,11 +89,11 @@ impl<C> Supervisor<C> {
         let sent = self.workers.iter().flat_map(|worker| &worker.lane);
         for ticket in sent {
             if self.tasks.end(*ticket) {
-                orders.push(Order::Lose(*ticket, Loss::Broken(Arc::clone(reason))));
+                orders.push(Order::Lose(*ticket, Box::new(Loss::Broken(Arc::clone(reason)))));
             }
         }
         while let Some(ticket) = self.tasks.end_next() {
-            orders.push(Order::Lose(ticket, Loss::Broken(Arc::clone(reason))));
+            orders.push(Order::Lose(ticket, Box::new(Loss::Broken(Arc::clone(reason)))));
         }
     }
 }

@@ -85,6 +85,14 @@ impl<C> Supervisor<C> {
             && self.live >= self.most_live()
     }
 
+    /// Whether it makes a difference to know of one more task now: not while all workers have enough before
+    /// them, which none waits for.
+    pub fn wants_more(&self) -> bool {
+        const ENOUGH: usize = 64;
+        let known = self.in_lanes + self.tasks.queued();
+        known < ENOUGH * self.live.max(1) as usize || self.waiting > 0 || self.stage != Stage::Open
+    }
+
     /// How many workers run something, and do not wait.
     #[inline]
     fn active(&self) -> usize {
