@@ -99,6 +99,11 @@ pub trait Declared: Send + Sync {
     #[doc(hidden)]
     fn id(&self) -> u64;
 
+    /// Whether its arguments may own something that goes beside their bytes: memory, or a future. What needs no
+    /// drop owns nothing.
+    #[doc(hidden)]
+    fn takes_owners(&self) -> bool;
+
     /// Writes arguments: an `Option` of the tuple, which it empties.
     #[doc(hidden)]
     fn pack(&self, arguments: &mut dyn Any, into: &mut Vec<u8>) -> Result<(), EncodeError>;
@@ -150,6 +155,10 @@ where
 
     fn id(&self) -> u64 {
         self.id
+    }
+
+    fn takes_owners(&self) -> bool {
+        std::mem::needs_drop::<A>()
     }
 
     fn pack(&self, arguments: &mut dyn Any, into: &mut Vec<u8>) -> Result<(), EncodeError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::builder::ProcessPoolBuilder;
-use super::lending::{Carrier, carrying};
+use super::lending::{Carrier, carrying, is_carrying};
 use super::options::TaskOptions;
 use super::passing::Passing;
 use super::pool::Pool;
@@ -161,11 +161,14 @@ impl ProcessPoolExecutor {
         let Some((task, place)) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(WRITTEN.try_with(Cell::take).unwrap_or_default());
         body.bytes.clear();
-        let passing = Some(Passing::Out(Vec::new()));
-        let arena = self.pool.arena().cloned();
-        let carrier = Carrier { arena, passing, ..Carrier::default() };
-        let (packed, Carrier { lent, passing, .. }) =
-            carrying(carrier, || task.pack(self.pool.number(), declared, &mut body));
+        let mut pack = || task.pack(self.pool.number(), declared, &mut body);
+        let (packed, Carrier { lent, passing, .. }) = if declared.takes_owners() || is_carrying() {
+            let arena = self.pool.arena().cloned();
+            let passing = Some(Passing::Out(Vec::new()));
+            carrying(Carrier { arena, passing, ..Carrier::default() }, pack)
+        } else {
+            (pack(), Carrier::default())
+        };
         let request = match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.
             Some(packed) => packed.map_err(|error| error.0).and_then(|()| {
