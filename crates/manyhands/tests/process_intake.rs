@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::processes::{add, eventually, on_both};
+use common::processes::{Directory, Gate, add, eventually, hold, on_both, signal};
 use common::watched;
 use manyhands::process::Transport;
-use manyhands::{Executor, ProcessPoolExecutor, Reason};
+use manyhands::{Exception, Executor, Future, ProcessPoolExecutor, Reason};
+use rustix::process::Signal;
 
 /// How many calls there were before this one, in this worker.
 fn calls() -> u64 {
@@ -20,7 +21,7 @@ fn calls() -> u64 {
     CALLS.fetch_add(1, Ordering::Relaxed)
 }
 
-manyhands::test_worker![add, calls];
+manyhands::test_worker![add, calls, hold];
 
 fn pool(transport: Transport, workers: usize) -> ProcessPoolExecutor {
     init_worker();
@@ -96,5 +97,91 @@ fn each_task_that_meets_a_shutdown_is_refused_or_runs() {
                 assert!(future.result(None).is_ok() || (cancels && future.cancelled()));
             }
         }
+    });
+}
+
+/// A pool whose only worker has run many short tasks, is held up by a long one, and has as many behind it.
+struct HeldUp {
+    pool: ProcessPoolExecutor,
+    before: Vec<Future<u64>>,
+    long: Future<u32>,
+    behind: Vec<Future<u64>>,
+}
+
+/// More than a pool tells its supervisor of.
+const MANY: u64 = 3_000;
+
+fn held_up(transport: Transport, gate: &Gate) -> HeldUp {
+    let pool = pool(transport, 1);
+    let many = || (0..MANY).map(|_| pool.submit(calls, ()).unwrap()).collect();
+    let (before, long, behind) = (many(), pool.submit(hold, (gate.clone(),)).unwrap(), many());
+    eventually("the long one has begun", || gate.arrivals() > 0);
+    // Until its manager sleeps.
+    thread::sleep(Duration::from_millis(10));
+    HeldUp { pool, before, long, behind }
+}
+
+#[test]
+fn a_backlog_behind_a_long_task_runs_in_order_but_for_what_is_cancelled() {
+    let _watch = watched();
+    on_both(|transport| {
+        let directory = Directory::new();
+        let gate = directory.gate("long");
+        let HeldUp { pool: _pool, before, long, behind } = held_up(transport, &gate);
+        // Those before them may lie ahead in the worker's lane.
+        for number in [1_000, 1_500, 2_999] {
+            assert!(behind[number].cancel(), "{number} has not begun");
+        }
+        gate.open();
+        assert!(long.result(None).is_ok());
+        let ran = behind.iter().filter(|future| !future.cancelled());
+        for (number, future) in (0..).zip(before.iter().chain(ran)) {
+            assert_eq!(future.result(None).unwrap(), number);
+        }
+        assert_eq!(behind.iter().filter(|future| future.cancelled()).count(), 3);
+    });
+}
+
+#[test]
+fn a_backlog_outlives_the_worker_that_it_waits_for() {
+    let _watch = watched();
+    on_both(|transport| {
+        let directory = Directory::new();
+        let HeldUp { pool, long, behind, .. } = held_up(transport, &directory.gate("long"));
+        signal(pool.worker_pids()[0], Signal::KILL);
+        assert!(matches!(long.exception(None), Ok(Some(Exception::Crashed(_)))));
+        for (number, future) in (0..).zip(behind) {
+            assert_eq!(future.result(None).unwrap(), number, "another worker counts anew");
+        }
+    });
+}
+
+#[test]
+fn a_backlog_ends_with_the_workers_of_its_pool() {
+    let _watch = watched();
+    on_both(|transport| {
+        let directory = Directory::new();
+        let HeldUp { pool, behind, .. } = held_up(transport, &directory.gate("long"));
+        pool.kill_workers();
+        for future in behind {
+            assert!(matches!(future.exception(None), Ok(Some(Exception::Broken(_)))));
+        }
+    });
+}
+
+#[test]
+fn a_backlog_is_cancelled_with_its_pool() {
+    let _watch = watched();
+    on_both(|transport| {
+        let directory = Directory::new();
+        let gate = directory.gate("long");
+        let HeldUp { pool, before, long, behind } = held_up(transport, &gate);
+        assert_eq!(pool.stats().pending as u64, MANY, "all of it is counted");
+        pool.shutdown(false, true);
+        gate.open();
+        pool.shutdown(true, true);
+        assert!(long.result(None).is_ok());
+        assert!(before.iter().all(|future| future.result(None).is_ok()));
+        assert!(behind.iter().all(Future::cancelled));
     });
 }
