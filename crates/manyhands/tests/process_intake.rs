@@ -106,39 +106,42 @@ struct HeldUp {
     before: Vec<Future<u64>>,
     long: Future<u32>,
     behind: Vec<Future<u64>>,
+    /// Where the long one waits.
+    gate: Gate,
+    _directory: Directory,
 }
 
 /// More than a pool tells its supervisor of.
 const MANY: u64 = 3_000;
 
-fn held_up(transport: Transport, gate: &Gate) -> HeldUp {
+fn held_up(transport: Transport) -> HeldUp {
     let pool = pool(transport, 1);
+    let directory = Directory::new();
+    let gate = directory.gate("long");
     let many = || (0..MANY).map(|_| pool.submit(calls, ()).unwrap()).collect();
     let (before, long, behind) = (many(), pool.submit(hold, (gate.clone(),)).unwrap(), many());
     eventually("the long one has begun", || gate.arrivals() > 0);
     // Until its manager sleeps.
     thread::sleep(Duration::from_millis(10));
-    HeldUp { pool, before, long, behind }
+    HeldUp { pool, before, long, behind, gate, _directory: directory }
 }
 
 #[test]
 fn a_backlog_behind_a_long_task_runs_in_order_but_for_what_is_cancelled() {
     let _watch = watched();
     on_both(|transport| {
-        let directory = Directory::new();
-        let gate = directory.gate("long");
-        let HeldUp { pool: _pool, before, long, behind } = held_up(transport, &gate);
+        let held = held_up(transport);
         // Those before them may lie ahead in the worker's lane.
         for number in [1_000, 1_500, 2_999] {
-            assert!(behind[number].cancel(), "{number} has not begun");
+            assert!(held.behind[number].cancel(), "{number} has not begun");
         }
-        gate.open();
-        assert!(long.result(None).is_ok());
-        let ran = behind.iter().filter(|future| !future.cancelled());
-        for (number, future) in (0..).zip(before.iter().chain(ran)) {
+        held.gate.open();
+        assert!(held.long.result(None).is_ok());
+        let ran = held.behind.iter().filter(|future| !future.cancelled());
+        for (number, future) in (0..).zip(held.before.iter().chain(ran)) {
             assert_eq!(future.result(None).unwrap(), number);
         }
-        assert_eq!(behind.iter().filter(|future| future.cancelled()).count(), 3);
+        assert_eq!(held.behind.iter().filter(|future| future.cancelled()).count(), 3);
     });
 }
 
@@ -146,11 +149,10 @@ fn a_backlog_behind_a_long_task_runs_in_order_but_for_what_is_cancelled() {
 fn a_backlog_outlives_the_worker_that_it_waits_for() {
     let _watch = watched();
     on_both(|transport| {
-        let directory = Directory::new();
-        let HeldUp { pool, long, behind, .. } = held_up(transport, &directory.gate("long"));
-        signal(pool.worker_pids()[0], Signal::KILL);
-        assert!(matches!(long.exception(None), Ok(Some(Exception::Crashed(_)))));
-        for (number, future) in (0..).zip(behind) {
+        let held = held_up(transport);
+        signal(held.pool.worker_pids()[0], Signal::KILL);
+        assert!(matches!(held.long.exception(None), Ok(Some(Exception::Crashed(_)))));
+        for (number, future) in (0..).zip(&held.behind) {
             assert_eq!(future.result(None).unwrap(), number, "another worker counts anew");
         }
     });
@@ -160,10 +162,9 @@ fn a_backlog_outlives_the_worker_that_it_waits_for() {
 fn a_backlog_ends_with_the_workers_of_its_pool() {
     let _watch = watched();
     on_both(|transport| {
-        let directory = Directory::new();
-        let HeldUp { pool, behind, .. } = held_up(transport, &directory.gate("long"));
-        pool.kill_workers();
-        for future in behind {
+        let held = held_up(transport);
+        held.pool.kill_workers();
+        for future in &held.behind {
             assert!(matches!(future.exception(None), Ok(Some(Exception::Broken(_)))));
         }
     });
@@ -173,15 +174,13 @@ fn a_backlog_ends_with_the_workers_of_its_pool() {
 fn a_backlog_is_cancelled_with_its_pool() {
     let _watch = watched();
     on_both(|transport| {
-        let directory = Directory::new();
-        let gate = directory.gate("long");
-        let HeldUp { pool, before, long, behind } = held_up(transport, &gate);
-        assert_eq!(pool.stats().pending as u64, MANY, "all of it is counted");
-        pool.shutdown(false, true);
-        gate.open();
-        pool.shutdown(true, true);
-        assert!(long.result(None).is_ok());
-        assert!(before.iter().all(|future| future.result(None).is_ok()));
-        assert!(behind.iter().all(Future::cancelled));
+        let held = held_up(transport);
+        assert_eq!(held.pool.stats().pending as u64, MANY, "all of it is counted");
+        held.pool.shutdown(false, true);
+        held.gate.open();
+        held.pool.shutdown(true, true);
+        assert!(held.long.result(None).is_ok());
+        assert!(held.before.iter().all(|future| future.result(None).is_ok()));
+        assert!(held.behind.iter().all(Future::cancelled));
     });
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::builder::ProcessPoolBuilder;
-use super::lending::{Carrier, carrying, is_carrying};
+use super::lending::{Carrier, carrying, with_carrier};
 use super::options::TaskOptions;
 use super::passing::Passing;
 use super::pool::Pool;
@@ -162,7 +162,9 @@ impl ProcessPoolExecutor {
         let mut body = Body::after(WRITTEN.try_with(Cell::take).unwrap_or_default());
         body.bytes.clear();
         let mut pack = || task.pack(self.pool.number(), declared, &mut body);
-        let (packed, Carrier { lent, passing, .. }) = if declared.takes_owners() || is_carrying() {
+        // Within arguments that are written themselves, what goes beside those is not to be touched either.
+        let carries = declared.takes_owners() || with_carrier(|_| ()).is_some();
+        let (packed, Carrier { lent, passing, .. }) = if carries {
             let arena = self.pool.arena().cloned();
             let passing = Some(Passing::Out(Vec::new()));
             carrying(Carrier { arena, passing, ..Carrier::default() }, pack)

@@ -65,11 +65,6 @@ pub(super) fn install(carrier: Carrier) {
     CARRIER.with(|at| *at.borrow_mut() = Some(carrier));
 }
 
-/// Whether something is being written or read in this thread.
-pub(super) fn is_carrying() -> bool {
-    CARRIER.with(|at| at.try_borrow().is_ok_and(|at| at.is_some()))
-}
-
 /// Looks at this thread's carrier; `None` if nothing is being written or read.
 pub(super) fn with_carrier<R>(look: impl FnOnce(&mut Carrier) -> R) -> Option<R> {
     CARRIER.with(|carrier| carrier.try_borrow_mut().ok()?.as_mut().map(look))

@@ -143,7 +143,7 @@ impl<T: Task> Manager<T> {
             let (listening, lookouts) = (&self.pool.listening, &self.lookouts);
             if !self.spin.until(|| listening.is_wanted(lookouts)) {
                 self.sleep();
-            } else if !listening.is_called() || self.pool.has_been_left_something() {
+            } else if !listening.is_called() || self.pool.intake.is_filled() {
                 // Neither answers nor tasks come alone, and each turn takes from those who submit what they need.
                 (0..GATHERS).for_each(|_| std::hint::spin_loop());
             }

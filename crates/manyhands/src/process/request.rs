@@ -97,9 +97,7 @@ impl Request {
 
     /// These futures are among its arguments, which know them by their places in this list.
     pub fn pass(&mut self, futures: Vec<Arc<dyn PassedFuture>>) {
-        if !futures.is_empty() {
-            self.set_passed(futures.into_iter().map(Passed::Host).collect());
-        }
+        self.set_passed(futures.into_iter().map(Passed::Host).collect());
     }
 
     pub(super) fn set_passed(&mut self, futures: Vec<Passed>) {

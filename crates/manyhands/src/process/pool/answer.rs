@@ -71,8 +71,9 @@ pub(in crate::process) struct Lost<T> {
 }
 
 impl Place {
-    /// Reads what stands before the body of an answer, and does as it says: puts it there. How long its task
-    /// has run; `None`: it is none.
+    /// Reads what stands before the body of an answer, does as it says, and puts the answer `there`: returned, it
+    /// would be copied right after it was written, which stalls the processor. How long its task has run; `None`:
+    /// it is none.
     pub(super) fn understand(
         &mut self,
         seat: Seat,

@@ -52,7 +52,7 @@ pub struct Pool<T: Task> {
     setting: Setting,
     launcher: std::sync::Mutex<Box<dyn Launcher>>,
     managed_by: ManagedBy,
-    intake: Arc<Intake<Arrival<T>>>,
+    pub(super) intake: Arc<Intake<Arrival<T>>>,
     /// The state under its lock, and who listens for answers.
     pub(super) listening: Listening<State<T>>,
     /// Where large arguments go, if there is shared memory.

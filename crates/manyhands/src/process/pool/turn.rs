@@ -60,11 +60,6 @@ impl<T: Task> Pool<T> {
         })
     }
 
-    /// Whether who submits has left something, as far as can be seen without the lock.
-    pub(in crate::process) fn has_been_left_something(&self) -> bool {
-        self.intake.is_filled()
-    }
-
     /// Before the manager does what may take long, or sleeps.
     pub(in crate::process) fn shut_intake(&self) {
         let mut state = self.listening.lock();
