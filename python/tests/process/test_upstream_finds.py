@@ -53,9 +53,11 @@ def test_what_workers_were_started_for_is_not_cancelled_with_the_rest(context: A
     executor = ProcessPoolExecutor(2, mp_context=context)
     futures = [executor.submit(abs, -number) for number in range(10)]
     executor.shutdown(cancel_futures=True)
-    ran = [future for future in futures if not future.cancelled()]
-    assert 0 < len(ran) <= 10
-    assert [future.result() for future in ran] == list(range(len(ran)))
+    # Which of them depends on how far each of the workers is: what lies ahead of one is cancelled, while
+    # the other runs what came later.
+    ran = {n: future.result() for n, future in enumerate(futures) if not future.cancelled()}
+    assert ran
+    assert ran == {n: n for n in ran}
 
 
 def log_and_fail(records: Any) -> None:
