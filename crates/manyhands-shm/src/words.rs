@@ -42,61 +42,63 @@ pub(crate) fn total(parts: &[&[u8]]) -> usize {
     parts.iter().fold(0, |sum, part| sum.saturating_add(part.len()))
 }
 
-/// The words from the `at`th on, once around the ring.
-fn from(ring: &[Word], at: usize) -> impl Iterator<Item = &Word> {
-    let (before, after) = ring.split_at(at);
-    after.iter().chain(before)
-}
-
 /// Copies the parts, one after the other, into the ring from its `at`th word on.
 pub(crate) fn store(ring: &[Word], at: usize, parts: &[&[u8]]) {
-    let mut words = from(ring, at);
-    let mut begun = [0; WORD];
-    let mut filled = 0;
+    let mut words = Filling { ring, at, begun: 0, filled: 0 };
     for part in parts {
-        let mut rest = *part;
-        if filled > 0 {
-            let (now, later) = rest.split_at(rest.len().min(WORD - filled));
-            begun[filled..filled + now.len()].copy_from_slice(now);
-            filled += now.len();
-            rest = later;
-            if filled < WORD {
-                continue;
-            }
-            store_each(&mut words, &[begun]);
-        }
-        let (whole, odd) = rest.as_chunks();
-        store_each(&mut words, whole);
-        begun[..odd.len()].copy_from_slice(odd);
-        filled = odd.len();
+        words.put(part);
     }
-    if filled > 0 {
-        begun[filled..].fill(0);
-        store_each(&mut words, &[begun]);
+    if words.filled > 0 {
+        words.store(words.begun);
     }
 }
 
-fn store_each<'a>(words: &mut impl Iterator<Item = &'a Word>, values: &[[u8; WORD]]) {
-    // The values come first: at their end no word is lost.
-    for (value, word) in values.iter().zip(words) {
-        word.store(u64::from_ne_bytes(*value));
+/// Bytes on their way into a ring, a word at a time.
+struct Filling<'a> {
+    ring: &'a [Word],
+    /// The next word, as if the ring had no end. Its length is a power of two.
+    at: usize,
+    /// Its bytes so far, the first one lowest, and how many there are.
+    begun: u64,
+    filled: usize,
+}
+
+impl Filling<'_> {
+    #[inline]
+    fn put(&mut self, part: &[u8]) {
+        let (whole, odd) = part.as_chunks();
+        for bytes in whole {
+            let value = u64::from_le_bytes(*bytes);
+            self.store(self.begun | value << (8 * self.filled));
+            // In two steps: a shift by a whole word is none.
+            self.begun = (value >> 8) >> (8 * (WORD - 1 - self.filled));
+        }
+        let value = odd.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
+        self.begun |= value << (8 * self.filled);
+        self.filled += odd.len();
+        if self.filled >= WORD {
+            self.store(self.begun);
+            self.filled -= WORD;
+            self.begun = if self.filled > 0 { value >> (8 * (odd.len() - self.filled)) } else { 0 };
+        }
+    }
+
+    #[inline]
+    fn store(&mut self, value: u64) {
+        self.ring[self.at & (self.ring.len() - 1)].store(value.to_le());
+        self.at += 1;
     }
 }
 
 /// Copies `len` bytes out of the ring, from its `at`th word on; `into` holds nothing else then.
 pub(crate) fn load(ring: &[Word], at: usize, len: usize, into: &mut Vec<u8>) {
     into.clear();
-    into.resize(len, 0);
-    let mut words = from(ring, at);
-    let (whole, odd) = into.as_chunks_mut::<WORD>();
-    for (bytes, word) in whole.iter_mut().zip(&mut words) {
-        *bytes = word.load().to_ne_bytes();
+    into.reserve(len.next_multiple_of(WORD));
+    let (before, after) = ring.split_at(at);
+    for word in after.iter().chain(before).take(len.div_ceil(WORD)) {
+        into.extend_from_slice(&word.load().to_ne_bytes());
     }
-    if !odd.is_empty()
-        && let Some(word) = words.next()
-    {
-        odd.copy_from_slice(&word.load().to_ne_bytes()[..odd.len()]);
-    }
+    into.truncate(len);
 }
 
 #[cfg(all(test, not(loom)))]
@@ -110,7 +112,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stored_in_parts_is_loaded_whole(
-            parts in vec(vec(any::<u8>(), 0..20), 0..6), at in 0_usize..16
+            parts in vec(vec(any::<u8>(), 0..20), 0..6), at in 0_usize..=16
         ) {
             let ring = words_on_heap(16);
             let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();

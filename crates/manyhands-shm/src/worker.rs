@@ -212,28 +212,28 @@ impl WorkerEnd {
     }
 
     /// Sends the parts, one after the other, as one answer, and wakes the parent if it sleeps. While
-    /// there is no room, it blocks.
+    /// there is no room, it blocks; whether it had to.
     ///
     /// # Errors
     /// If the answer is too long for the ring, or something in this process has written into the
     /// shared memory.
-    pub fn send(&mut self, parts: &[&[u8]]) -> Result<(), SendError> {
+    pub fn send(&mut self, parts: &[&[u8]]) -> Result<bool, SendError> {
         #[cfg(loom)]
         self.let_go();
         #[cfg(not(loom))]
         {
             self.request = None;
         }
-        let memory = Arc::clone(&self.memory);
-        let ring = memory.answers();
         let len = words::total(parts);
-        let most = bytes_of(ring) - WORD;
+        let size = bytes_of(self.memory.answers());
+        let most = size - WORD;
         let heading_len = match u32::try_from(len) {
             Ok(heading_len) if len <= most => heading_len,
             _ => return Err(SendError::TooLong { len, most }),
         };
         let frame = taken(len) as u64;
-        self.wait_for_room(frame, bytes_of(ring) as u64)?;
+        let waited = self.wait_for_room(frame, size as u64)?;
+        let ring = self.memory.answers();
         step();
         if sabotaged("death_answer_is_published_first") {
             self.memory.control().tail.swap(self.write + frame, AcqRel);
@@ -246,7 +246,7 @@ impl WorkerEnd {
         step();
         self.write = self.write.wrapping_add(frame);
         self.publish_answer();
-        Ok(())
+        Ok(waited)
     }
 
     fn publish_answer(&self) {
@@ -267,7 +267,8 @@ impl WorkerEnd {
         }
     }
 
-    fn wait_for_room(&mut self, frame: u64, size: u64) -> Result<(), Torn> {
+    fn wait_for_room(&mut self, frame: u64, size: u64) -> Result<bool, Torn> {
+        let mut waited = false;
         while self.write.wrapping_sub(self.freed) + frame > size {
             let control = Arc::clone(&self.memory);
             let control = control.control();
@@ -280,6 +281,7 @@ impl WorkerEnd {
                 let full = position(word) == self.freed;
                 if full || sabotaged("answers_sender_sleeps_without_a_second_look") {
                     control.room.wait(seen, None);
+                    waited = true;
                     continue;
                 }
             }
@@ -288,6 +290,6 @@ impl WorkerEnd {
                 return Err(Torn { what: "the parent has read more than was sent" });
             }
         }
-        Ok(())
+        Ok(waited)
     }
 }

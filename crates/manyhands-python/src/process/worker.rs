@@ -130,10 +130,12 @@ impl Perform for Host {
         })
     }
 
-    fn answered(&mut self) {
-        if !self.left.is_empty() {
+    fn answered(&mut self) -> bool {
+        let any = !self.left.is_empty();
+        if any {
             Python::attach(|_| self.left.clear());
         }
+        any
     }
 
     fn no_room(&mut self, why: String, answer: &mut Vec<u8>) -> Kind {

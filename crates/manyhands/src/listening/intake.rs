@@ -18,8 +18,7 @@
 //! - **A pool is closed behind the last task**: whoever is about to submit has a place [reserved](Intake::reserve),
 //!   and the pool is closed by the last of them, if [shut down](Intake::refuse) meanwhile.
 
-use std::collections::VecDeque;
-
+use crate::chunks::Chunks;
 use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::{Mutex, sabotaged};
 
@@ -34,7 +33,7 @@ pub(crate) struct Intake<E> {
 
 struct Left<E> {
     open: bool,
-    entries: VecDeque<E>,
+    entries: Chunks<E>,
 }
 
 /// The pool accepts nothing more: who reserves a place must ask why.
@@ -49,7 +48,7 @@ impl<E> Intake<E> {
         Self {
             gate: AtomicUsize::new(if unmanaged { UNMANAGED } else { 0 }),
             filled: AtomicBool::new(false),
-            left: Mutex::new(Left { open: false, entries: VecDeque::new() }),
+            left: Mutex::new(Left { open: false, entries: Chunks::new() }),
         }
     }
 
@@ -95,8 +94,8 @@ impl<E> Intake<E> {
         if !left.open {
             return Err(entry);
         }
+        let first = left.entries.is_empty() && !sabotaged("intake_first_calls_nobody");
         left.entries.push_back(entry);
-        let first = left.entries.len() == 1 && !sabotaged("intake_first_calls_nobody");
         if first {
             self.filled.store(true, Ordering::Relaxed);
         }
@@ -114,7 +113,7 @@ impl<E> Intake<E> {
     }
 
     /// Takes all, under the pool's lock, in exchange for something empty.
-    pub(crate) fn take(&self, into: &mut VecDeque<E>) {
+    pub(crate) fn take(&self, into: &mut Chunks<E>) {
         let mut left = self.left.lock();
         std::mem::swap(&mut left.entries, into);
         self.filled.store(false, Ordering::Relaxed);
@@ -126,15 +125,11 @@ impl<E> Intake<E> {
     }
 
     /// Takes the last, likewise, behind what is there.
-    pub(crate) fn shut(&self, into: &mut VecDeque<E>) {
+    pub(crate) fn shut(&self, into: &mut Chunks<E>) {
         let mut left = self.left.lock();
         left.open = sabotaged("intake_shut_leaves_it_open");
         if !sabotaged("intake_shut_forgets_the_last") {
-            if into.is_empty() {
-                std::mem::swap(&mut left.entries, into);
-            } else {
-                into.append(&mut left.entries);
-            }
+            into.append(&mut left.entries);
         }
         self.filled.store(false, Ordering::Relaxed);
     }

@@ -48,9 +48,6 @@ pub struct Setting {
     pub transport: Transport,
 }
 
-/// For so many looks it lets answers gather, about a microsecond.
-const GATHERS: u32 = 128;
-
 /// Turns between two looks for deaths, while the manager does not sleep.
 const LOOK_EVERY: u32 = 256;
 
@@ -144,8 +141,9 @@ impl<T: Task> Manager<T> {
             if !self.spin.until(|| listening.is_wanted(lookouts)) {
                 self.sleep();
             } else if !listening.is_called() || self.pool.intake.is_filled() {
-                // Neither answers nor tasks come alone, and each turn takes from those who submit what they need.
-                (0..GATHERS).for_each(|_| std::hint::spin_loop());
+                // Neither answers nor tasks come alone, and each turn takes from those who submit what they need:
+                // they gather, and if cores are scarce, those from whom they come have this one.
+                thread::yield_now();
             }
         }
     }

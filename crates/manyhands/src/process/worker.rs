@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::exit;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::birth::{self, Arrival, Transport};
 use super::lending::{self, Borrowed, Carrier, Lease, Returned};
 use super::link::ring::RingWorkerLink;
 use super::link::socket::SocketWorkerLink;
-use super::link::{LinkError, StopToken, WorkerLink};
+use super::link::{LinkError, StopSource, WorkerLink};
 use super::nested::{self, RunInPlace};
 use super::program::Program;
 use super::request::{MOST_IN_FRAME, spill};
@@ -29,7 +30,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Of a worker that cannot work, as those of `sysexits.h`.
 const EX_SOFTWARE: i32 = 70;
 
-static STOP: Mutex<Option<StopToken>> = Mutex::new(None);
+/// Where to look whether the task that runs is to stop, and the frame it is of: that changes with each task.
+static STOPS: Mutex<Option<Arc<dyn StopSource>>> = Mutex::new(None);
+static RUNNING: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the task that runs in this worker process is asked to stop: it was cancelled, or its time is
 /// up. Its future has ended; if the task returns soon, the worker goes on to the next, and if it does
@@ -45,7 +48,8 @@ static STOP: Mutex<Option<StopToken>> = Mutex::new(None);
 /// assert_eq!(count(1_000), 1_000);
 /// ```
 pub fn stop_requested() -> bool {
-    STOP.lock().unwrap_or_else(PoisonError::into_inner).as_ref().is_some_and(StopToken::is_set)
+    let stops = STOPS.lock().unwrap_or_else(PoisonError::into_inner);
+    stops.as_ref().is_some_and(|stops| stops.is_asked(RUNNING.load(Ordering::Relaxed)))
 }
 
 /// Works, and does not return, in a process that was started as a worker.
@@ -90,8 +94,10 @@ pub trait Perform {
     /// to go with the answer [lent](super::host::lend).
     fn perform(&mut self, request: RequestHead, body: &[u8], answer: &mut Vec<u8>) -> Kind;
 
-    /// The answer is on its way: what is left of the request can be dropped, which may take long.
-    fn answered(&mut self) {}
+    /// The answer is on its way: what is left of the request can be dropped. Whether that may have taken long.
+    fn answered(&mut self) -> bool {
+        false
+    }
 
     /// There is no room in shared memory for the answer, for this reason: writes the body of another one,
     /// which is short.
@@ -214,6 +220,8 @@ fn initialise(registry: &Registry, initializer: &[u8]) -> Result<(), String> {
 fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkError> {
     let mut frame = Vec::new();
     let mut desk = Desk::default();
+    *STOPS.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.stop_source());
+    let mut ended = None;
     loop {
         frame.clear();
         if let Some(request) = link.claim(host.patience())? {
@@ -227,7 +235,7 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
         if head.kind == Kind::Leave {
             return Ok(());
         }
-        *STOP.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.stop_token());
+        RUNNING.store(link.frame(), Ordering::Relaxed);
         nested::begin_request(desk.answered);
         desk.take_back(&read_list(head.flags.has(Flags::RETURNS), &mut rest).ok_or_else(torn)?);
         let passes = if head.flags.has(Flags::PASSES) {
@@ -239,16 +247,18 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
         if passes.is_some() {
             lending::set_passes(passes);
         }
-        let begun = Instant::now();
+        // To read a clock takes as long as a short task: where one follows the other, one reading will do.
+        let begun = ended.filter(|_| !link.has_waited()).unwrap_or_else(Instant::now);
         let kind = desk.answer(host, head, rest).ok_or_else(torn)?;
-        let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let now = Instant::now();
+        let nanos = u64::try_from((now - begun).as_nanos()).unwrap_or(u64::MAX);
         if passes.is_some() {
             lending::set_passes(None);
         }
         let (kind, flags) = desk.finish(host, kind, lease);
         let head = AnswerHead { nanos, kind, flags }.to_bytes();
         link.answer(&[&head, &desk.lists, desk.body()])?;
-        host.answered();
+        ended = if host.answered() { None } else { Some(now) };
     }
 }
 

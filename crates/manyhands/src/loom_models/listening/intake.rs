@@ -1,7 +1,6 @@
 //! Models of the intake: what is left there is sent, in order, whatever the manager is about to do; and a pool is
 //! closed behind all that it has accepted.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use loom::thread;
@@ -10,6 +9,7 @@ use manyhands_shm::WorkerEnd;
 use super::super::{exhaustive, preempted_at_most};
 use super::manager;
 use super::pool::Pool;
+use crate::chunks::Chunks;
 use crate::listening::Intake;
 use crate::sync::Mutex;
 
@@ -97,9 +97,9 @@ impl Closable {
 
     fn close_if_asked(&self, state: &mut State) {
         if state.closing && self.intake.is_free() {
-            let mut left = VecDeque::new();
+            let mut left = Chunks::new();
             self.intake.take(&mut left);
-            left.drain(..).for_each(|task| state.accept(task));
+            std::iter::from_fn(|| left.pop_front()).for_each(|task| state.accept(task));
             state.is_closed = true;
         }
     }
@@ -126,7 +126,7 @@ fn a_close_meets_a_submit(open: bool) {
         submitting.join().unwrap();
         let state = pool.state.lock();
         assert!(state.is_closed, "nobody has closed it");
-        let mut left = VecDeque::new();
+        let mut left = Chunks::new();
         pool.intake.take(&mut left);
         assert!(left.is_empty(), "a task was left behind");
     });

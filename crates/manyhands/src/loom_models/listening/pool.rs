@@ -1,7 +1,6 @@
 //! The pool of these models: one worker, whose link is that of shared memory, and two tasks, which are known by
 //! their numbers. A request is such a number, and so is its answer.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::Waker;
@@ -9,6 +8,7 @@ use std::time::Instant;
 
 use manyhands_shm::{Doorbell, Lookout, ParentEnd, Shape, WorkerEnd, ends};
 
+use crate::chunks::Chunks;
 use crate::listening::{Answers, Awaited, Intake, Listeners, Listening, MANAGERS, Shared, Sleep};
 use crate::sync::{Condvar, Mutex, now};
 
@@ -181,16 +181,16 @@ impl Pool {
     }
 
     pub(super) fn take_in(&self, state: &mut State) {
-        let mut left = VecDeque::new();
+        let mut left = Chunks::new();
         self.intake.take(&mut left);
-        left.drain(..).for_each(|task| state.send(task));
+        std::iter::from_fn(|| left.pop_front()).for_each(|task| state.send(task));
     }
 
     fn shut_intake(&self) {
         let mut state = self.listening.lock();
-        let mut left = VecDeque::new();
+        let mut left = Chunks::new();
         self.intake.shut(&mut left);
-        left.drain(..).for_each(|task| state.send(task));
+        std::iter::from_fn(|| left.pop_front()).for_each(|task| state.send(task));
         self.listening.let_go(state);
     }
 

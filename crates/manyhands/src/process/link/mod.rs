@@ -133,8 +133,19 @@ pub trait WorkerLink: fmt::Debug + Send {
     /// As for [`claim`](Self::claim).
     fn answer(&mut self, parts: &[&[u8]]) -> Result<(), LinkError>;
 
+    /// Whether it has waited, for a frame or for room, since this was asked last.
+    fn has_waited(&mut self) -> bool;
+
+    /// The number of the frame that was claimed last, of those that run: for a [`StopToken`].
+    fn frame(&self) -> u64;
+
+    /// Where stop tokens look.
+    fn stop_source(&self) -> Arc<dyn StopSource>;
+
     /// For the task of the frame that was claimed last: whether it is asked to stop.
-    fn stop_token(&self) -> StopToken;
+    fn stop_token(&self) -> StopToken {
+        StopToken::new(self.stop_source(), self.frame())
+    }
 }
 
 /// Tells a running task that it is asked to stop.

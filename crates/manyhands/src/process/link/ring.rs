@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use manyhands_shm::{Doorbell, ForkMark, ParentEnd, Shape, Torn, WorkerEnd};
 use rustix::event::PollFlags;
 
-use super::{Link, LinkError, OfferError, StopSource, StopToken, WorkerLink};
+use super::{Link, LinkError, OfferError, StopSource, WorkerLink};
 use crate::spin::Spin;
 
 /// Frames in one lane at most: more than are ever worth sending ahead.
@@ -166,6 +166,7 @@ impl From<Torn> for LinkError {
 pub struct RingWorkerLink {
     end: WorkerEnd,
     spin: Spin,
+    waited: bool,
     stops: Arc<Stops>,
 }
 
@@ -185,7 +186,7 @@ impl RingWorkerLink {
     pub fn open(memory: OwnedFd, doorbells: [OwnedFd; 2]) -> io::Result<Self> {
         let end = WorkerEnd::open(memory, doorbells)?;
         let stops = Arc::new(Stops(end.stop_token()));
-        Ok(Self { end, spin: Spin::new(), stops })
+        Ok(Self { end, spin: Spin::new(), waited: true, stops })
     }
 }
 
@@ -200,7 +201,9 @@ impl WorkerLink for RingWorkerLink {
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
             let end = &self.end;
-            let is_offered = self.spin.until(|| end.has_offer());
+            let is_there = end.has_offer();
+            self.waited |= !is_there;
+            let is_offered = is_there || self.spin.until(|| end.has_offer());
             if end.is_left() {
                 return Err(LinkError::Closed);
             }
@@ -221,10 +224,20 @@ impl WorkerLink for RingWorkerLink {
     }
 
     fn answer(&mut self, parts: &[&[u8]]) -> Result<(), LinkError> {
-        self.end.send(parts).map_err(|error| LinkError::Io(io::Error::other(error)))
+        let waited = self.end.send(parts);
+        self.waited |= waited.map_err(|error| LinkError::Io(io::Error::other(error)))?;
+        Ok(())
     }
 
-    fn stop_token(&self) -> StopToken {
-        StopToken::new(Arc::clone(&self.stops) as _, self.end.count().into())
+    fn has_waited(&mut self) -> bool {
+        std::mem::take(&mut self.waited)
+    }
+
+    fn frame(&self) -> u64 {
+        self.end.count().into()
+    }
+
+    fn stop_source(&self) -> Arc<dyn StopSource> {
+        Arc::clone(&self.stops) as _
     }
 }

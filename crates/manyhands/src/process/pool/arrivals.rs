@@ -1,12 +1,12 @@
 //! How tasks come to the supervisor: from who submits them, or from the [intake](Intake); and how the last of
 //! them closes the door.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::answer::{Ending, Lost};
 use super::state::{Entry, State};
+use crate::chunks::Chunks;
 use crate::listening::Intake;
 use crate::process::nested::Whose;
 use crate::process::request::Request;
@@ -33,7 +33,7 @@ impl<T> Arrival<T> {
 pub(super) struct Arrivals<T: Task> {
     intake: Arc<Intake<Arrival<T>>>,
     /// From there, and not with the supervisor yet.
-    taken: VecDeque<Arrival<T>>,
+    taken: Chunks<Arrival<T>>,
     /// Whether the manager has opened it.
     is_open: bool,
     /// Whether it has been told that the pool accepts nothing more.
@@ -42,7 +42,7 @@ pub(super) struct Arrivals<T: Task> {
 
 impl<T: Task> Arrivals<T> {
     pub(super) fn new(intake: Arc<Intake<Arrival<T>>>) -> Self {
-        Self { intake, taken: VecDeque::new(), is_open: false, refuses: false }
+        Self { intake, taken: Chunks::new(), is_open: false, refuses: false }
     }
 }
 
@@ -109,11 +109,7 @@ impl<T: Task> State<T> {
 
     /// The same as a part of the manager's turn: it has who submits leave it more while no worker is free.
     pub(super) fn take_turn_in(&mut self, now: Instant) {
-        const MOST_KEPT: usize = 1024;
         self.take_in(now);
-        if self.arrivals.taken.is_empty() {
-            self.arrivals.taken.shrink_to(MOST_KEPT);
-        }
         if !self.supervisor.is_saturated() {
             self.shut_intake(now);
         } else if !self.arrivals.is_open {

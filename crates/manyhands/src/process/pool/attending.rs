@@ -1,7 +1,8 @@
 //! What the pool does for a thread that attends, and what those who listen see of its state.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use manyhands_shm::Lookout;
 
@@ -12,6 +13,9 @@ use crate::listening::{Answers, Awaited, Listeners, Shared};
 use crate::process::link::Link;
 use crate::process::task::Task;
 use crate::spin;
+
+/// So long a thread that waits leaves a manager at full work alone: a hundred tasks or more end meanwhile.
+const NAP: Duration = Duration::from_micros(50);
 
 impl<T: Task> Pool<T> {
     /// Receives answers until `task` is done or the deadline is over; does nothing if another thread
@@ -25,9 +29,13 @@ impl<T: Task> Pool<T> {
             return;
         }
         // A manager at full work ends tasks sooner than two threads that ask for one lock in turn.
-        let has_time = || deadline.is_none_or(|deadline| Instant::now() < deadline);
-        if self.intake.is_open() && has_time() && spin::for_caller(|| task.is_done()) {
-            return;
+        // It wakes by itself: to be woken would cost the manager more than the tasks that it ends meanwhile.
+        while self.intake.is_open() {
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) || spin::for_caller(|| task.is_done()) {
+                return;
+            }
+            thread::sleep(left.unwrap_or(NAP).min(NAP));
         }
         let (mut endings, mut spare) = (Vec::new(), Vec::new());
         self.listening.attend(task, deadline, || {

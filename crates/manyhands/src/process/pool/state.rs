@@ -22,6 +22,7 @@ use crate::process::nested::{Channel, Whose};
 use crate::process::request::Request;
 use crate::process::supervisor::{self, Event, Order, Seat, Supervisor};
 use crate::process::task::Task;
+use crate::spin;
 
 pub(in crate::process) struct State<T: Task> {
     /// The pool's.
@@ -145,7 +146,7 @@ impl<T: Task> State<T> {
 
     /// Keeps memory for the next answers.
     pub(super) fn take_spare(&mut self, spare: &mut Vec<Vec<u8>>) {
-        const MOST: usize = 256;
+        const MOST: usize = 512;
         let room = MOST.saturating_sub(self.spare.len());
         self.spare.extend(spare.drain(..).take(room));
     }
@@ -193,8 +194,11 @@ impl<T: Task> State<T> {
 
     /// Receives what a worker has answered, so much of it; whether there was anything.
     pub(super) fn receive(&mut self, seat: usize, now: Instant) -> bool {
-        const MOST: usize = 128;
-        (0..MOST).take_while(|_| self.receive_one(seat, now)).count() > 0
+        // Where the manager has a core of its own, what it handles at once is to stay in the nearest cache. Where
+        // it has not, a worker that has nothing before it makes room for it, and is woken for each turn.
+        let has_own_core = spin::cores() > self.seats.len() + 1;
+        let most = if has_own_core { 128 } else { 256 };
+        (0..most).take_while(|_| self.receive_one(seat, now)).count() > 0
     }
 
     fn receive_one(&mut self, seat: usize, now: Instant) -> bool {

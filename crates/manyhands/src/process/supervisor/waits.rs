@@ -88,7 +88,7 @@ impl<C> Supervisor<C> {
     /// Whether it makes a difference to know of one more task now: not while all workers have enough before
     /// them, which none waits for.
     pub fn wants_more(&self) -> bool {
-        const ENOUGH: usize = 64;
+        const ENOUGH: usize = 256;
         let known = self.in_lanes + self.tasks.queued();
         known < ENOUGH * self.live.max(1) as usize || self.waiting > 0 || self.stage != Stage::Open
     }

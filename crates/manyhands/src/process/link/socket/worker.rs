@@ -10,7 +10,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::process::link::frames::{Kind, frame, header};
-use crate::process::link::{LinkError, StopSource, StopToken, WorkerLink};
+use crate::process::link::{LinkError, StopSource, WorkerLink};
 use crate::process::stream::{Filled, Inbox, send_all, wait_for};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
@@ -106,8 +106,17 @@ impl WorkerLink for SocketWorkerLink {
         parts.iter().try_for_each(|part| self.send(part))
     }
 
-    fn stop_token(&self) -> StopToken {
-        StopToken::new(Arc::clone(&self.shared) as _, self.number)
+    /// Each frame takes system calls, which may always take a while.
+    fn has_waited(&mut self) -> bool {
+        true
+    }
+
+    fn frame(&self) -> u64 {
+        self.number
+    }
+
+    fn stop_source(&self) -> Arc<dyn StopSource> {
+        Arc::clone(&self.shared) as _
     }
 }
 
