@@ -740,6 +740,24 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         self.body.lock().slot.take()
     }
 
+    /// The outcome of a task that nobody else knows: nobody need be kept out. `None`: it has not ended, was
+    /// cancelled, or its outcome has been taken.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # struct Tell;
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<(), i32, String, Tell> = Promise::new(None);
+    /// drop(task.finish(Ok(5), |_| ()));
+    /// assert_eq!(task.into_outcome(), Some(Ok(5)));
+    /// ```
+    pub fn into_outcome(self) -> Option<Result<T, E>> {
+        match self.body.into_inner().slot {
+            Slot::Ended(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
     /// After the transition that ends the task; a sleeper says that there is one with the lock held.
     fn wake_sleepers(&self, body: MutexGuard<'_, Body<J, T, E, W>>) {
         let sleepers = self.sleepers.load(Ordering::Relaxed);

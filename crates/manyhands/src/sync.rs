@@ -28,6 +28,10 @@ impl<T> Mutex<T> {
         Self(RawMutex::new(value))
     }
 
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether nobody holds it at this moment.
     pub(crate) fn is_free(&self) -> bool {
         !matches!(self.0.try_lock(), Err(TryLockError::WouldBlock))

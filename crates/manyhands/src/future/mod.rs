@@ -138,7 +138,12 @@ impl<T: Send, E: Send + Sync> Future<T, E> {
     /// ```
     pub fn into_result(self, timeout: impl Into<Option<Duration>>) -> Result<T, FutureError<E>> {
         self.wait(timeout.into())?;
-        self.take()
+        match self.0 {
+            Inner::Task(task) if task.state() == State::Finished => task
+                .into_outcome()
+                .map_or(Err(FutureError::Taken), |outcome| outcome.map_err(FutureError::Exception)),
+            other => Self(other).take(),
+        }
     }
 
     /// The task's exception, or `None` when it returned a value: blocks as

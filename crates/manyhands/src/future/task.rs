@@ -70,6 +70,8 @@ pub(crate) trait Handle<T, E>: Send + Sync {
     fn run_if_parents(&self);
     fn look(&self, look: &mut Look<'_, T, E>);
     fn take(&self) -> Option<T>;
+    /// The outcome of a task that has ended, its value moved out; `None` if it was cancelled, or taken before.
+    fn into_outcome(self: Arc<Self>) -> Option<Result<T, Exception<E>>>;
     fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>>;
     fn unwatch(&self, which: &mut dyn FnMut(&Watcher<T, E>) -> bool) -> Wake<Watcher<T, E>>;
     /// `Ok(None)`: cancelled before. Drops the job.
@@ -142,6 +144,19 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
 
     fn take(&self) -> Option<T> {
         Promise::take(self)
+    }
+
+    fn into_outcome(self: Arc<Self>) -> Option<Result<T, Exception<E>>> {
+        let shared = match Arc::try_unwrap(self) {
+            Ok(own) => return own.into_outcome(),
+            Err(shared) => shared,
+        };
+        Promise::take(&shared).map(Ok).or_else(|| {
+            shared.look(|view| match view {
+                View::Failed(exception) => Some(Err(exception.clone())),
+                _ => None,
+            })
+        })
     }
 
     fn watch(&self, watcher: Watcher<T, E>) -> Result<(), Watcher<T, E>> {
