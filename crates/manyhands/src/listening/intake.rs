@@ -33,7 +33,17 @@ pub(crate) struct Intake<E> {
 
 struct Left<E> {
     open: bool,
+    /// Places that are taken in the gate and were given back here, which costs nothing.
+    given_back: usize,
     entries: Chunks<E>,
+}
+
+/// What became of an entry that was left.
+pub(crate) struct Leave {
+    /// It is the first, and the manager is to be called.
+    pub(crate) first: bool,
+    /// The caller's place is still to be [given back](Intake::give_back).
+    pub(crate) has_place: bool,
 }
 
 /// The pool accepts nothing more: who reserves a place must ask why.
@@ -48,7 +58,7 @@ impl<E> Intake<E> {
         Self {
             gate: AtomicUsize::new(if unmanaged { UNMANAGED } else { 0 }),
             filled: AtomicBool::new(false),
-            left: Mutex::new(Left { open: false, entries: Chunks::new() }),
+            left: Mutex::new(Left { open: false, given_back: 0, entries: Chunks::new() }),
         }
     }
 
@@ -82,14 +92,23 @@ impl<E> Intake<E> {
 
     /// Whether nobody has a place. What they have left is there, for who asks.
     pub(crate) fn is_free(&self) -> bool {
+        self.settle(&mut self.left.lock());
         self.gate.load(Ordering::Acquire) < PLACE
     }
 
-    /// Leaves it for the manager; whether it is the first, and the manager to be called.
+    /// Takes those out of the gate that have been given back.
+    fn settle(&self, left: &mut Left<E>) {
+        let given_back = std::mem::take(&mut left.given_back);
+        if given_back > 0 {
+            self.gate.fetch_sub(given_back * PLACE, Ordering::AcqRel);
+        }
+    }
+
+    /// Leaves it for the manager, in the caller's place.
     ///
     /// # Errors
     /// Itself, if the intake is shut.
-    pub(crate) fn leave(&self, entry: E) -> Result<bool, E> {
+    pub(crate) fn leave(&self, entry: E) -> Result<Leave, E> {
         let mut left = self.left.lock();
         if !left.open {
             return Err(entry);
@@ -99,7 +118,12 @@ impl<E> Intake<E> {
         if first {
             self.filled.store(true, Ordering::Relaxed);
         }
-        Ok(first)
+        // Who closes the pool asks with this lock, after it has refused: it finds the place given back, or this finds
+        // that it refuses.
+        let refuses = self.gate.load(Ordering::Relaxed) & REFUSES != 0;
+        let gives_back = !refuses || sabotaged("intake_place_is_given_back_unseen");
+        left.given_back += usize::from(gives_back);
+        Ok(Leave { first, has_place: !gives_back })
     }
 
     /// Whether there is something of what this thread knows to be left.
@@ -115,6 +139,7 @@ impl<E> Intake<E> {
     /// Takes all, under the pool's lock, in exchange for something empty.
     pub(crate) fn take(&self, into: &mut Chunks<E>) {
         let mut left = self.left.lock();
+        self.settle(&mut left);
         std::mem::swap(&mut left.entries, into);
         self.filled.store(false, Ordering::Relaxed);
     }

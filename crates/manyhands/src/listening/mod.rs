@@ -43,7 +43,7 @@ use crate::spin;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, now, sabotaged};
 
-pub(crate) use intake::Intake;
+pub(crate) use intake::{Intake, Leave};
 pub(crate) use listeners::{Answers, Listeners, Sleep};
 
 use listeners::{Attendant, busy};

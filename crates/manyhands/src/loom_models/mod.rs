@@ -57,6 +57,7 @@
 //! | `pool_intake_stays_open` | `intake::a_job_that_meets_a_worker…` |
 //! | `pool_leaver_keeps_its_local_queue` | `pool::a_worker_that_leaves…` |
 //! | `intake_first_calls_nobody` | `listening::intake::a_manager_that_spins…` |
+//! | `intake_place_is_given_back_unseen` | `listening::intake::a_close_comes_behind_a_task_that_is_left` |
 //! | `intake_last_place_closes_nothing` | `listening::intake::a_close_comes…` (both) |
 //! | `intake_refusal_is_stored` | `listening::intake::a_close_comes…` (both) |
 //! | `intake_shut_forgets_the_last` | `listening::intake::a_task_that_is_left…` |

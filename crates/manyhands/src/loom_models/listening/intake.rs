@@ -78,12 +78,14 @@ struct Closable {
 
 impl Closable {
     fn submit(&self, task: u8) {
-        if self.intake.reserve()
-            && let Err(task) = self.intake.leave(task)
-        {
-            self.state.lock().accept(task);
+        let mut has_place = true;
+        if self.intake.reserve() {
+            match self.intake.leave(task) {
+                Ok(left) => has_place = left.has_place,
+                Err(task) => self.state.lock().accept(task),
+            }
         }
-        if self.intake.give_back() {
+        if has_place && self.intake.give_back() {
             self.close_if_asked(&mut self.state.lock());
         }
     }

@@ -168,9 +168,13 @@ impl Pool {
 
     /// As who submits does: leaves it to the manager, or sends it behind all that was left.
     pub(super) fn leave(&self, task: u8) {
+        self.intake.reserve();
         match self.intake.leave(task) {
-            Ok(true) => self.listening.call(),
-            Ok(false) => (),
+            Ok(left) => {
+                if left.first {
+                    self.listening.call();
+                }
+            }
             Err(task) => {
                 let mut state = self.listening.lock();
                 self.take_in(&mut state);

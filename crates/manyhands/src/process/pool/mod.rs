@@ -137,7 +137,7 @@ impl<T: Task> Pool<T> {
         }
         let at_once = self.intake.reserve();
         SUBMITS_TO.with_borrow_mut(|pools| pools.push(self.number));
-        let reservation = Reservation(self);
+        let reservation = Reservation { pool: self, is_over: false };
         if !at_once {
             self.ask_for_a_place()?;
         }
