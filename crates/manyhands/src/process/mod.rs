@@ -91,6 +91,7 @@ mod pool;
 mod program;
 mod request;
 mod stand_in;
+mod stopwatch;
 mod stream;
 pub mod supervisor;
 mod task;

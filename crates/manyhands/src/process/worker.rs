@@ -18,6 +18,7 @@ use super::link::{LinkError, StopSource, WorkerLink};
 use super::nested::{self, RunInPlace};
 use super::program::Program;
 use super::request::{MOST_IN_FRAME, spill};
+use super::stopwatch::Stopwatch;
 use crate::crossing::{
     AnswerHead, Failure, Flags, Kind, Registry, RequestHead, fail, parse_place, perform,
     place_to_bytes, read_list, read_number, write_list,
@@ -120,8 +121,7 @@ pub trait Perform {
 impl RunInPlace for Arc<Registry> {
     fn run(&self, function: u64, kind: Kind, body: &[u8], answer: &mut Vec<u8>) -> Kind {
         if let Some(function) = self.of_id(function) {
-            let name = function.function().name;
-            nested::running(name, || perform(function, kind, body, answer))
+            nested::running(function.name(), || perform(function, kind, body, answer))
         } else {
             let why = "the function is not declared".to_owned();
             fail(&Failure::Arguments(why), answer)
@@ -221,7 +221,7 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
     let mut frame = Vec::new();
     let mut desk = Desk::default();
     *STOPS.lock().unwrap_or_else(PoisonError::into_inner) = Some(link.stop_source());
-    let mut ended = None;
+    let mut stopwatch = Stopwatch::new();
     loop {
         frame.clear();
         if let Some(request) = link.claim(host.patience())? {
@@ -231,13 +231,15 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
             continue;
         }
         let torn = || LinkError::Torn { why: "a request is none".to_owned() };
-        let (head, mut rest) = RequestHead::parse(&frame).ok_or_else(torn)?;
+        let Some((head, mut rest)) = RequestHead::parse(&frame) else { return Err(torn()) };
         if head.kind == Kind::Leave {
             return Ok(());
         }
         RUNNING.store(link.frame(), Ordering::Relaxed);
         nested::begin_request(desk.answered);
-        desk.take_back(&read_list(head.flags.has(Flags::RETURNS), &mut rest).ok_or_else(torn)?);
+        if head.flags.has(Flags::RETURNS) {
+            desk.take_back(&read_list(true, &mut rest).ok_or_else(torn)?);
+        }
         let passes = if head.flags.has(Flags::PASSES) {
             Some(read_number(&mut rest).ok_or_else(torn)?)
         } else {
@@ -247,18 +249,21 @@ fn serve(link: &mut dyn WorkerLink, host: &mut dyn Perform) -> Result<(), LinkEr
         if passes.is_some() {
             lending::set_passes(passes);
         }
-        // To read a clock takes as long as a short task: where one follows the other, one reading will do.
-        let begun = ended.filter(|_| !link.has_waited()).unwrap_or_else(Instant::now);
+        if link.has_waited() {
+            stopwatch.pause();
+        }
+        stopwatch.begin(Instant::now);
         let kind = desk.answer(host, head, rest).ok_or_else(torn)?;
-        let now = Instant::now();
-        let nanos = u64::try_from((now - begun).as_nanos()).unwrap_or(u64::MAX);
+        let nanos = stopwatch.end(Instant::now);
         if passes.is_some() {
             lending::set_passes(None);
         }
         let (kind, flags) = desk.finish(host, kind, lease);
         let head = AnswerHead { nanos, kind, flags }.to_bytes();
         link.answer(&[&head, &desk.lists, desk.body()])?;
-        ended = if host.answered() { None } else { Some(now) };
+        if host.answered() {
+            stopwatch.pause();
+        }
     }
 }
 
