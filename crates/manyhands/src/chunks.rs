@@ -133,7 +133,9 @@ mod tests {
                     Step::Append(count, taken) => {
                         let mut other = Chunks::new();
                         let mut left: VecDeque<_> = numbers.by_ref().take(count).collect();
-                        left.iter().for_each(|number| other.push_back(*number));
+                        for number in &left {
+                            other.push_back(*number);
+                        }
                         for _ in 0..taken {
                             prop_assert_eq!(other.pop_front(), left.pop_front());
                         }

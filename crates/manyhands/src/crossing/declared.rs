@@ -57,7 +57,7 @@ impl Tasks {
 
     /// The functions' names, with their paths.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|declared| declared.function().name)
+        self.0.iter().map(|declared| declared.name())
     }
 }
 
@@ -93,6 +93,10 @@ pub trait Declared: Send + Sync {
     /// The function.
     #[doc(hidden)]
     fn function(&self) -> FunctionType;
+
+    /// Its name, with its path.
+    #[doc(hidden)]
+    fn name(&self) -> &'static str;
 
     /// What tells this function, its arguments and its output from all others, in every run of this
     /// program.
@@ -151,6 +155,10 @@ where
 {
     fn function(&self) -> FunctionType {
         FunctionType::of::<F>()
+    }
+
+    fn name(&self) -> &'static str {
+        std::any::type_name::<F>()
     }
 
     fn id(&self) -> u64 {

@@ -176,6 +176,7 @@ fn head_to_bytes(number: u64, kind: Kind, flags: Flags) -> [u8; HEAD] {
     bytes
 }
 
+#[inline]
 fn parse_head(frame: &[u8]) -> Option<(u64, Kind, Flags, &[u8])> {
     let (number, rest) = frame.split_first_chunk()?;
     let ([kind, flags], rest) = rest.split_first_chunk()?;

@@ -164,12 +164,14 @@ impl ProcessPoolExecutor {
         let mut pack = || task.pack(self.pool.number(), declared, &mut body);
         // Within arguments that are written themselves, what goes beside those is not to be touched either.
         let carries = declared.takes_owners() || with_carrier(|_| ()).is_some();
-        let (packed, Carrier { lent, passing, .. }) = if carries {
+        let (packed, lent, passing) = if carries {
             let arena = self.pool.arena().cloned();
             let passing = Some(Passing::Out(Vec::new()));
-            carrying(Carrier { arena, passing, ..Carrier::default() }, pack)
+            let with = Carrier { arena, passing, ..Carrier::default() };
+            let (packed, Carrier { lent, passing, .. }) = carrying(with, pack);
+            (packed, lent, passing)
         } else {
-            (pack(), Carrier::default())
+            (pack(), Vec::new(), None)
         };
         let request = match packed {
             None => return Ok(()), // Cancelled, or ended by somebody else.

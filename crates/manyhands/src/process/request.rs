@@ -48,6 +48,7 @@ enum Body {
 }
 
 impl Body {
+    #[inline]
     fn in_frame(call: Call, body: &mut Vec<u8>) -> Self {
         match u8::try_from(body.len()) {
             Ok(len) if body.len() <= SHORT => {
@@ -87,12 +88,13 @@ impl Request {
         arena: Option<&Arena>,
     ) -> Result<Self, String> {
         let call = Call { kind, plain: false };
-        let body = match arena {
-            Some(arena) if body.len() > MOST_IN_FRAME => Body::Spilled(call, spill(body, arena)?),
-            _ => Body::in_frame(call, body),
-        };
         let more = (!lent.is_empty()).then(|| Box::new(More { lent, passes: None }));
-        Ok(Self { function, body, more })
+        if let Some(arena) = arena
+            && body.len() > MOST_IN_FRAME
+        {
+            return Ok(Self { function, body: Body::Spilled(call, spill(body, arena)?), more });
+        }
+        Ok(Self { function, body: Body::in_frame(call, body), more })
     }
 
     /// These futures are among its arguments, which know them by their places in this list.

@@ -107,7 +107,7 @@ impl RustTask {
                 format!("[{calls} calls, the first with {first}]")
             }
         };
-        TaskInfo { function: self.declared.function().name, arguments, submitted: self.place }
+        TaskInfo { function: self.declared.name(), arguments, submitted: self.place }
     }
 }
 
@@ -119,7 +119,7 @@ impl Task for RustTask {
     fn answer(mut self, kind: Kind, body: &[u8]) {
         let Some(task) = self.task.take() else { return };
         if let Err(error) = task.answer(self.declared, kind, body) {
-            let name = self.declared.function().name;
+            let name = self.declared.name();
             log::error!("the answer of a worker process to {name} could not be read: {}", error.0);
         }
     }

@@ -15,8 +15,8 @@ use crate::process::task::{Loss, Task};
 
 /// A task of the host's on its way. As short as it can be: what one thread writes, another has to fetch.
 pub(in crate::process) struct Arrival<T> {
-    task: T,
-    request: Request,
+    /// As it lies with the supervisor: to be put together anew, it would be copied in pieces.
+    entry: Entry<T>,
     /// Few have any.
     rules: Option<Box<Rules>>,
 }
@@ -25,7 +25,8 @@ impl<T> Arrival<T> {
     #[inline]
     pub(super) fn new(task: T, request: Request, rules: Rules) -> Self {
         let has_rules = rules.timeout.is_some() || rules.retries.is_some();
-        Self { task, request, rules: has_rules.then(|| Box::new(rules)) }
+        let entry = Entry { task: Whose::Host(task), request, sent: None };
+        Self { entry, rules: has_rules.then(|| Box::new(rules)) }
     }
 }
 
@@ -59,8 +60,7 @@ impl<T: Task> State<T> {
 
     /// Tells the supervisor of a task. One that it does not accept any more ends as broken.
     fn let_in(&mut self, arrival: Arrival<T>, now: Instant) {
-        let Arrival { task, request, rules } = arrival;
-        let entry = Entry { task: Whose::Host(task), request, sent: None };
+        let Arrival { entry, rules } = arrival;
         let rules = rules.map(|rules| *rules).unwrap_or_default();
         let submitted = self.supervisor.submit(entry, rules, now, &mut self.orders);
         if let Err(Entry { task, request, .. }) = submitted {

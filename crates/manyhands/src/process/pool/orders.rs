@@ -23,40 +23,43 @@ impl<T: Task> State<T> {
     fn carry_out_all(&mut self, now: Instant) {
         let mut next = 0;
         while next < self.orders.len() {
-            let order = std::mem::replace(&mut self.orders[next], Order::Discard);
+            let order = &mut self.orders[next];
             next += 1;
             let event = match order {
-                Order::Send(seat, ticket) => self.send(seat, ticket),
-                Order::TakeBack(seat, most) => {
-                    let taken = self.take_back(seat, most);
-                    Some(Event::TakenBack(seat, u32::try_from(taken).unwrap_or(u32::MAX)))
-                }
-                Order::Settle(ticket) => {
+                // In pieces, as they were written a moment ago: to copy one as a whole stalls the processor.
+                &mut Order::Send(seat, ticket) => self.send(seat, ticket),
+                &mut Order::Settle(ticket) => {
                     self.settle(ticket);
                     None
+                }
+                &mut Order::TakeBack(seat, most) => {
+                    let taken = self.take_back(seat, most);
+                    Some(Event::TakenBack(seat, u32::try_from(taken).unwrap_or(u32::MAX)))
                 }
                 Order::Discard => {
                     self.spare.extend(self.answer.take().map(|answer| answer.bytes));
                     None
                 }
-                Order::Lose(ticket, loss) => {
-                    self.lose(ticket, *loss);
+                Order::Lose(..) => {
+                    if let Order::Lose(ticket, loss) = std::mem::replace(order, Order::Discard) {
+                        self.lose(ticket, *loss);
+                    }
                     None
                 }
-                Order::AskToStop(seat) => {
+                &mut Order::AskToStop(seat) => {
                     if let Some(link) = self.link(seat) {
                         link.ask_to_stop();
                         self.note_flush(seat);
                     }
                     None
                 }
-                Order::Retire(seat) => {
+                &mut Order::Retire(seat) => {
                     self.retire(seat);
                     None
                 }
-                Order::Launch(seat) => self.leave(Chore::Launch(seat)),
-                Order::Terminate(seat) => self.leave(Chore::Terminate(seat)),
-                Order::Kill(seat) => self.leave(Chore::Kill(seat)),
+                &mut Order::Launch(seat) => self.leave(Chore::Launch(seat)),
+                &mut Order::Terminate(seat) => self.leave(Chore::Terminate(seat)),
+                &mut Order::Kill(seat) => self.leave(Chore::Kill(seat)),
                 Order::Done => {
                     self.done = true;
                     None
@@ -140,15 +143,15 @@ impl<T: Task> State<T> {
 
     fn settle(&mut self, ticket: Ticket) {
         let Some(answer) = self.answer.take() else { return };
-        if let Some(Entry { task, mut request, .. }) = self.supervisor.take(ticket) {
-            self.forget_nested(&task);
-            self.drop_passes(&mut request);
+        if let Some(mut entry) = self.supervisor.take(ticket) {
+            self.forget_nested(&entry.task);
+            self.drop_passes(&mut entry.request);
             if let Some((seat, number)) = answer.keeps()
                 && let Some(place) = self.seats.get_mut(seat.index())
             {
-                place.kept.entry(number).or_default().extend(request.blocks().cloned());
+                place.kept.entry(number).or_default().extend(entry.request.blocks().cloned());
             }
-            self.endings.push(Ending::Answered { task, answer });
+            self.endings.push(Ending::Answered { task: entry.task, answer });
         }
     }
 
