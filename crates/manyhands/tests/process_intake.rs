@@ -5,7 +5,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use common::watched;
 use manyhands::process::Transport;
 use manyhands::{Exception, Executor, Future, ProcessPoolExecutor, Reason};
 use rustix::process::Signal;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How many calls there were before this one, in this worker.
 fn calls() -> u64 {
@@ -21,7 +22,26 @@ fn calls() -> u64 {
     CALLS.fetch_add(1, Ordering::Relaxed)
 }
 
-manyhands::test_worker![add, calls, hold];
+manyhands::test_worker![add, calls, hold, slow];
+
+/// What takes as long to be read, in the process of the test, as that says.
+#[derive(Clone, Serialize)]
+struct Slow(u64);
+
+static HOLDS_READERS: AtomicBool = AtomicBool::new(false);
+static READERS: AtomicU64 = AtomicU64::new(0);
+
+impl<'de> Deserialize<'de> for Slow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        READERS.fetch_add(1, Ordering::Relaxed);
+        eventually("it may be read", || !HOLDS_READERS.load(Ordering::Relaxed));
+        u64::deserialize(deserializer).map(Self)
+    }
+}
+
+fn slow(number: u64) -> Slow {
+    Slow(number)
+}
 
 fn pool(transport: Transport, workers: usize) -> ProcessPoolExecutor {
     init_worker();
@@ -62,6 +82,23 @@ fn who_looks_sees_what_was_left() {
             }
         }
     });
+}
+
+/// By sockets, nobody else could.
+#[test]
+fn who_waits_receives_while_the_manager_of_a_backlog_reads_a_result() {
+    let _watch = watched();
+    let pool = pool(Transport::Automatic, 1);
+    HOLDS_READERS.store(true, Ordering::Relaxed);
+    let many = || (0..MANY).map(|n| pool.submit(add, (n, 1)).unwrap()).collect::<Vec<_>>();
+    let (before, read_long, behind) = (many(), pool.submit(slow, (7,)).unwrap(), many());
+    eventually("the manager reads it", || READERS.load(Ordering::Relaxed) > 0);
+    // The next few hundred have been received with it, and are read behind it.
+    for (n, future) in (0..).zip(before).chain((0..).zip(behind).skip(1_000)) {
+        assert_eq!(future.result(Duration::from_secs(10)).unwrap(), n + 1);
+    }
+    HOLDS_READERS.store(false, Ordering::Relaxed);
+    assert_eq!(read_long.result(None).unwrap().0, 7);
 }
 
 /// A shutdown that meets a crowd of submitters: what was accepted runs, what was not is told so.

@@ -28,6 +28,8 @@ pub(crate) struct Intake<E> {
     gate: AtomicUsize,
     /// Whether something was left, for those who look without the lock.
     filled: AtomicBool,
+    /// The manager's turns, for those who leave it alone as long as it takes them.
+    turns: AtomicUsize,
     left: Mutex<Left<E>>,
 }
 
@@ -58,6 +60,7 @@ impl<E> Intake<E> {
         Self {
             gate: AtomicUsize::new(if unmanaged { UNMANAGED } else { 0 }),
             filled: AtomicBool::new(false),
+            turns: AtomicUsize::new(0),
             left: Mutex::new(Left { open: false, given_back: 0, entries: Chunks::new() }),
         }
     }
@@ -131,9 +134,14 @@ impl<E> Intake<E> {
         self.filled.load(Ordering::Relaxed)
     }
 
-    /// Whether the manager is at full work.
-    pub(crate) fn is_open(&self) -> bool {
-        self.left.lock().open
+    /// While the manager is at full work, the number of its last turn.
+    pub(crate) fn turn(&self) -> Option<usize> {
+        self.left.lock().open.then(|| self.turns.load(Ordering::Relaxed))
+    }
+
+    /// The manager takes a turn, under the pool's lock.
+    pub(crate) fn note_turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes all, under the pool's lock, in exchange for something empty.

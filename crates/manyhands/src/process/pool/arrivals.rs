@@ -109,6 +109,7 @@ impl<T: Task> State<T> {
 
     /// The same as a part of the manager's turn: it has who submits leave it more while no worker is free.
     pub(super) fn take_turn_in(&mut self, now: Instant) {
+        self.arrivals.intake.note_turn();
         self.take_in(now);
         if !self.supervisor.is_saturated() {
             self.shut_intake(now);

@@ -28,9 +28,13 @@ impl<T: Task> Pool<T> {
         if self.arena.is_none() || self.mark.is_in_a_fork() {
             return;
         }
-        // A manager at full work ends tasks sooner than two threads that ask for one lock in turn.
-        // It wakes by itself: to be woken would cost the manager more than the tasks that it ends meanwhile.
-        while self.intake.is_open() {
+        // A manager at full work ends tasks sooner than two threads that ask for one lock in turn, unless it reads a
+        // result that takes long. Who waits wakes by itself: to be woken would cost the manager more than the tasks
+        // that it ends meanwhile.
+        let mut before = None;
+        while let Some(turn) = self.intake.turn()
+            && before.replace(turn) != Some(turn)
+        {
             let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) || spin::for_caller(|| task.is_done()) {
                 return;
