@@ -79,7 +79,7 @@ impl Filling<'_> {
         if self.filled >= WORD {
             self.store(self.begun);
             self.filled -= WORD;
-            self.begun = if self.filled > 0 { value >> (8 * (odd.len() - self.filled)) } else { 0 };
+            self.begun = value >> (8 * (odd.len() - self.filled));
         }
     }
 

@@ -60,7 +60,7 @@ impl<T> Chunks<T> {
     fn open_next(&mut self) -> Option<T> {
         if let Some(next) = self.between.pop_front() {
             let empty = mem::replace(&mut self.head, next);
-            self.spare(empty);
+            self.keep(empty);
         } else {
             mem::swap(&mut self.head, &mut self.tail);
         }
@@ -68,7 +68,7 @@ impl<T> Chunks<T> {
     }
 
     /// Keeps the memory of an empty chunk, if it is a whole one and there are not enough of them.
-    fn spare(&mut self, empty: VecDeque<T>) {
+    fn keep(&mut self, empty: VecDeque<T>) {
         if empty.capacity() >= Self::CHUNK && self.spare.len() < Self::MOST_SPARE {
             self.spare.push(empty);
         }

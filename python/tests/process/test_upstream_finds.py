@@ -56,7 +56,7 @@ def test_what_workers_were_started_for_is_not_cancelled_with_the_rest(context: A
     # Which of them depends on how far each of the workers is: what lies ahead of one is cancelled, while
     # the other runs what came later.
     ran = {n: future.result() for n, future in enumerate(futures) if not future.cancelled()}
-    assert ran
+    assert 0 in ran
     assert ran == {n: n for n in ran}
 
 

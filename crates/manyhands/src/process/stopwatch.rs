@@ -13,15 +13,13 @@ pub(super) struct Stopwatch {
     /// When the clock was read, and how many tasks have ended since.
     read: Option<Instant>,
     untimed: u32,
-    /// The next is timed, whatever those before took.
-    is_due: bool,
-    /// How long the last took that was timed, in nanoseconds; the mean of short ones.
+    /// How long the last took that was timed, in nanoseconds; the mean of short ones. Long, as long as none was.
     took: u64,
 }
 
 impl Stopwatch {
     pub(super) fn new() -> Self {
-        Self { read: None, untimed: 0, is_due: true, took: u64::MAX }
+        Self { read: None, untimed: 0, took: u64::MAX }
     }
 
     /// What goes by until the next task begins is no part of it.
@@ -34,14 +32,15 @@ impl Stopwatch {
         if self.read.is_none() {
             self.read = Some(now());
             self.untimed = 0;
-            self.is_due = true;
+            // Timed, whatever those before took.
+            self.took = u64::MAX;
         }
     }
 
     /// It ends; how long it took, in nanoseconds. One that is not timed counts as that before it; should it have been
     /// long, what it took counts with the next that is.
     pub(super) fn end(&mut self, now: impl FnOnce() -> Instant) -> u64 {
-        if self.took < SHORT && self.untimed < UNTIMED && !self.is_due {
+        if self.took < SHORT && self.untimed < UNTIMED {
             self.untimed += 1;
             return self.took;
         }
@@ -51,7 +50,6 @@ impl Stopwatch {
         let untimed = u64::from(std::mem::take(&mut self.untimed));
         let each = all / (untimed + 1);
         self.took = if each < SHORT { each } else { all.saturating_sub(untimed * self.took) };
-        self.is_due = false;
         self.took
     }
 }
