@@ -66,21 +66,23 @@ struct Filling<'a> {
 impl Filling<'_> {
     #[inline]
     fn put(&mut self, part: &[u8]) {
-        let (whole, odd) = part.as_chunks();
-        for bytes in whole {
-            let value = u64::from_le_bytes(*bytes);
-            self.store(self.begun | value << (8 * self.filled));
-            // In two steps: a shift by a whole word is none.
-            self.begun = (value >> 8) >> (8 * (WORD - 1 - self.filled));
-        }
-        let value = odd.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
-        self.begun |= value << (8 * self.filled);
-        self.filled += odd.len();
-        if self.filled >= WORD {
+        let mut rest = part;
+        if self.filled > 0 {
+            let (now, later) = rest.split_at(rest.len().min(WORD - self.filled));
+            self.begun |= word_of(now) << (8 * self.filled);
+            self.filled += now.len();
+            if self.filled < WORD {
+                return;
+            }
             self.store(self.begun);
-            self.filled -= WORD;
-            self.begun = value >> (8 * (odd.len() - self.filled));
+            rest = later;
         }
+        let (whole, odd) = rest.as_chunks();
+        for bytes in whole {
+            self.store(u64::from_le_bytes(*bytes));
+        }
+        self.begun = word_of(odd);
+        self.filled = odd.len();
     }
 
     #[inline]
@@ -90,13 +92,18 @@ impl Filling<'_> {
     }
 }
 
+/// At most eight bytes, the first one lowest.
+fn word_of(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
 /// Copies `len` bytes out of the ring, from its `at`th word on; `into` holds nothing else then.
 pub(crate) fn load(ring: &[Word], at: usize, len: usize, into: &mut Vec<u8>) {
     into.clear();
-    into.reserve(len.next_multiple_of(WORD));
-    let (before, after) = ring.split_at(at);
-    for word in after.iter().chain(before).take(len.div_ceil(WORD)) {
-        into.extend_from_slice(&word.load().to_ne_bytes());
+    into.resize(len.next_multiple_of(WORD), 0);
+    let (words, _) = into.as_chunks_mut::<WORD>();
+    for (nth, bytes) in words.iter_mut().enumerate() {
+        *bytes = ring[(at + nth) & (ring.len() - 1)].load().to_ne_bytes();
     }
     into.truncate(len);
 }
