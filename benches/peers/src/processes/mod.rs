@@ -1,6 +1,7 @@
 //! The peers of pools of worker processes, and the floors below them all.
 
 mod floors;
+mod futex;
 mod inline;
 mod ipc_bare;
 mod ipc_channel;
@@ -32,6 +33,7 @@ pub fn contestants() -> Vec<ProcessContestant> {
     all.extend(python::contestants());
     all.push(ProcessContestant::of::<ipc_bare::IpcBare>(Kind::Floor));
     all.extend(floors::contestants());
+    all.push(futex::contestant());
     all.push(ring::contestant());
     all
 }
