@@ -274,7 +274,7 @@ impl<C> Supervisor<C> {
     ) {
         let worker = &mut self.workers[seat.index()];
         let Some((why, most)) = worker.taking.take() else { return };
-        self.freeing -= u32::from(why == Why::HeldUp);
+        self.freeing -= u32::from(matches!(why, Why::HeldUp | Why::Overdue));
         let taken = worker.take_back(count.min(most), most);
         let left = worker.lane.back().copied();
         self.in_lanes -= taken.len();

@@ -75,6 +75,7 @@ impl<C> Supervisor<C> {
         };
         let most = worker.in_lane();
         worker.taking = Some((Why::Overdue, most));
+        self.freeing += 1;
         self.lose(oldest, Loss::TimedOut { seat, ran }, orders);
         orders.push(Order::TakeBack(seat, most));
     }
