@@ -38,7 +38,7 @@ impl Memfd {
 
     /// One that came from another process.
     pub(crate) fn open(fd: OwnedFd) -> io::Result<Self> {
-        if !fcntl_get_seals(&fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK)) {
+        if !Self::is_one(&fd) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "this file descriptor is no memory of ours: it is not sealed against shrinking",
@@ -46,6 +46,11 @@ impl Memfd {
         }
         let len = usize::try_from(fstat(&fd)?.st_size).map_err(io::Error::other)?;
         Ok(Self { fd, len })
+    }
+
+    /// Whether this is the descriptor of one.
+    pub(crate) fn is_one(fd: impl AsFd) -> bool {
+        fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -65,7 +65,9 @@ impl WorkerEnd {
     /// # Errors
     /// If the memory is not what a parent of this version makes, or was opened before.
     pub fn open(memory: OwnedFd, doorbells: [OwnedFd; 2]) -> io::Result<Self> {
-        Ok(Self::new(Arc::new(Memory::open(memory)?), doorbells.map(Doorbell::from)))
+        let [first, second] = doorbells;
+        let doorbells = [Doorbell::open(first)?, Doorbell::open(second)?];
+        Ok(Self::new(Arc::new(Memory::open(memory)?), doorbells))
     }
 }
 

@@ -20,6 +20,7 @@ pub fn init() {
     procspawn::init();
     ipc_channel::init();
     floors::init();
+    futex::init();
     ring::init();
 }
 

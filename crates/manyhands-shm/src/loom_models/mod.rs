@@ -19,6 +19,7 @@
 //! | `answers_send_is_not_released` | `answers::an_answer_that_meets…` and others |
 //! | `answers_send_is_stored` | `answers::a_parent_that_falls_asleep…` and others |
 //! | `answers_send_wakes_nobody` | `answers::a_parent_that_falls_asleep…` and others |
+//! | `doorbell_forgets_an_early_ring` | `answers::a_parent_that_falls_asleep…` and others |
 //! | `answers_parent_looks_before_it_sleeps` | `answers::a_parent_that_falls_asleep…` and others |
 //! | `answers_room_is_stored` | `answers::a_worker_that_waits…`, `answers::answers_that_wrap…` |
 //! | `answers_room_wakes_nobody` | the same |
@@ -61,7 +62,7 @@ fn preempted_at_most(times: usize, model: impl Fn() + Send + Sync + 'static) {
 
 /// Both ends of rings of so many words.
 fn ends(lane: usize, answers: usize) -> (ParentEnd, WorkerEnd, Doorbell) {
-    let doorbell = Doorbell::new();
+    let doorbell = Doorbell::to_sleep_on();
     // The second doorbell of the two: the first differs by nothing but its bit.
     let doorbells = [Doorbell::new(), doorbell.clone()];
     let shape = Shape { lane: lane * 8, answers: answers * 8 };

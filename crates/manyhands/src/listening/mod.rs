@@ -306,7 +306,7 @@ impl<S: Shared> Listening<S> {
         let (listeners, links) = state.listeners_and_links();
         listeners.set_attendant_asleep(true);
         let answered = listeners.listen(links) && !sabotaged("listening_attendant_sleeps_on");
-        let mut slept = Ok(());
+        let mut slept = Ok(true);
         if !answered {
             drop(state);
             let left = deadline.map(|end| end.saturating_duration_since(now()));
@@ -317,7 +317,7 @@ impl<S: Shared> Listening<S> {
         let (listeners, links) = state.listeners_and_links();
         listeners.set_attendant_asleep(false);
         busy(links).for_each(Answers::set_awake);
-        slept.map(|()| lookouts)
+        slept.map(|_| lookouts)
     }
 
     /// From now on, answers are the manager's again.

@@ -141,7 +141,7 @@ impl Pool {
     }
 
     pub(super) fn whose_manager(opens: bool) -> (Arc<Self>, WorkerEnd) {
-        let doorbells = [Doorbell::new(), Doorbell::new()];
+        let doorbells = [Doorbell::new(), Doorbell::to_sleep_on()];
         let (link, worker) = ends(Shape { lane: 64, answers: 64 }, doorbells.clone());
         let lookouts = Arc::new([link.lookout()]);
         let listeners = Listeners::new();

@@ -82,9 +82,9 @@ impl<T: Task> Pool<T> {
         managed_by: ManagedBy,
     ) -> std::io::Result<Arc<Self>> {
         static MADE: AtomicU32 = AtomicU32::new(0);
-        let arena = match setting.transport {
-            Transport::Socket => None,
-            Transport::SharedMemory => Some(Arena::create()?),
+        let (arena, callers) = match setting.transport {
+            Transport::Socket => (None, Doorbell::create()?),
+            Transport::SharedMemory => (Some(Arena::create()?), Doorbell::to_sleep_on()?),
         };
         let number = MADE.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let number = NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
@@ -96,7 +96,7 @@ impl<T: Task> Pool<T> {
             managed_by,
             listening: Listening::new(
                 State::new(number, options, arena.clone(), Arc::clone(&intake)),
-                [Doorbell::create()?, Doorbell::create()?],
+                [Doorbell::create()?, callers],
             ),
             intake,
             arena,
