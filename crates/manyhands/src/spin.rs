@@ -84,6 +84,18 @@ impl Spin {
         done
     }
 
+    /// Whether it has been found not to pay.
+    #[cfg(all(target_os = "linux", not(loom)))]
+    pub(crate) fn is_spent(&self) -> bool {
+        self.budget.load(Ordering::Relaxed) == 0
+    }
+
+    /// Times have changed, for all that is known.
+    #[cfg(all(target_os = "linux", not(loom)))]
+    pub(crate) fn renew(&self) {
+        self.learn(0, true);
+    }
+
     fn probe(&self) -> u32 {
         let left = self.until_probe.load(Ordering::Relaxed);
         if left > 0 {

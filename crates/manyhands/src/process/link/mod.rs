@@ -21,6 +21,7 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 
 pub mod frames;
+mod placement;
 pub mod ring;
 pub mod socket;
 

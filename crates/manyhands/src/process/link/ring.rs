@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use manyhands_shm::{Doorbell, ForkMark, ParentEnd, Shape, Torn, WorkerEnd};
 use rustix::event::PollFlags;
 
+use super::placement::{Placement, leave_core};
 use super::{Link, LinkError, OfferError, StopSource, WorkerLink};
 use crate::spin::Spin;
 
@@ -166,6 +167,7 @@ impl From<Torn> for LinkError {
 pub struct RingWorkerLink {
     end: WorkerEnd,
     spin: Spin,
+    placement: Placement,
     waited: bool,
     stops: Arc<Stops>,
 }
@@ -186,7 +188,17 @@ impl RingWorkerLink {
     pub fn open(memory: OwnedFd, doorbells: [OwnedFd; 2]) -> io::Result<Self> {
         let end = WorkerEnd::open(memory, doorbells)?;
         let stops = Arc::new(Stops(end.stop_token()));
-        Ok(Self { end, spin: Spin::new(), waited: true, stops })
+        Ok(Self { end, spin: Spin::new(), placement: Placement::new(), waited: true, stops })
+    }
+}
+
+impl RingWorkerLink {
+    fn sleep(&mut self, time: Option<Duration>) {
+        let asleep = Instant::now();
+        self.end.sleep(time);
+        if self.spin.is_spent() && self.placement.slept(asleep.elapsed()) && leave_core() {
+            self.spin.renew();
+        }
     }
 }
 
@@ -215,7 +227,7 @@ impl WorkerLink for RingWorkerLink {
             if left == Some(Duration::ZERO) {
                 return Ok(None);
             }
-            self.end.sleep(left);
+            self.sleep(left);
             // Whoever limits the wait may have to see to a signal, which has ended the sleep.
             if wait.is_some() && !self.end.has_offer() && !self.end.is_left() {
                 return Ok(None);
