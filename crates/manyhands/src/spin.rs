@@ -35,6 +35,17 @@ pub(crate) struct Spin {
     probe_every: AtomicU32,
 }
 
+/// How a spin has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spun {
+    /// It was ready when this thread looked, which had its core.
+    Looking,
+    /// It was ready when this thread got its core back, after offering it to others.
+    Away,
+    /// It was not ready.
+    InVain,
+}
+
 impl Spin {
     pub(crate) fn new() -> Self {
         Self {
@@ -45,20 +56,25 @@ impl Spin {
     }
 
     /// Spins until `ready` or until the budget is spent; whether it was ready.
-    pub(crate) fn until(&self, mut ready: impl FnMut() -> bool) -> bool {
+    pub(crate) fn until(&self, ready: impl FnMut() -> bool) -> bool {
+        self.wait(ready) != Spun::InVain
+    }
+
+    /// As `until`, and says how it came to be ready.
+    pub(crate) fn wait(&self, mut ready: impl FnMut() -> bool) -> Spun {
         if ready() {
-            return true;
+            return Spun::Looking;
         }
         if cfg!(loom) || !has_cores() {
-            return false;
+            return Spun::InVain;
         }
         let budget = self.budget.load(Ordering::Relaxed);
         let allowed = if budget > 0 { budget } else { self.probe() };
         if allowed == 0 {
-            return false;
+            return Spun::InVain;
         }
         let end = Instant::now() + Duration::from_nanos(allowed.into());
-        let mut in_time = true;
+        let (mut in_time, mut away) = (true, false);
         // The quickest answers come before a core could be given away and had back.
         let mut done = (0..FIRST_LOOKS).any(|_| {
             std::hint::spin_loop();
@@ -76,12 +92,17 @@ impl Spin {
                     std::thread::yield_now();
                 }
                 done = ready();
+                away = done;
                 // Also when it is ready now: whoever had the core may have had it for long.
                 in_time = Instant::now() < end;
             }
         }
         self.learn(budget, done && in_time);
-        done
+        match (done, away) {
+            (false, _) => Spun::InVain,
+            (true, false) => Spun::Looking,
+            (true, true) => Spun::Away,
+        }
     }
 
     /// Whether it has been found not to pay.

@@ -1,41 +1,61 @@
 //! On which core a worker runs: not on that of the thread which waits for its answers.
 //!
 //! Where all cores are busy, the system wakes a worker on the core of the thread that gives it a task, and from then
-//! on each has to fall asleep for the other to run: two wake-ups a task. To spin does not help, for what is waited for
-//! needs this very core; and that is how it shows. Asleep, a worker hears of the next task at once; awake, never in
-//! time. Then it moves to another core, where the next spins pay, and the system leaves it there.
+//! on each has to make room for the other to run: two switches a task, and two wake-ups if they sleep. To look for
+//! the next task does not help, for what is waited for needs this very core; and that is how it shows. The task is
+//! there when the worker has slept a moment, or has given its core away, and never when it looks. Then it moves to
+//! another core, where the next looks pay, and the system leaves it there.
 
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
+use crate::spin::Spun;
+
 /// A sleep that is over sooner is one that a spin would have spared, with a core to spin on.
 const SHORT: Duration = Duration::from_micros(50);
 
-/// So many short sleeps in a row show that a core is shared.
+/// So many waits in a row show that a core is shared.
 const FIRST: u32 = 16;
 
 /// If moving does not help, it is tried less and less often: it takes as long as some sleeps do.
 const LAST: u32 = 4096;
 
-/// What a worker's sleeps show of it.
+/// One that does more tasks between two waits is not waited for after each.
+const FEW: u32 = 4;
+
+/// What a worker's waits for tasks show of it. Each is told with the count of the task before it.
 pub(super) struct Placement {
-    short_sleeps: u32,
+    /// Waits in a row that would have been shorter on another core.
+    in_the_way: u32,
     /// So many are needed.
     needed: u32,
+    /// The count at the last wait.
+    last: u32,
 }
 
 impl Placement {
     pub(super) fn new() -> Self {
-        Self { short_sleeps: 0, needed: FIRST }
+        Self { in_the_way: 0, needed: FIRST, last: 0 }
+    }
+
+    /// It has waited awake; whether it should move.
+    pub(super) fn spun(&mut self, how: Spun, task: u32) -> bool {
+        how != Spun::InVain && self.waited(how == Spun::Away, task)
     }
 
     /// It has slept for so long, as spinning does not pay; whether it should move.
-    pub(super) fn slept(&mut self, time: Duration) -> bool {
-        self.short_sleeps = if time < SHORT { self.short_sleeps + 1 } else { 0 };
-        let moves = self.short_sleeps >= self.needed;
+    pub(super) fn slept(&mut self, time: Duration, task: u32) -> bool {
+        self.waited(time < SHORT, task)
+    }
+
+    fn waited(&mut self, in_the_way: bool, task: u32) -> bool {
+        let few = task.wrapping_sub(self.last) <= FEW;
+        self.last = task;
+        self.in_the_way = if in_the_way && few { self.in_the_way + 1 } else { 0 };
+        let moves = self.in_the_way >= self.needed;
         if moves {
-            self.short_sleeps = 0;
+            self.in_the_way = 0;
             self.needed = (self.needed * 2).min(LAST);
         }
         moves
@@ -72,29 +92,57 @@ mod tests {
 
     const LONG: Duration = Duration::from_millis(1);
 
-    fn short_sleeps_until_it_moves(placement: &mut Placement) -> u32 {
-        (1..=LAST).find(|_| placement.slept(Duration::ZERO)).unwrap()
+    /// After one task each.
+    fn waits_until_it_moves(placement: &mut Placement, how: Option<Spun>) -> u32 {
+        let wait = |_: &u32| {
+            let task = placement.last + 1;
+            match how {
+                Some(how) => placement.spun(how, task),
+                None => placement.slept(SHORT / 2, task),
+            }
+        };
+        (1..=LAST).find(wait).unwrap()
     }
 
     #[test]
     fn a_worker_that_is_woken_at_once_again_and_again_moves() {
-        let mut placement = Placement::new();
-        assert_eq!(short_sleeps_until_it_moves(&mut placement), FIRST);
+        assert_eq!(waits_until_it_moves(&mut Placement::new(), None), FIRST);
+    }
+
+    #[test]
+    fn a_worker_that_always_has_to_give_its_core_away_moves() {
+        assert_eq!(waits_until_it_moves(&mut Placement::new(), Some(Spun::Away)), FIRST);
     }
 
     #[test]
     fn one_that_is_left_alone_now_and_then_stays() {
         let mut placement = Placement::new();
-        for _ in 0..10 {
-            assert!((1..FIRST).all(|_| !placement.slept(SHORT / 2)));
-            assert!(!placement.slept(LONG));
+        for task in 1..10 * FIRST {
+            let time = if task.is_multiple_of(FIRST) { LONG } else { SHORT / 2 };
+            assert!(!placement.slept(time, task));
         }
+    }
+
+    #[test]
+    fn one_that_sees_a_task_come_now_and_then_stays() {
+        let mut placement = Placement::new();
+        for task in 1..10 * FIRST {
+            let how = if task.is_multiple_of(FIRST) { Spun::Looking } else { Spun::Away };
+            assert!(!placement.spun(how, task) && !placement.spun(Spun::InVain, task));
+        }
+    }
+
+    #[test]
+    fn one_that_does_several_tasks_between_two_waits_stays() {
+        let mut placement = Placement::new();
+        let several = FEW + 1;
+        assert!((1..10 * FIRST).all(|wait| !placement.slept(Duration::ZERO, several * wait)));
     }
 
     #[test]
     fn it_moves_more_and_more_seldom() {
         let mut placement = Placement::new();
-        let moves: Vec<_> = (0..11).map(|_| short_sleeps_until_it_moves(&mut placement)).collect();
+        let moves: Vec<_> = (0..11).map(|_| waits_until_it_moves(&mut placement, None)).collect();
         assert_eq!(moves, [16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4096, 4096]);
     }
 

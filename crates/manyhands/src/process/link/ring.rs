@@ -15,7 +15,7 @@ use rustix::event::PollFlags;
 
 use super::placement::{Placement, leave_core};
 use super::{Link, LinkError, OfferError, StopSource, WorkerLink};
-use crate::spin::Spin;
+use crate::spin::{Spin, Spun};
 
 /// Frames in one lane at most: more than are ever worth sending ahead.
 pub const CAPACITY: u32 = 512;
@@ -193,10 +193,24 @@ impl RingWorkerLink {
 }
 
 impl RingWorkerLink {
+    /// Waits awake for a while; whether something was offered.
+    fn spin(&mut self) -> bool {
+        self.waited = true;
+        let end = &self.end;
+        let how = self.spin.wait(|| end.has_offer());
+        if self.placement.spun(how, end.count()) {
+            leave_core();
+        }
+        how != Spun::InVain
+    }
+
     fn sleep(&mut self, time: Option<Duration>) {
         let asleep = Instant::now();
         self.end.sleep(time);
-        if self.spin.is_spent() && self.placement.slept(asleep.elapsed()) && leave_core() {
+        if self.spin.is_spent()
+            && self.placement.slept(asleep.elapsed(), self.end.count())
+            && leave_core()
+        {
             self.spin.renew();
         }
     }
@@ -212,11 +226,8 @@ impl WorkerLink for RingWorkerLink {
     fn claim(&mut self, wait: Option<Duration>) -> Result<Option<&[u8]>, LinkError> {
         let until = wait.and_then(|wait| Instant::now().checked_add(wait));
         loop {
-            let end = &self.end;
-            let is_there = end.has_offer();
-            self.waited |= !is_there;
-            let is_offered = is_there || self.spin.until(|| end.has_offer());
-            if end.is_left() {
+            let is_offered = self.end.has_offer() || self.spin();
+            if self.end.is_left() {
                 return Err(LinkError::Closed);
             }
             // What was offered may have been taken back since.
