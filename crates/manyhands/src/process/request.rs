@@ -137,6 +137,7 @@ impl Request {
     }
 
     /// Writes the frame as parts for a link: what stands before the body, and the body.
+    #[inline]
     pub(super) fn with_parts<R>(&self, returned: &[u64], send: impl FnOnce(&[&[u8]]) -> R) -> R {
         let Call { kind, plain } = self.body.call();
         let mut flags = Flags::default();

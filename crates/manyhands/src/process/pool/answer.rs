@@ -115,6 +115,7 @@ impl Answered {
     }
 
     /// Ends a task with it; gives back its memory.
+    #[inline]
     fn end(self, task: impl Task) -> Vec<u8> {
         let Self { kind, flags, mut bytes, body, beside } = self;
         let Beside { arena, lease, .. } = beside.map(|beside| *beside).unwrap_or_default();
@@ -148,8 +149,13 @@ pub(super) fn end_all<T: Task>(endings: &mut Vec<Ending<T>>, spare: &mut Vec<Vec
     carrying(Carrier::default(), || {
         while endings.len() > 0 {
             panic::contain(|| {
-                let bytes = endings.by_ref().filter_map(Ending::end);
-                spare.extend(bytes.filter(|bytes| bytes.capacity() <= MOST_BYTES));
+                for ending in endings.by_ref() {
+                    if let Some(bytes) = ending.end()
+                        && bytes.capacity() <= MOST_BYTES
+                    {
+                        spare.push(bytes);
+                    }
+                }
             });
         }
     });
@@ -157,6 +163,7 @@ pub(super) fn end_all<T: Task>(endings: &mut Vec<Ending<T>>, spare: &mut Vec<Vec
 
 impl<T: Task> Ending<T> {
     /// Ends the task; what it does not need of it any more.
+    #[inline]
     fn end(self) -> Option<Vec<u8>> {
         match self {
             Self::Answered { task, answer } => Some(answer.end(task)),

@@ -131,6 +131,7 @@ impl<T: Task> Pool<T> {
     ///
     /// # Errors
     /// Why it takes no more tasks.
+    #[inline]
     pub fn reserve(self: &Arc<Self>) -> Result<Reservation<'_, T>, Reason> {
         if self.mark.is_in_a_fork() {
             return Err(Reason::Forked);

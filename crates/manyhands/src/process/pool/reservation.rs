@@ -29,6 +29,7 @@ impl<T: Task> Reservation<'_, T> {
     /// Puts the task in. One that the pool, broken or ended by force since it was reserved, does not accept any
     /// more ends as such. The seats of workers that the caller is to start for it, and to have
     /// [taken on](Pool::take_on): none in a pool that is [`ManagedBy::Pool`](super::ManagedBy::Pool).
+    #[inline]
     pub fn submit(mut self, task: T, request: Request, rules: Rules) -> Vec<Seat> {
         let Pool { intake, listening, managed_by, .. } = &**self.pool;
         match intake.leave(Arrival::new(task, request, rules)) {
@@ -51,6 +52,7 @@ impl<T: Task> Reservation<'_, T> {
 }
 
 impl<T: Task> Drop for Reservation<'_, T> {
+    #[inline]
     fn drop(&mut self) {
         SUBMITS_TO.with_borrow_mut(|pools| {
             let at = pools.iter().rposition(|pool| *pool == self.pool.number);

@@ -45,6 +45,7 @@ impl<C> Tasks<C> {
     }
 
     /// A new task, last in the queue.
+    #[inline]
     pub(super) fn add(&mut self, payload: C, rules: Rules, retries: u32) -> Ticket {
         let index = self.free.pop().unwrap_or_else(|| {
             let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 tasks at a time");
