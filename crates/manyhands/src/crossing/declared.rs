@@ -294,6 +294,10 @@ pub(crate) fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, DecodeE
 /// Has postcard write into a buffer that is there, whole slices at once.
 struct Into<'a>(&'a mut Vec<u8>);
 
+/// As long as a number may be in postcard's form. It comes in single bytes, and to copy it as a whole right after that
+/// would stall the processor.
+const NUMBER: usize = 10;
+
 impl postcard::ser_flavors::Flavor for Into<'_> {
     type Output = ();
 
@@ -302,8 +306,13 @@ impl postcard::ser_flavors::Flavor for Into<'_> {
         Ok(())
     }
 
+    #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        if bytes.len() <= NUMBER {
+            bytes.iter().for_each(|byte| self.0.push(*byte));
+        } else {
+            self.0.extend_from_slice(bytes);
+        }
         Ok(())
     }
 
