@@ -309,7 +309,9 @@ impl postcard::ser_flavors::Flavor for Into<'_> {
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
         if bytes.len() <= NUMBER {
-            bytes.iter().for_each(|byte| self.0.push(*byte));
+            for &byte in bytes {
+                self.0.push(byte);
+            }
         } else {
             self.0.extend_from_slice(bytes);
         }
