@@ -74,6 +74,11 @@ impl<T> Chunks<T> {
         }
     }
 
+    /// Gives back the memory of the empty ones.
+    pub(crate) fn forget_spare(&mut self) {
+        self.spare = Vec::new();
+    }
+
     /// Moves all of `other` behind what is here.
     pub(crate) fn append(&mut self, other: &mut Self) {
         if self.is_empty() {
