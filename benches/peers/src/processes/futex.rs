@@ -1,15 +1,13 @@
 //! A bare hand-over by futex between two processes: what a round trip takes where nobody spins.
 
-use std::env;
 use std::io;
 use std::os::fd::AsFd;
-use std::process::{self, Command};
 
 use anyhow::{bail, ensure};
 use manyhands_bench::process::{Kind, Load, ProcessContestant, Work, in_a_crowd, round_trips};
 use manyhands_shm::Doorbell;
 
-use super::end_with_parent;
+use super::other_end::{OtherEnd, serve};
 
 const WORKER: &str = "MANYHANDS_BENCH_FUTEX";
 
@@ -25,13 +23,7 @@ pub(super) fn contestant() -> ProcessContestant {
 
 /// The first thing in `main`: does not return in the process at the other end.
 pub(super) fn init() {
-    if env::var_os(WORKER).is_some() {
-        end_with_parent();
-        if let Err(reason) = work() {
-            eprintln!("the worker of a futex: {reason}");
-        }
-        process::exit(1);
-    }
+    serve("futex", WORKER, work);
 }
 
 /// What it sleeps on is what it finds as standard input, and what its parent sleeps on as standard output.
@@ -50,11 +42,7 @@ fn run(load: &Load) -> anyhow::Result<Vec<f64>> {
         bail!("only for round trips")
     };
     let (there, back) = (Doorbell::to_sleep_on()?, Doorbell::to_sleep_on()?);
-    let mut worker = Command::new("/proc/self/exe")
-        .env(WORKER, "")
-        .stdin(there.fd().try_clone_to_owned()?)
-        .stdout(back.fd().try_clone_to_owned()?)
-        .spawn()?;
+    let _worker = OtherEnd::start(WORKER, there.fd(), back.fd())?;
     let run = || {
         round_trips(trips, at_most, |_| {
             there.ring();
@@ -63,8 +51,5 @@ fn run(load: &Load) -> anyhow::Result<Vec<f64>> {
             Ok(())
         })
     };
-    let figures = if crowded { in_a_crowd(run) } else { run() };
-    worker.kill()?;
-    worker.wait()?;
-    figures
+    if crowded { in_a_crowd(run) } else { run() }
 }

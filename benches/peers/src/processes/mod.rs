@@ -5,6 +5,7 @@ mod futex;
 mod inline;
 mod ipc_bare;
 mod ipc_channel;
+mod other_end;
 mod procspawn;
 mod python;
 mod ring;

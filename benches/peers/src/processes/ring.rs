@@ -1,10 +1,8 @@
 //! Bare rings in shared memory: the floor of a pool that makes no system call while there is work.
 
-use std::env;
 use std::hint;
 use std::io;
 use std::os::fd::AsFd;
-use std::process::{self, Child, Command};
 use std::time::Instant;
 
 use anyhow::{bail, ensure};
@@ -14,7 +12,7 @@ use manyhands_bench::process::{
 use manyhands_shm::{Doorbell, ParentEnd, Shape, WorkerEnd};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use super::end_with_parent;
+use super::other_end::{OtherEnd, serve};
 
 const WORKER: &str = "MANYHANDS_BENCH_RING";
 
@@ -35,13 +33,7 @@ pub(super) fn contestant() -> ProcessContestant {
 
 /// The first thing in `main`: does not return in a worker process.
 pub(super) fn init() {
-    if env::var_os(WORKER).is_some() {
-        end_with_parent();
-        if let Err(reason) = work() {
-            eprintln!("the worker of a ring: {reason}");
-        }
-        process::exit(1);
-    }
+    serve("ring", WORKER, work);
 }
 
 /// Its memory is what it finds as standard input, and the doorbell as standard output.
@@ -96,16 +88,8 @@ struct Rings {
 }
 
 struct Worker {
+    _process: OtherEnd,
     end: ParentEnd,
-    process: Child,
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Already dead is as good.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Rings {
@@ -113,12 +97,8 @@ impl Rings {
         let doorbell = Doorbell::create()?;
         let start = |_| {
             let end = ParentEnd::create(Shape::default())?;
-            let process = Command::new("/proc/self/exe")
-                .env(WORKER, "")
-                .stdin(end.memory().try_clone_to_owned()?)
-                .stdout(doorbell.fd().try_clone_to_owned()?)
-                .spawn()?;
-            Ok(Worker { end, process })
+            let process = OtherEnd::start(WORKER, end.memory(), doorbell.fd())?;
+            Ok(Worker { _process: process, end })
         };
         let workers = (0..workers).map(start).collect::<io::Result<_>>()?;
         Ok(Self { doorbell, workers, answer: Vec::new() })
