@@ -306,18 +306,18 @@ impl<S: Shared> Listening<S> {
         let (listeners, links) = state.listeners_and_links();
         listeners.set_attendant_asleep(true);
         let answered = listeners.listen(links) && !sabotaged("listening_attendant_sleeps_on");
-        let mut slept = Ok(true);
+        let mut slept = Ok(());
         if !answered {
             drop(state);
             let left = deadline.map(|end| end.saturating_duration_since(now()));
-            slept = self.doorbells[CALLERS].wait(left);
+            slept = self.doorbells[CALLERS].wait(left).map(drop);
             state = self.lock();
         }
         let lookouts = Arc::clone(state.lookouts());
         let (listeners, links) = state.listeners_and_links();
         listeners.set_attendant_asleep(false);
         busy(links).for_each(Answers::set_awake);
-        slept.map(|_| lookouts)
+        slept.map(|()| lookouts)
     }
 
     /// From now on, answers are the manager's again.
