@@ -291,7 +291,7 @@ pub(crate) fn decode<T: DeserializeOwned>(from: &mut &[u8]) -> Result<T, DecodeE
     Ok(value)
 }
 
-/// Has postcard write into a buffer that is there, whole slices at once.
+/// Has postcard write into a buffer that is there, long slices at once.
 struct Into<'a>(&'a mut Vec<u8>);
 
 /// As long as a number may be in postcard's form. It comes in single bytes, and to copy it as a whole right after that
