@@ -314,7 +314,7 @@ pub(crate) fn end<J, T, E>(
     T: Send,
     E: Send + Sync,
 {
-    match core.finish(outcome, &mut publish) {
+    match core.finish(outcome.map_err(Box::new), &mut publish) {
         Ok(wake) => tell(wake, future),
         // The future was ended from outside, by `set_result`: that counts, and this is for nobody.
         Err((outcome, _)) => {

@@ -77,6 +77,7 @@ mod panic;
 pub mod process;
 pub mod promise;
 pub mod ready;
+mod sleeper;
 mod spin;
 mod step;
 mod sync;

@@ -25,8 +25,7 @@
 //! | field | guarded by | written by |
 //! |---|---|---|
 //! | `body.slot` | the lock | every transition; holds the job while `PENDING`, unless it was sent away; then the outcome |
-//! | `body.watchers` | the lock | `watch`, `unwatch`; emptied by the transition that ends the task |
-//! | `sleepers` | the lock, though it lies beside it, where it takes no room | `wait`, before it sleeps |
+//! | `body.watchers` | the lock | `watch`, `unwatch`, `wait` before it sleeps; emptied by the transition that ends the task |
 //! | `pool` | nobody | the pool that accepts it, before its workers know it |
 //! | `state` | written under the lock, read without it | mirrors `slot`, so that a look costs one load and a waiter can spin without touching the lock |
 //!
@@ -37,13 +36,15 @@
 //! by its own law, with no lock held. The promise wakes only threads asleep in [`Promise::wait`].
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::panic;
+use crate::sleeper::Sleeper;
 use crate::spin;
-use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
-use crate::sync::{Condvar, Mutex, MutexGuard, sabotaged};
-use crate::watchers::Watchers;
+use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use crate::sync::{Mutex, MutexGuard, sabotaged};
+use crate::watchers::{Sleepers, Watchers};
 
 pub use crate::watchers::{Wake, Watch};
 
@@ -246,8 +247,6 @@ pub struct Promise<J, T, E, W> {
     /// The number of the pool that has accepted its job; 0 before, and for ever where none will.
     pool: AtomicU32,
     body: Mutex<Body<J, T, E, W>>,
-    ended: Condvar,
-    sleepers: AtomicBool,
 }
 
 struct Body<J, T, E, W> {
@@ -289,8 +288,6 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
                 slot: job.map_or(Slot::Bare, Slot::Pending),
                 watchers: Watchers::new(),
             }),
-            ended: Condvar::new(),
-            sleepers: AtomicBool::new(false),
         }
     }
 
@@ -452,7 +449,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             }
             (_, State::Cancelled) => {
                 self.set(State::CancelledAndNotified);
-                Ok(Turn::Skip(body.watchers.take_all()))
+                Ok(Turn::Skip(body.watchers.take_all().1))
             }
             (_, state) => Err(state),
         }
@@ -485,7 +482,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             drop(body);
             return Err((outcome, state));
         }
-        let wake = body.watchers.take_all();
+        let (sleepers, wake) = body.watchers.take_all();
         #[cfg(loom)]
         if sabotaged("promise_finish_lets_go") {
             body = body.let_go();
@@ -493,7 +490,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         publish(wake.is_empty());
         let before = std::mem::replace(&mut body.slot, Slot::Ended(outcome));
         self.set(State::Finished);
-        self.wake_sleepers(body);
+        let_go_and_wake(body, sleepers);
         if let Slot::Pending(never_claimed) = before {
             panic::drop_caught(never_claimed);
         }
@@ -546,14 +543,14 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             Slot::Bare | Slot::Pending(_) | Slot::Away(_) | Slot::Running(_) => (),
         }
         let before = std::mem::replace(&mut body.slot, Slot::Cancelled);
-        let wake = if matches!(before, Slot::Bare) {
+        let (sleepers, wake) = if matches!(before, Slot::Bare) {
             self.set(State::Cancelled);
-            body.watchers.take_if(|w| !w.waits_for_notice())
+            body.watchers.take_watchers(|w| !w.waits_for_notice())
         } else {
             self.set(State::CancelledAndNotified);
             body.watchers.take_all()
         };
-        self.wake_sleepers(body);
+        let_go_and_wake(body, sleepers);
         match before {
             Slot::Pending(job) => (Cancel::Now(Some(job), wake), None),
             Slot::Running(executor) => (Cancel::Now(None, wake), executor),
@@ -606,8 +603,8 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         let state = self.state();
         let slot = std::mem::replace(&mut body.slot, Slot::Taken);
         self.set(State::Finished);
-        let watchers = body.watchers.take_all();
-        self.wake_sleepers(body);
+        let (sleepers, watchers) = body.watchers.take_all();
+        let_go_and_wake(body, sleepers);
         let (job, outcome) = match slot {
             Slot::Pending(job) => (Some(job), None),
             Slot::Ended(outcome) => (None, Some(outcome)),
@@ -691,15 +688,20 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         if patient && spin::for_caller(|| self.state().is_done()) {
             return true;
         }
-        let mut body = self.body.lock();
-        while !self.state().is_done() {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return false;
+        let sleeper = {
+            let mut body = self.body.lock();
+            if self.state().is_done() || !patient {
+                return self.state().is_done();
             }
-            self.sleepers.store(true, Ordering::Relaxed);
-            body = self.ended.wait(body, deadline);
+            let sleeper = Arc::new(Sleeper::new());
+            body.watchers.push_sleeper(Arc::clone(&sleeper));
+            sleeper
+        };
+        sleeper.sleep(deadline);
+        if !self.state().is_done() {
+            self.body.lock().watchers.remove_sleeper(&sleeper);
         }
-        true
+        self.state().is_done()
     }
 
     /// Shows the outcome to `look`, with the lock held: `look` must not touch this task.
@@ -758,18 +760,17 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         }
     }
 
-    /// After the transition that ends the task; a sleeper says that there is one with the lock held.
-    fn wake_sleepers(&self, body: MutexGuard<'_, Body<J, T, E, W>>) {
-        let sleepers = self.sleepers.load(Ordering::Relaxed);
-        drop(body);
-        if sleepers && !sabotaged("promise_end_wakes_nobody") {
-            self.ended.notify_all();
-        }
-    }
-
     /// Called with the lock held, so that state and slot change together for all who take it.
     fn set(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
+    }
+}
+
+/// After the transition that ends the task.
+fn let_go_and_wake<B, W>(body: MutexGuard<'_, B>, sleepers: Sleepers<W>) {
+    drop(body);
+    if !sabotaged("promise_end_wakes_nobody") {
+        sleepers.wake();
     }
 }
 

@@ -107,7 +107,7 @@ impl Condvar {
         mut guard: MutexGuard<'a, T>,
         deadline: Option<Instant>,
     ) -> MutexGuard<'a, T> {
-        if sabotaged("promise_condvar_lets_go_before_it_waits") {
+        if sabotaged("condvar_lets_go_before_it_waits") {
             guard = guard.let_go();
         }
         if deadline.is_some() {
@@ -122,7 +122,7 @@ impl Condvar {
     }
 
     pub(crate) fn notify_all(&self) {
-        if sabotaged("promise_condvar_notifies_one_for_all") {
+        if sabotaged("condvar_notifies_one_for_all") {
             return self.0.notify_one();
         }
         self.0.notify_all();

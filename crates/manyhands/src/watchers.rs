@@ -1,6 +1,10 @@
 //! Those who are to be told of a task's end: the list a promise keeps of them, and the list it hands
 //! out when the end has come.
 
+use std::sync::Arc;
+
+use crate::sleeper::Sleeper;
+
 /// One who is to be told of a task's end.
 ///
 /// ```
@@ -61,11 +65,14 @@ impl<W> Iterator for Wake<W> {
     type Item = W;
 
     fn next(&mut self) -> Option<W> {
-        self.0.pop()
+        match self.0.pop()? {
+            Told::Watcher(watcher) => Some(watcher),
+            Told::Sleeper(_) => unreachable!("the promise has woken those itself"),
+        }
     }
 }
 
-/// A list of watchers, eight bytes while it is empty, which it nearly always is.
+/// A list of watchers and of sleeping threads, eight bytes while it is empty, which it nearly always is.
 #[derive(Debug)]
 pub(crate) struct Watchers<W> {
     head: Option<Box<Node<W>>>,
@@ -73,8 +80,30 @@ pub(crate) struct Watchers<W> {
 
 #[derive(Debug)]
 struct Node<W> {
-    watcher: W,
+    told: Told<W>,
     next: Option<Box<Node<W>>>,
+}
+
+#[derive(Debug)]
+enum Told<W> {
+    /// By the host.
+    Watcher(W),
+    /// By the promise.
+    Sleeper(Arc<Sleeper>),
+}
+
+/// Threads to be woken, with no lock held.
+#[must_use = "they sleep until they are woken"]
+pub(crate) struct Sleepers<W>(Watchers<W>);
+
+impl<W> Sleepers<W> {
+    pub(crate) fn wake(mut self) {
+        while let Some(told) = self.0.pop() {
+            if let Told::Sleeper(sleeper) = told {
+                sleeper.wake();
+            }
+        }
+    }
 }
 
 impl<W> Watchers<W> {
@@ -82,46 +111,89 @@ impl<W> Watchers<W> {
         Self { head: None }
     }
 
-    /// Keeps the newest first, so that a push costs the same however many there are.
     pub(crate) fn push(&mut self, watcher: W) {
-        self.head = Some(Box::new(Node { watcher, next: self.head.take() }));
+        self.push_told(Told::Watcher(watcher));
     }
 
-    fn pop(&mut self) -> Option<W> {
-        let Node { watcher, next } = *self.head.take()?;
-        self.head = next;
-        Some(watcher)
+    pub(crate) fn push_sleeper(&mut self, sleeper: Arc<Sleeper>) {
+        self.push_told(Told::Sleeper(sleeper));
     }
 
-    /// All of them, newest first.
+    /// Keeps the newest first, so that a push costs the same however many there are.
+    fn push_told(&mut self, told: Told<W>) {
+        self.head = Some(Box::new(Node { told, next: self.head.take() }));
+    }
+
+    fn push_node(&mut self, mut node: Box<Node<W>>) {
+        node.next = self.head.take();
+        self.head = Some(node);
+    }
+
+    fn pop_node(&mut self) -> Option<Box<Node<W>>> {
+        let mut node = self.head.take()?;
+        self.head = node.next.take();
+        Some(node)
+    }
+
+    fn pop(&mut self) -> Option<Told<W>> {
+        self.pop_node().map(|node| node.told)
+    }
+
+    /// All that the host is to tell, newest first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &W> {
-        std::iter::successors(self.head.as_deref(), |node| node.next.as_deref())
-            .map(|node| &node.watcher)
+        std::iter::successors(self.head.as_deref(), |node| node.next.as_deref()).filter_map(
+            |node| match &node.told {
+                Told::Watcher(watcher) => Some(watcher),
+                Told::Sleeper(_) => None,
+            },
+        )
     }
 
     /// All of them, oldest first.
-    pub(crate) fn take_all(&mut self) -> Wake<W> {
-        let mut reversed = None;
-        let mut rest = self.head.take();
-        while let Some(mut node) = rest {
-            rest = std::mem::replace(&mut node.next, reversed.take());
-            reversed = Some(node);
-        }
-        Wake(Self { head: reversed })
+    pub(crate) fn take_all(&mut self) -> (Sleepers<W>, Wake<W>) {
+        self.take_watchers(|_| true)
     }
 
-    /// Those that `which` picks, oldest first; the others stay.
-    pub(crate) fn take_if(&mut self, mut which: impl FnMut(&W) -> bool) -> Wake<W> {
-        let mut taken = Self { head: None };
-        let all = self.take_all();
-        for watcher in all {
-            if which(&watcher) {
-                taken.push(watcher);
-            } else {
-                self.push(watcher);
+    /// All who sleep, and of the others those that `which` picks, oldest first; the rest stay.
+    pub(crate) fn take_watchers(
+        &mut self,
+        mut which: impl FnMut(&W) -> bool,
+    ) -> (Sleepers<W>, Wake<W>) {
+        let (mut sleepers, mut wake, mut rest) = (Self::new(), Self::new(), Self::new());
+        while let Some(node) = self.pop_node() {
+            match &node.told {
+                Told::Sleeper(_) => sleepers.push_node(node),
+                Told::Watcher(watcher) if which(watcher) => wake.push_node(node),
+                Told::Watcher(_) => rest.push_node(node),
             }
         }
-        taken.take_all()
+        self.put_back(rest);
+        (Sleepers(sleepers), Wake(wake))
+    }
+
+    /// Those that `which` picks, oldest first; the others stay, and all who sleep.
+    pub(crate) fn take_if(&mut self, which: impl FnMut(&W) -> bool) -> Wake<W> {
+        let (sleepers, wake) = self.take_watchers(which);
+        self.put_back(sleepers.0);
+        wake
+    }
+
+    /// One who does not sleep any more.
+    pub(crate) fn remove_sleeper(&mut self, gone: &Arc<Sleeper>) {
+        let mut rest = Self::new();
+        while let Some(node) = self.pop_node() {
+            if !matches!(&node.told, Told::Sleeper(sleeper) if Arc::ptr_eq(sleeper, gone)) {
+                rest.push_node(node);
+            }
+        }
+        self.put_back(rest);
+    }
+
+    /// Who sleeps is woken in no order, so only that of the others has to stay.
+    fn put_back(&mut self, mut oldest_first: Self) {
+        while let Some(node) = oldest_first.pop_node() {
+            self.push_node(node);
+        }
     }
 }
 

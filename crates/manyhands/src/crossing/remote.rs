@@ -112,7 +112,7 @@ where
     T: Send + 'static,
     E: Send + Sync + 'static,
 {
-    match Core::finish(core, outcome, |_| ()) {
+    match Core::finish(core, outcome.map_err(Box::new), |_| ()) {
         Ok(wake) => tell_later(core, wake),
         // Ended from outside: that counts, and this is for nobody.
         Err((outcome, _)) => panic::drop_caught(outcome),

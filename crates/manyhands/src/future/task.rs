@@ -20,8 +20,8 @@ use super::block_on::Alarm;
 use super::continuation::Continuation;
 use crate::nested::{Source, Sources};
 
-/// A promise as the Rust host has it.
-pub(crate) type Core<J, T, E> = Promise<J, T, Exception<E>, Watcher<T, E>>;
+/// A promise as the Rust host has it. An exception is larger than most values and much rarer: it lies elsewhere.
+pub(crate) type Core<J, T, E> = Promise<J, T, Box<Exception<E>>, Watcher<T, E>>;
 
 type Callback<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
 
@@ -139,7 +139,7 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
     }
 
     fn look(&self, look: &mut Look<'_, T, E>) {
-        Promise::look(self, look);
+        Promise::look(self, |view| look(unboxed(&view)));
     }
 
     fn take(&self) -> Option<T> {
@@ -148,12 +148,12 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
 
     fn into_outcome(self: Arc<Self>) -> Option<Result<T, Exception<E>>> {
         let shared = match Arc::try_unwrap(self) {
-            Ok(own) => return own.into_outcome(),
+            Ok(own) => return Some(own.into_outcome()?.map_err(|exception| *exception)),
             Err(shared) => shared,
         };
         Promise::take(&shared).map(Ok).or_else(|| {
             shared.look(|view| match view {
-                View::Failed(exception) => Some(Err(exception.clone())),
+                View::Failed(exception) => Some(Err(Exception::clone(exception))),
                 _ => None,
             })
         })
@@ -214,7 +214,7 @@ impl<J: Carried<T, E>, T: Send, E: Send + Sync> Handle<T, E> for Core<J, T, E> {
     }
 
     fn finish(&self, outcome: Result<T, Exception<E>>) -> Result<Wake<Watcher<T, E>>, State> {
-        Promise::finish(self, outcome, |_| ()).map_err(|(_, state)| state)
+        Promise::finish(self, outcome.map_err(Box::new), |_| ()).map_err(|(_, state)| state)
     }
 }
 
@@ -235,6 +235,16 @@ impl<J: Send, T: Send, E: Send + Sync> process::Awaited for Core<J, T, E> {
     fn unwatch(&self) {
         let is_it = |watcher: &Watcher<T, E>| matches!(watcher, Watcher::Waker(ATTENDS, _));
         drop(Promise::unwatch(self, is_it));
+    }
+}
+
+fn unboxed<'a, T, E>(view: &View<'a, T, Box<Exception<E>>>) -> View<'a, T, Exception<E>> {
+    match *view {
+        View::Unfinished(state) => View::Unfinished(state),
+        View::Cancelled => View::Cancelled,
+        View::Done(value) => View::Done(value),
+        View::Failed(exception) => View::Failed(exception),
+        View::Taken => View::Taken,
     }
 }
 

@@ -7,8 +7,8 @@
 //!
 //! | sabotage | models that catch it |
 //! |---|---|
-//! | `promise_condvar_lets_go_before_it_waits` | all in which somebody sleeps |
-//! | `promise_condvar_notifies_one_for_all` | `promise::two_waiters…`, `pool::a_close_that_meets_workers…` |
+//! | `condvar_lets_go_before_it_waits` | `promise::a_waiter_that_meets_the_end…` and all in which somebody sleeps |
+//! | `condvar_notifies_one_for_all` | `pool::a_close_that_meets_workers…` |
 //! | `promise_claim_lets_go` | `promise::a_job_is_claimed…` |
 //! | `promise_begin_lets_go` | `promise::a_job_that_was_sent_away…` |
 //! | `promise_finish_lets_go` | `promise::finish_against_cancel…`, `promise::a_watcher_that…` (both) |

@@ -210,7 +210,7 @@ struct Arrived<T: Send + 'static>(Option<Arc<Arrival<T>>>);
 impl<T: Send + 'static> Arrived<T> {
     fn finish(mut self, outcome: Result<T, Exception<Infallible>>) {
         let Some(core) = self.0.take() else { return };
-        match Promise::finish(&*core, outcome, |_| ()) {
+        match Promise::finish(&*core, outcome.map_err(Box::new), |_| ()) {
             Ok(wake) => tell_later(move || tell(wake, || Future::bare(Arc::clone(&core)))),
             // It was ended here: that counts.
             Err((outcome, _)) => panic::drop_caught(outcome),
