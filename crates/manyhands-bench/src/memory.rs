@@ -5,12 +5,13 @@
 //! held by one task each, so that only submitting is counted.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
 use std::sync::{Arc, Barrier};
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Parser;
 
 /// The allocator of a binary that calls [`main`], to be declared there as its `#[global_allocator]`.
@@ -26,6 +27,8 @@ pub(crate) struct Growth {
     pub(crate) allocations: u32,
     /// Bytes held, as asked for: what the allocator adds for itself is not in it.
     pub(crate) bytes: u32,
+    /// By how many bytes the process has become larger in memory, whatever for.
+    pub(crate) resident: u32,
 }
 
 /// One figure to count, as told to the counting binary on its command line.
@@ -36,7 +39,7 @@ struct Order {
     tasks: u32,
 }
 
-/// The counting binary: counts for one subject, and prints allocations and bytes.
+/// The counting binary: counts for one subject, and prints allocations, bytes and resident bytes.
 ///
 /// # Errors
 ///
@@ -46,7 +49,7 @@ pub fn main(contestants: &[Contestant]) -> anyhow::Result<()> {
     let contestant = contestants.iter().find(|contestant| contestant.name == order.subject);
     let contestant = contestant.ok_or_else(|| anyhow!("no subject is named {}", order.subject))?;
     let growth = (contestant.count_pending)(order.workers, order.tasks)?;
-    println!("{} {}", growth.allocations, growth.bytes);
+    println!("{} {} {}", growth.allocations, growth.bytes, growth.resident);
     Ok(())
 }
 
@@ -79,9 +82,15 @@ impl FromStr for Growth {
     type Err = anyhow::Error;
 
     fn from_str(line: &str) -> anyhow::Result<Self> {
-        let (allocations, bytes) =
-            line.trim().split_once(' ').with_context(|| format!("not two numbers: {line}"))?;
-        Ok(Self { allocations: allocations.parse()?, bytes: bytes.parse()? })
+        let numbers: Vec<&str> = line.split_whitespace().collect();
+        let [allocations, bytes, resident] = numbers[..] else {
+            bail!("not three numbers: {line}");
+        };
+        Ok(Self {
+            allocations: allocations.parse()?,
+            bytes: bytes.parse()?,
+            resident: resident.parse()?,
+        })
     }
 }
 
@@ -101,10 +110,10 @@ pub(crate) fn count_pending<S: Subject>(workers: usize, tasks: u32) -> anyhow::R
     let holders: Vec<_> = holders.collect();
     held.wait();
 
-    let before = INSTRUMENTED_SYSTEM.stats();
+    let (before, resident_before) = (INSTRUMENTED_SYSTEM.stats(), resident()?);
     let mut handles = Vec::with_capacity(usize::try_from(tasks)?);
     handles.extend((0..tasks).map(|number| subject.submit(move || u64::from(number))));
-    let change = INSTRUMENTED_SYSTEM.stats() - before;
+    let (change, resident_after) = (INSTRUMENTED_SYSTEM.stats() - before, resident()?);
 
     free.wait();
     subject.collect_all(holders, |()| ());
@@ -114,7 +123,18 @@ pub(crate) fn count_pending<S: Subject>(workers: usize, tasks: u32) -> anyhow::R
     Ok(Growth {
         allocations: u32::try_from(change.allocations + change.reallocations)?,
         bytes: u32::try_from(change.bytes_allocated.saturating_sub(change.bytes_deallocated))?,
+        resident: u32::try_from(resident_after.saturating_sub(resident_before))?,
     })
+}
+
+/// How many bytes of memory this process has, exactly: `/proc/self/statm` may lag behind.
+fn resident() -> anyhow::Result<u64> {
+    let path = "/proc/self/smaps_rollup";
+    let text = fs::read_to_string(path).with_context(|| format!("{path} cannot be read"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = kib.with_context(|| format!("{path} says no Rss"))?.parse()?;
+    Ok(kib * 1024)
 }
 
 #[cfg(test)]
@@ -123,10 +143,11 @@ mod tests {
 
     #[test]
     fn the_line_of_the_counting_binary_is_understood() {
-        let growth: Growth = "300012 21000400\n".parse().unwrap();
-        assert_eq!(growth, Growth { allocations: 300_012, bytes: 21_000_400 });
-        assert!("300012".parse::<Growth>().is_err());
-        assert!("many 5".parse::<Growth>().is_err());
+        let growth: Growth = "300012 21000400 30003200\n".parse().unwrap();
+        let expected = Growth { allocations: 300_012, bytes: 21_000_400, resident: 30_003_200 };
+        assert_eq!(growth, expected);
+        assert!("300012 5".parse::<Growth>().is_err());
+        assert!("many 5 5".parse::<Growth>().is_err());
     }
 
     #[test]

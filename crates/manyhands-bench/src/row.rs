@@ -37,7 +37,8 @@ const PER_ITEM: &[Column] = &[cost("ns per item")];
 pub(crate) const PROCESSOR: &[Column] = &[cost("us")];
 pub(crate) const ROUND_TRIP: &[Column] = &[cost("median us"), cost("p99 us")];
 const PRODUCED: &[Column] = &[cost("us per task"), Column { name: "efficiency %", is_cost: false }];
-const MEMORY: &[Column] = &[cost("allocations per task"), cost("bytes per task")];
+const MEMORY: &[Column] =
+    &[cost("allocations per task"), cost("bytes asked for"), cost("bytes resident")];
 
 /// All rows, their sizes multiplied by `scale`.
 pub(crate) fn all(scale: f64) -> Vec<Row> {

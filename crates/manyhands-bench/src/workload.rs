@@ -54,7 +54,7 @@ pub(crate) fn run<S: Subject>(work: &Work, workers: usize) -> anyhow::Result<Vec
     if let Work::Pending { tasks } = *work {
         let growth = memory::ask_sibling(S::NAME, workers, tasks)?;
         let per_task = |total: u32| f64::from(total) / f64::from(tasks);
-        return Ok(vec![per_task(growth.allocations), per_task(growth.bytes)]);
+        return Ok([growth.allocations, growth.bytes, growth.resident].map(per_task).into());
     }
     let subject = S::start(workers)?;
     start_all_workers(&subject, workers);
