@@ -462,8 +462,8 @@ where
     C::Value: Send + 'static,
     C::Error: Send + Sync + 'static,
 {
-    let core: Arc<Core<C, C::Value, C::Error>> = Arc::new(Promise::new(Some(call)));
-    match executor.execute(Job::new(Arc::clone(&core) as _, place)) {
+    let core: Arc<Core<C, C::Value, C::Error>> = Arc::new(Promise::placed(call, Some(place)));
+    match executor.execute(Job::new(Arc::clone(&core) as _)) {
         Ok(()) => Ok(Future::task(core)),
         Err(refused) => match core.cancel() {
             Cancel::Now(Some(call), _) => Err(Refused { reason: refused.reason, task: call }),

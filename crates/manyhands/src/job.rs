@@ -43,13 +43,11 @@ use crate::promise::Promise;
 /// ```
 pub struct Job<'env> {
     task: Option<Arc<dyn Run + 'env>>,
-    /// Where it was submitted.
-    place: &'static Location<'static>,
 }
 
 /// What a job does, whatever its function and types.
 pub(crate) trait Run: Send + Sync {
-    /// Runs the task unless it was cancelled. `publish` is called just before its outcome can be
+    /// Runs the task unless it was cancelled, as one of this thread's (see [`nested::run`]). `publish` is called just before its outcome can be
     /// seen, and is told whether nobody is left to be told afterwards.
     /// What is left is the host's to drop, when it has time for it.
     fn run<'env>(self: Arc<Self>, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>>
@@ -67,6 +65,8 @@ pub(crate) trait Run: Send + Sync {
     fn id(&self) -> TaskId;
     /// What it is called in errors.
     fn name(&self) -> &'static str;
+    /// Where it was submitted; `None` also when it has ended.
+    fn place(&self) -> Option<&'static Location<'static>>;
     /// Says that the pool of this number has accepted it, whose workers may run it in place.
     fn set_pool(&self, number: u32);
 }
@@ -123,13 +123,12 @@ where
 
 /// Runs a task in this thread, which would wait for it.
 pub(crate) fn run_in_place(task: Arc<dyn Run>) {
-    let running = Running { id: task.id(), name: task.name(), place: None, known_as: 0 };
-    panic::drop_caught(nested::run(running, || task.run(&mut |_| ())));
+    panic::drop_caught(task.run(&mut |_| ()));
 }
 
 impl<'env> Job<'env> {
-    pub(crate) fn new(task: Arc<dyn Run + 'env>, place: &'static Location<'static>) -> Self {
-        Self { task: Some(task), place }
+    pub(crate) fn new(task: Arc<dyn Run + 'env>) -> Self {
+        Self { task: Some(task) }
     }
 
     /// Runs the task, here and now, and ends its future; does nothing if it was cancelled. A panic
@@ -139,10 +138,7 @@ impl<'env> Job<'env> {
     }
 
     pub(crate) fn run_with(mut self, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>> {
-        let task = self.task.take()?;
-        let (id, name) = (task.id(), task.name());
-        let running = Running { id, name, place: Some(self.place), known_as: 0 };
-        nested::run(running, || task.run(publish))
+        self.task.take()?.run(publish)
     }
 
     /// The address of its promise.
@@ -157,7 +153,8 @@ impl<'env> Job<'env> {
         }
     }
 
-    /// Where the task was submitted, for an executor that records what it is given.
+    /// Where the task was submitted, for an executor that records what it is given. `None`: it has ended, by
+    /// [`Future::set_result`] or where somebody waited for it, and there is nothing left to run.
     ///
     /// ```
     /// use manyhands::{Executor, Job, Refused};
@@ -166,7 +163,7 @@ impl<'env> Job<'env> {
     ///
     /// impl Executor for Loud {
     ///     fn execute(&self, job: Job<'static>) -> Result<(), Refused<Job<'static>>> {
-    ///         println!("a task from {}", job.place());
+    ///         println!("a task from {}", job.place().expect("nobody else has it yet"));
     ///         job.run();
     ///         Ok(())
     ///     }
@@ -177,8 +174,8 @@ impl<'env> Job<'env> {
     /// assert_eq!(Loud.spawn(|| 6 * 7)?.result(None)?, 42);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn place(&self) -> &'static Location<'static> {
-        self.place
+    pub fn place(&self) -> Option<&'static Location<'static>> {
+        self.task.as_ref()?.place()
     }
 
     /// Ends its future with the exception that the executor is broken, without running the task.
@@ -215,10 +212,9 @@ impl Job<'static> {
         self.task.as_ref()?.function()
     }
 
-    /// For an executor that runs it in another process: the task and the place of its submit. From
-    /// here on, the task is the caller's to end.
-    pub(crate) fn into_remote(mut self) -> Option<(Arc<dyn Remote>, &'static Location<'static>)> {
-        self.task.take()?.remote().map(|task| (task, self.place))
+    /// For an executor that runs it in another process. From here on, the task is the caller's to end.
+    pub(crate) fn into_remote(mut self) -> Option<Arc<dyn Remote>> {
+        self.task.take()?.remote()
     }
 }
 
@@ -261,8 +257,12 @@ where
     where
         Self: 'env,
     {
-        if let Some(call) = self.claim() {
-            end(&self, attempt(call), publish, || Future::task(Arc::clone(&self) as _));
+        if let Some((call, place)) = self.claim_placed() {
+            let running =
+                Running { id: Run::id(&*self), name: C::function().name, place, known_as: 0 };
+            nested::run(running, || {
+                end(&self, attempt(call), publish, || Future::task(Arc::clone(&self) as _));
+            });
         }
         leftover(self)
     }
@@ -297,6 +297,10 @@ where
 
     fn name(&self) -> &'static str {
         C::function().name
+    }
+
+    fn place(&self) -> Option<&'static Location<'static>> {
+        Promise::place(self).flatten()
     }
 
     fn set_pool(&self, number: u32) {

@@ -208,7 +208,8 @@ pub enum Held<'a, J, T, E, W> {
 }
 
 /// One task's life. `J` is the job while it waits to run, `T` and `E` are the two kinds of
-/// outcome, `W` is whom to tell. Its host owns it: an `Arc` in Rust, a Python object in Python.
+/// outcome, `W` is whom to tell, and `P` is what else is known of it until it has an outcome, such as the place of
+/// its submit. Its host owns it: an `Arc` in Rust, a Python object in Python.
 ///
 /// ```
 /// use manyhands::promise::{Promise, Watch};
@@ -242,53 +243,96 @@ pub enum Held<'a, J, T, E, W> {
 /// assert_eq!(ended.recv()?, "ended");
 /// # Ok::<(), mpsc::RecvError>(())
 /// ```
-pub struct Promise<J, T, E, W> {
+pub struct Promise<J, T, E, W, P = ()> {
     state: AtomicU8,
     /// The number of the pool that has accepted its job; 0 before, and for ever where none will.
     pool: AtomicU32,
-    body: Mutex<Body<J, T, E, W>>,
+    body: Mutex<Body<J, T, E, W, P>>,
 }
 
-struct Body<J, T, E, W> {
-    slot: Slot<J, T, E>,
+struct Body<J, T, E, W, P> {
+    slot: Slot<J, T, E, P>,
     watchers: Watchers<W>,
 }
 
-enum Slot<J, T, E> {
+/// Flat, and not with a `Result` in it or with a job that has its place: so the tag and a small job share eight bytes,
+/// and what a pending task takes is no more than what a value does.
+enum Slot<J, T, E, P> {
     Bare,
-    Pending(J),
+    Pending(J, P),
     /// Pending, and its job is on its way to another process, with this executor.
-    Away(Option<NonZeroU32>),
+    Away(Option<NonZeroU32>, P),
     /// With the number of the executor that can stop it, if there is one.
-    Running(Option<NonZeroU32>),
-    Cancelled,
-    Ended(Result<T, E>),
+    Running(Option<NonZeroU32>, P),
+    Cancelled(P),
+    Done(T),
+    Failed(E),
     Taken,
 }
 
-impl<J, T, E> Slot<J, T, E> {
+impl<J, T, E, P: Copy> Slot<J, T, E, P> {
+    fn place(&self) -> Option<P> {
+        match *self {
+            Self::Pending(_, place)
+            | Self::Away(_, place)
+            | Self::Running(_, place)
+            | Self::Cancelled(place) => Some(place),
+            Self::Bare | Self::Done(_) | Self::Failed(_) | Self::Taken => None,
+        }
+    }
+
     fn take(&mut self) -> Option<T> {
-        if !matches!(self, Self::Ended(Ok(_))) {
+        if !matches!(self, Self::Done(_)) {
             return None;
         }
         match std::mem::replace(self, Self::Taken) {
-            Self::Ended(Ok(value)) => Some(value),
+            Self::Done(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Of a task that has ended with one.
+    fn into_outcome(self) -> Option<Result<T, E>> {
+        match self {
+            Self::Done(value) => Some(Ok(value)),
+            Self::Failed(error) => Some(Err(error)),
             _ => None,
         }
     }
 }
 
-impl<J, T, E, W: Watch> Promise<J, T, E, W> {
+impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// A pending task that carries its job, or a bare one.
     pub fn new(job: Option<J>) -> Self {
+        Self::with_slot(job.map_or(Slot::Bare, |job| Slot::Pending(job, P::default())))
+    }
+
+    /// A pending task that carries its job and what is known of it.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell, &str> = Promise::placed("job", "line 7");
+    /// assert_eq!((task.claim(), task.place()), (Some("job"), Some("line 7")));
+    /// drop(task.finish(Ok(5), |_| ()));
+    /// assert_eq!(task.place(), None);
+    /// ```
+    pub fn placed(job: J, place: P) -> Self {
+        Self::with_slot(Slot::Pending(job, place))
+    }
+
+    fn with_slot(slot: Slot<J, T, E, P>) -> Self {
         Self {
             state: AtomicU8::new(State::Pending as u8),
             pool: AtomicU32::new(0),
-            body: Mutex::new(Body {
-                slot: job.map_or(Slot::Bare, Slot::Pending),
-                watchers: Watchers::new(),
-            }),
+            body: Mutex::new(Body { slot, watchers: Watchers::new() }),
         }
+    }
+
+    /// What is known of it beside its job; `None` when it has ended with an outcome, or was made without.
+    pub fn place(&self) -> Option<P> {
+        self.body.lock().slot.place()
     }
 
     /// Where the task stands at this moment.
@@ -342,17 +386,28 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// assert_eq!(task.state(), State::Running);
     /// ```
     pub fn claim(&self) -> Option<J> {
+        self.claim_placed().map(|(job, _)| job)
+    }
+
+    /// As [`claim`](Self::claim), and tells what is known of the task.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell, u32> = Promise::placed("job", 7);
+    /// assert_eq!((task.claim_placed(), task.claim_placed()), (Some(("job", 7)), None));
+    /// ```
+    pub fn claim_placed(&self) -> Option<(J, P)> {
         let mut body = self.body.lock();
-        if !matches!(body.slot, Slot::Pending(_)) {
-            return None;
-        }
+        let Slot::Pending(_, place) = body.slot else { return None };
         #[cfg(loom)]
         if sabotaged("promise_claim_lets_go") {
             body = body.let_go();
         }
         self.set(State::Running);
-        match std::mem::replace(&mut body.slot, Slot::Running(None)) {
-            Slot::Pending(job) => Some(job),
+        match std::mem::replace(&mut body.slot, Slot::Running(None, place)) {
+            Slot::Pending(job, place) => Some((job, place)),
             _ => None,
         }
     }
@@ -371,11 +426,9 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// ```
     pub fn send_away(&self, executor: Option<NonZeroU32>) -> Option<J> {
         let mut body = self.body.lock();
-        if !matches!(body.slot, Slot::Pending(_)) {
-            return None;
-        }
-        match std::mem::replace(&mut body.slot, Slot::Away(executor)) {
-            Slot::Pending(job) => Some(job),
+        let Slot::Pending(_, place) = body.slot else { return None };
+        match std::mem::replace(&mut body.slot, Slot::Away(executor, place)) {
+            Slot::Pending(job, _) => Some(job),
             _ => None,
         }
     }
@@ -394,12 +447,12 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// ```
     pub fn begin(&self) -> bool {
         let mut body = self.body.lock();
-        let Slot::Away(executor) = body.slot else { return false };
+        let Slot::Away(executor, place) = body.slot else { return false };
         #[cfg(loom)]
         if sabotaged("promise_begin_lets_go") {
             body = body.let_go();
         }
-        body.slot = Slot::Running(executor);
+        body.slot = Slot::Running(executor, place);
         self.set(State::Running);
         true
     }
@@ -419,7 +472,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// ```
     pub fn executor(&self) -> Option<NonZeroU32> {
         match self.body.lock().slot {
-            Slot::Away(executor) | Slot::Running(executor) => executor,
+            Slot::Away(executor, _) | Slot::Running(executor, _) => executor,
             _ => None,
         }
     }
@@ -440,8 +493,9 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn set_running_or_notify_cancel(&self) -> Result<Turn<W>, State> {
         let mut body = self.body.lock();
         match (&body.slot, self.state()) {
-            (Slot::Bare | Slot::Pending(_) | Slot::Away(_), _) => {
-                let pending = std::mem::replace(&mut body.slot, Slot::Running(None));
+            (Slot::Bare | Slot::Pending(..) | Slot::Away(..), _) => {
+                let place = body.slot.place().unwrap_or_default();
+                let pending = std::mem::replace(&mut body.slot, Slot::Running(None, place));
                 self.set(State::Running);
                 drop(body);
                 drop(pending);
@@ -488,10 +542,14 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
             body = body.let_go();
         }
         publish(wake.is_empty());
-        let before = std::mem::replace(&mut body.slot, Slot::Ended(outcome));
+        let after = match outcome {
+            Ok(value) => Slot::Done(value),
+            Err(error) => Slot::Failed(error),
+        };
+        let before = std::mem::replace(&mut body.slot, after);
         self.set(State::Finished);
         let_go_and_wake(body, sleepers);
-        if let Slot::Pending(never_claimed) = before {
+        if let Slot::Pending(never_claimed, _) = before {
             panic::drop_caught(never_claimed);
         }
         Ok(wake)
@@ -508,7 +566,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// assert!(matches!(task.cancel(), Cancel::Already));
     /// ```
     pub fn cancel(&self) -> Cancel<J, W> {
-        self.cancel_unless(|slot| matches!(slot, Slot::Running(_))).0
+        self.cancel_unless(|slot| matches!(slot, Slot::Running(..))).0
     }
 
     /// As [`cancel`](Self::cancel), and a task that is running on an executor that can stop it (one
@@ -528,21 +586,24 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// assert!(matches!(cancelled, Cancel::Now(None, _)) && executor == NonZeroU32::new(7));
     /// ```
     pub fn cancel_running(&self) -> (Cancel<J, W>, Option<NonZeroU32>) {
-        self.cancel_unless(|slot| matches!(slot, Slot::Running(None)))
+        self.cancel_unless(|slot| matches!(slot, Slot::Running(None, _)))
     }
 
     fn cancel_unless(
         &self,
-        too_late: impl FnOnce(&Slot<J, T, E>) -> bool,
+        too_late: impl FnOnce(&Slot<J, T, E, P>) -> bool,
     ) -> (Cancel<J, W>, Option<NonZeroU32>) {
         let mut body = self.body.lock();
         match &body.slot {
-            Slot::Cancelled => return (Cancel::Already, None),
-            Slot::Ended(_) | Slot::Taken => return (Cancel::TooLate(self.state()), None),
+            Slot::Cancelled(_) => return (Cancel::Already, None),
+            Slot::Done(_) | Slot::Failed(_) | Slot::Taken => {
+                return (Cancel::TooLate(self.state()), None);
+            }
             slot if too_late(slot) => return (Cancel::TooLate(self.state()), None),
-            Slot::Bare | Slot::Pending(_) | Slot::Away(_) | Slot::Running(_) => (),
+            Slot::Bare | Slot::Pending(..) | Slot::Away(..) | Slot::Running(..) => (),
         }
-        let before = std::mem::replace(&mut body.slot, Slot::Cancelled);
+        let place = body.slot.place().unwrap_or_default();
+        let before = std::mem::replace(&mut body.slot, Slot::Cancelled(place));
         let (sleepers, wake) = if matches!(before, Slot::Bare) {
             self.set(State::Cancelled);
             body.watchers.take_watchers(|w| !w.waits_for_notice())
@@ -552,8 +613,8 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         };
         let_go_and_wake(body, sleepers);
         match before {
-            Slot::Pending(job) => (Cancel::Now(Some(job), wake), None),
-            Slot::Running(executor) => (Cancel::Now(None, wake), executor),
+            Slot::Pending(job, _) => (Cancel::Now(Some(job), wake), None),
+            Slot::Running(executor, _) => (Cancel::Now(None, wake), executor),
             _ => (Cancel::Now(None, wake), None),
         }
     }
@@ -606,11 +667,8 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
         let (sleepers, watchers) = body.watchers.take_all();
         let_go_and_wake(body, sleepers);
         let (job, outcome) = match slot {
-            Slot::Pending(job) => (Some(job), None),
-            Slot::Ended(outcome) => (None, Some(outcome)),
-            Slot::Bare | Slot::Away(_) | Slot::Running(_) | Slot::Cancelled | Slot::Taken => {
-                (None, None)
-            }
+            Slot::Pending(job, _) => (Some(job), None),
+            ended => (None, ended.into_outcome()),
         };
         Parts { state, job, outcome, watchers }
     }
@@ -646,10 +704,10 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     ) -> Result<(), S> {
         let body = self.body.lock();
         match &body.slot {
-            Slot::Pending(job) => visit(Held::Job(job))?,
-            Slot::Ended(Ok(value)) => visit(Held::Done(value))?,
-            Slot::Ended(Err(error)) => visit(Held::Failed(error))?,
-            Slot::Bare | Slot::Away(_) | Slot::Running(_) | Slot::Cancelled | Slot::Taken => (),
+            Slot::Pending(job, _) => visit(Held::Job(job))?,
+            Slot::Done(value) => visit(Held::Done(value))?,
+            Slot::Failed(error) => visit(Held::Failed(error))?,
+            Slot::Bare | Slot::Away(..) | Slot::Running(..) | Slot::Cancelled(_) | Slot::Taken => {}
         }
         body.watchers.iter().try_for_each(|watcher| visit(Held::Watcher(watcher)))
     }
@@ -717,12 +775,12 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     pub fn look<R>(&self, look: impl FnOnce(View<'_, T, E>) -> R) -> R {
         let body = self.body.lock();
         look(match &body.slot {
-            Slot::Bare | Slot::Pending(_) | Slot::Away(_) | Slot::Running(_) => {
+            Slot::Bare | Slot::Pending(..) | Slot::Away(..) | Slot::Running(..) => {
                 View::Unfinished(self.state())
             }
-            Slot::Cancelled => View::Cancelled,
-            Slot::Ended(Ok(value)) => View::Done(value),
-            Slot::Ended(Err(error)) => View::Failed(error),
+            Slot::Cancelled(_) => View::Cancelled,
+            Slot::Done(value) => View::Done(value),
+            Slot::Failed(error) => View::Failed(error),
             Slot::Taken => View::Taken,
         })
     }
@@ -754,10 +812,7 @@ impl<J, T, E, W: Watch> Promise<J, T, E, W> {
     /// assert_eq!(task.into_outcome(), Some(Ok(5)));
     /// ```
     pub fn into_outcome(self) -> Option<Result<T, E>> {
-        match self.body.into_inner().slot {
-            Slot::Ended(outcome) => Some(outcome),
-            _ => None,
-        }
+        self.body.into_inner().slot.into_outcome()
     }
 
     /// Called with the lock held, so that state and slot change together for all who take it.
@@ -774,7 +829,7 @@ fn let_go_and_wake<B, W>(body: MutexGuard<'_, B>, sleepers: Sleepers<W>) {
     }
 }
 
-impl<J, T, E, W: Watch> std::fmt::Debug for Promise<J, T, E, W> {
+impl<J, T, E, W: Watch, P: Copy + Default> std::fmt::Debug for Promise<J, T, E, W, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Promise").field("state", &self.state()).finish_non_exhaustive()
     }

@@ -229,6 +229,23 @@ fn a_kept_task_can_be_cancelled_and_is_not_run() {
 }
 
 #[test]
+fn a_kept_job_knows_its_place_until_it_has_an_outcome() {
+    let _watchdog = watched();
+    let delayed = Delayed::new(2);
+    let line = line!() + 1;
+    let (cancelled, ended) = (delayed.spawn(|| 1).unwrap(), delayed.spawn(|| 2).unwrap());
+    let place = |index: usize| delayed.jobs.lock().unwrap().as_ref().unwrap()[index].place();
+    for index in [0, 1] {
+        let known = place(index).expect("it is pending");
+        assert_eq!((known.file(), known.line()), (file!(), line));
+    }
+    assert!(cancelled.cancel());
+    ended.set_result(5).unwrap();
+    assert_eq!(place(0).map(std::panic::Location::line), Some(line));
+    assert_eq!(place(1), None);
+}
+
+#[test]
 fn a_shutdown_that_cancels_drops_the_jobs_and_so_cancels_them() {
     let _watched = watched();
     let delayed = Delayed::new(100);

@@ -60,12 +60,12 @@ where
         make,
         wanted: CloseOnDrop(Arc::clone(&gather)),
     };
-    let core: Arc<Core<_, C::Value, C::Error>> = Arc::new(Promise::new(Some(late)));
+    let core: Arc<Core<_, C::Value, C::Error>> = Arc::new(Promise::placed(late, Some(place)));
     let future = Future::task(Arc::clone(&core) as _);
     gather.then(move |gathered| match gathered {
         Gathered::All(slots) => {
             *values.lock() = D::values(slots);
-            submit(place, &executor, &core);
+            submit(&executor, &core);
             panic::drop_caught(executor);
         }
         Gathered::Failed(failed) => {
@@ -80,13 +80,13 @@ where
     future
 }
 
-fn submit<C>(place: &'static Location<'static>, executor: &impl Executor, core: &Arc<LateCore<C>>)
+fn submit<C>(executor: &impl Executor, core: &Arc<LateCore<C>>)
 where
     C: Cross,
     C::Value: Send + 'static,
     C::Error: Send + Sync + 'static,
 {
-    let job = Job::new(Arc::clone(core) as _, place);
+    let job = Job::new(Arc::clone(core) as _);
     // Not by way of `panic::catch`, so that tasks that an executor runs here and now, one after the other,
     // need the stack of one.
     match catch_unwind(AssertUnwindSafe(|| executor.execute(job))) {

@@ -2,6 +2,7 @@
 //! it, and whom it tells.
 
 use std::num::NonZeroU32;
+use std::panic::Location;
 use std::sync::{Arc, Weak};
 use std::task::{Wake as _, Waker};
 use std::time::Instant;
@@ -21,7 +22,9 @@ use super::continuation::Continuation;
 use crate::nested::{Source, Sources};
 
 /// A promise as the Rust host has it. An exception is larger than most values and much rarer: it lies elsewhere.
-pub(crate) type Core<J, T, E> = Promise<J, T, Box<Exception<E>>, Watcher<T, E>>;
+/// Until it ends, it knows where it was submitted, if that is known.
+pub(crate) type Core<J, T, E> =
+    Promise<J, T, Box<Exception<E>>, Watcher<T, E>, Option<&'static Location<'static>>>;
 
 type Callback<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
 

@@ -14,7 +14,7 @@ use crate::errors::{BrokenExecutor, Exception, GraphError};
 use crate::executor::Executor;
 use crate::job::{self, Job, Leftover};
 use crate::nested::graph::TaskId;
-use crate::nested::{self, Waiting};
+use crate::nested::{self, Running, Waiting};
 use crate::panic;
 use crate::sync::{Mutex, now};
 
@@ -140,8 +140,8 @@ impl Host for RustHost {
     }
 
     fn submit(&self, ticket: Ticket<Self>) -> Submitted {
-        let job = TicketJob { ticket, trouble: Arc::clone(&self.trouble) };
-        let job = Job::new(Arc::new(job), self.place);
+        let (place, trouble) = (self.place, Arc::clone(&self.trouble));
+        let job = Job::new(Arc::new(TicketJob { ticket, place, trouble }));
         match catch_unwind(AssertUnwindSafe(|| self.executor.execute(job))) {
             Ok(Ok(())) => Submitted::Queued,
             Ok(Err(refused)) => {
@@ -173,6 +173,8 @@ impl RustHost {
 /// A job that takes part in a run.
 struct TicketJob {
     ticket: Ticket<RustHost>,
+    /// Where the run was asked for.
+    place: &'static Location<'static>,
     trouble: Arc<Mutex<Option<GraphError>>>,
 }
 
@@ -181,10 +183,15 @@ impl job::Run for TicketJob {
     where
         Self: 'env,
     {
+        let (id, name) = (self.id(), self.name());
         // A job has its task alone.
-        let place = Arc::into_inner(self).map(|job| job.ticket.work());
-        publish(false);
-        drop(place);
+        let job = Arc::into_inner(self)?;
+        let running = Running { id, name, place: Some(job.place), known_as: 0 };
+        nested::run(running, || {
+            let place = job.ticket.work();
+            publish(false);
+            drop(place);
+        });
         None
     }
 
@@ -208,6 +215,10 @@ impl job::Run for TicketJob {
 
     fn name(&self) -> &'static str {
         "tasks of a Graph"
+    }
+
+    fn place(&self) -> Option<&'static Location<'static>> {
+        Some(self.place)
     }
 
     fn set_pool(&self, _number: u32) {}

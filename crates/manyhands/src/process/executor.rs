@@ -158,7 +158,7 @@ impl ProcessPoolExecutor {
             Ok(reserved) => reserved,
             Err(reason) => return Err(Refused { reason, task: job }),
         };
-        let Some((task, place)) = job.into_remote() else { return Ok(()) };
+        let Some(task) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(WRITTEN.try_with(Cell::take).unwrap_or_default());
         body.bytes.clear();
         let mut pack = || task.pack(self.pool.number(), declared, &mut body);
@@ -193,7 +193,7 @@ impl ProcessPoolExecutor {
             request.pass(futures);
         }
         let rules = Rules { timeout: options.timeout, retries: options.retries };
-        let task = RustTask::new(task, declared, place);
+        let task = RustTask::new(task, declared);
         reserved.submit(task, request, rules);
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! A task as the manager of a pool of processes sees it, and the Rust host's.
 
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,20 +81,16 @@ pub enum Loss {
 pub(super) struct RustTask {
     task: Option<Arc<dyn Remote>>,
     declared: &'static dyn Declared,
-    /// Where it was submitted.
-    place: &'static Location<'static>,
 }
 
 impl RustTask {
-    pub(super) fn new(
-        task: Arc<dyn Remote>,
-        declared: &'static dyn Declared,
-        place: &'static Location<'static>,
-    ) -> Self {
-        Self { task: Some(task), declared, place }
+    pub(super) fn new(task: Arc<dyn Remote>, declared: &'static dyn Declared) -> Self {
+        Self { task: Some(task), declared }
     }
 
-    fn info(&self, kind: Kind, request: &[u8]) -> TaskInfo {
+    /// `None`: it has been ended by others, and how it was lost is of interest to nobody.
+    fn info(&self, kind: Kind, request: &[u8]) -> Option<TaskInfo> {
+        let submitted = self.task.as_ref()?.place()?;
         let calls = match kind {
             Kind::Chunk | Kind::TryChunk => request.split_first_chunk(),
             _ => None,
@@ -107,7 +102,7 @@ impl RustTask {
                 format!("[{calls} calls, the first with {first}]")
             }
         };
-        TaskInfo { function: self.declared.name(), arguments, submitted: self.place }
+        Some(TaskInfo { function: self.declared.name(), arguments, submitted })
     }
 }
 
@@ -132,11 +127,11 @@ impl Task for RustTask {
             Loss::NoWorkerLeft { workers } => Exception::NoWorkerLeft(NoWorkerLeft { workers }),
             Loss::Broken { reason, .. } => Exception::Broken(BrokenProcessPool { reason }.into()),
             Loss::Crashed { worker, pid, exit, ran, attempts } => {
-                let task = self.info(kind, request);
+                let Some(task) = self.info(kind, request) else { return };
                 Exception::Crashed(Arc::new(Crash { task, exit, pid, worker, ran, attempts }))
             }
             Loss::TimedOut { worker, timeout, ran } => {
-                let task = self.info(kind, request);
+                let Some(task) = self.info(kind, request) else { return };
                 Exception::TimedOut(Arc::new(Overrun { task, timeout, ran, worker }))
             }
         };
@@ -150,7 +145,7 @@ impl Task for RustTask {
     }
 
     fn place(&self) -> Option<String> {
-        Some(format!("submitted at {}", self.place))
+        self.task.as_ref()?.place().map(|place| format!("submitted at {place}"))
     }
 }
 

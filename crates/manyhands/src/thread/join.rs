@@ -10,6 +10,7 @@
 //! does that waits for another (`nested`), and to the wait-for graph the part is a task.
 
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
@@ -282,7 +283,7 @@ impl<'env> Parts<Job<'env>> for Deque {
     fn take_part(&self) -> Option<Job<'env>> {
         let part = self.take()?;
         let (id, name, place) = (part.id(), part.name(), part.place());
-        Some(Job::new(Arc::new(TakenOver { id, name, part: Mutex::new(Some(part)) }), place))
+        Some(Job::new(Arc::new(TakenOver { id, name, place, part: Mutex::new(Some(part)) })))
     }
 
     fn has_parts(&self) -> bool {
@@ -299,6 +300,7 @@ impl<'env> Parts<Job<'env>> for Deque {
 struct TakenOver {
     id: TaskId,
     name: &'static str,
+    place: &'static Location<'static>,
     part: Mutex<Option<Part>>,
 }
 
@@ -315,7 +317,7 @@ impl Run for TakenOver {
     {
         if let (Some(part), Some(here)) = (self.part(), here()) {
             // What it panics with is its owner's; the place of the panic is noted here.
-            let _ = panic::catch(|| part.run(&here.deque));
+            let _ = panic::catch(|| run(part, &here.deque));
         }
         None
     }
@@ -342,6 +344,10 @@ impl Run for TakenOver {
 
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn place(&self) -> Option<&'static Location<'static>> {
+        Some(self.place)
     }
 
     /// Nobody waits for it as for a task.

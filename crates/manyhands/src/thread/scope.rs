@@ -18,6 +18,7 @@ use crate::function::{Call, Fallible, Plain, attempt};
 use crate::future::{Core, Future};
 use crate::job::{Job, Leftover, Run, end, leftover};
 use crate::nested::graph::TaskId;
+use crate::nested::{self, Running};
 use crate::panic;
 use crate::promise::Promise;
 
@@ -136,9 +137,9 @@ impl<'scope> Scope<'scope, '_> {
         C::Value: Send + 'scope,
         C::Error: Send + Sync + 'scope,
     {
-        let core = Arc::new(Promise::new(Some(())));
+        let core = Arc::new(Promise::placed((), Some(Location::caller())));
         let task = Arc::new(ScopedTask { core: Arc::clone(&core), call: Mutex::new(Some(call)) });
-        match self.accept(Job::new(Arc::clone(&task) as _, Location::caller())) {
+        match self.accept(Job::new(Arc::clone(&task) as _)) {
             Ok(()) => Ok(Future::bare(core)),
             Err(refused) => match task.call() {
                 Some(call) => Err(Refused { reason: refused.reason, task: call }),
@@ -221,10 +222,11 @@ where
     where
         Self: 'env,
     {
-        if self.core.claim().is_some()
-            && let Some(call) = self.call()
-        {
-            end(&self.core, attempt(call), publish, || Future::bare(Arc::clone(&self.core)));
+        if let (Some(((), place)), Some(call)) = (self.core.claim_placed(), self.call()) {
+            let running = Running { id: self.id(), name: C::name(), place, known_as: 0 };
+            nested::run(running, || {
+                end(&self.core, attempt(call), publish, || Future::bare(Arc::clone(&self.core)));
+            });
         }
         // Of a task that was cancelled.
         panic::drop_caught(self.call());
@@ -262,6 +264,10 @@ where
 
     fn name(&self) -> &'static str {
         C::name()
+    }
+
+    fn place(&self) -> Option<&'static Location<'static>> {
+        self.core.place().flatten()
     }
 
     /// Nobody who waits for it has its call.

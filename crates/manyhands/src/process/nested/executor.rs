@@ -90,7 +90,7 @@ impl Executor for CurrentExecutor {
         if let Err(reason) = self.upward.check() {
             return Err(Refused { reason, task: job });
         }
-        let Some((task, place)) = job.into_remote() else { return Ok(()) };
+        let Some(task) = job.into_remote() else { return Ok(()) };
         let mut body = Body::after(Vec::new());
         // Without shared memory: what lies in this worker's, others cannot see.
         let passing = Some(Passing::On(Vec::new()));
@@ -105,7 +105,7 @@ impl Executor for CurrentExecutor {
                 return Ok(());
             }
         }
-        let task = RustTask::new(task, declared, place);
+        let task = RustTask::new(task, declared);
         if task.begin() {
             let rules = Rules { timeout: self.options.timeout, retries: self.options.retries };
             let Body { kind, bytes } = body;
