@@ -330,7 +330,16 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
         }
     }
 
-    /// What is known of it beside its job; `None` when it has ended with an outcome, or was made without.
+    /// What is known of it beside its job; `None` when it has ended with an outcome, or never had a job.
+    ///
+    /// ```
+    /// # use manyhands::promise::{Promise, Watch};
+    /// # #[derive(Debug, PartialEq)] struct Tell(u8);
+    /// # impl Watch for Tell { fn waits_for_notice(&self) -> bool { false } }
+    /// let task: Promise<&str, i32, String, Tell, u32> = Promise::placed("job", 7);
+    /// drop(task.cancel());
+    /// assert_eq!(task.place(), Some(7));
+    /// ```
     pub fn place(&self) -> Option<P> {
         self.body.lock().slot.place()
     }
