@@ -16,8 +16,12 @@ impl Sleeper {
     }
 
     pub(crate) fn wake(&self) {
-        *self.woken.lock() = true;
-        self.wakes.notify_one();
+        // None: in a forked child, and the thread is not here.
+        if let Some(mut woken) = self.woken.lock_unless_orphaned() {
+            *woken = true;
+            drop(woken);
+            self.wakes.notify_one();
+        }
     }
 
     /// Until somebody wakes it, or until `deadline`.
@@ -32,5 +36,18 @@ impl Sleeper {
 impl fmt::Debug for Sleeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sleeper").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Sleeper;
+
+    #[test]
+    fn one_that_stayed_behind_at_a_fork_holds_up_nobody() {
+        let sleeper = Sleeper::new();
+        let orphaned = sleeper.woken.lock();
+        sleeper.wake();
+        assert!(!*orphaned);
     }
 }

@@ -62,10 +62,11 @@ impl<T> Mutex<T> {
         #[cfg(loom)]
         return Some(self.lock());
         #[cfg(not(loom))]
-        for _ in 0..5_000 {
+        for times in 0..5_000 {
             match self.0.try_lock() {
                 Ok(guard) => return Some(guard),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if times < 100 => std::hint::spin_loop(),
                 Err(TryLockError::WouldBlock) => {
                     std::thread::sleep(std::time::Duration::from_micros(20));
                 }
