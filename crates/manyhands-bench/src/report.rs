@@ -27,24 +27,26 @@ pub(crate) fn ours(measured: &[Measured]) -> impl Fn(usize) -> Option<f64> {
     move |column| ours.map(|ours| ours.figures[column].median)
 }
 
-/// All rows in one table: ours, the best peer, and how many times ours it needs.
+/// All rows in one table, a line for each cost: ours, the best peer, and how many times ours it needs.
 ///
 /// `None` when there is no peer to compare with.
 pub(crate) fn overview(rows: &[(Row, Vec<Measured>)]) -> Option<String> {
     let mut lines =
         vec![["row", Manyhands::NAME, "best peer", "its ratio"].map(String::from).into()];
     for (row, measured) in rows {
-        let ours = ours_among(measured)?.figures[0].median;
-        let peers = measured.iter().filter(|subject| subject.subject != Manyhands::NAME);
-        let best =
-            peers.min_by(|one, other| one.figures[0].median.total_cmp(&other.figures[0].median))?;
-        let name = format!("{}, {}", row.id, row.columns[0].name);
-        lines.push(vec![
-            name,
-            number(ours),
-            best.subject.into(),
-            ratio(best.figures[0].median, ours),
-        ]);
+        let ours = ours_among(measured)?;
+        let costs = row.columns.iter().enumerate().filter(|(_, column)| column.is_cost);
+        for (index, column) in costs {
+            let median = |subject: &Measured| subject.figures[index].median;
+            let peers = measured.iter().filter(|subject| subject.subject != Manyhands::NAME);
+            let best = peers.min_by(|one, other| median(one).total_cmp(&median(other)))?;
+            lines.push(vec![
+                format!("{}, {}", row.id, column.name),
+                number(median(ours)),
+                best.subject.into(),
+                ratio(median(best), median(ours)),
+            ]);
+        }
     }
     Some(format!("## Overview\n\n{}", table(&lines)))
 }
@@ -173,6 +175,22 @@ mod tests {
             "{text}"
         );
         assert_eq!(overview(&[(row("a"), vec![measured("manyhands", &[2.0])])]), None);
+    }
+
+    #[test]
+    fn the_overview_has_every_cost_of_a_row() {
+        let subjects = vec![measured("a", &[4.0, 1.0]), measured("manyhands", &[2.0, 2.0])];
+        let text = overview(&[(row("b1"), subjects.clone())]).unwrap();
+        let ratios: Vec<&str> = text
+            .lines()
+            .skip(4)
+            .filter_map(|line| line.rsplit('|').nth(1))
+            .map(str::trim)
+            .collect();
+        assert_eq!(ratios, ["2.00", "0.50"]);
+        // An efficiency is none.
+        let text = overview(&[(row("c10"), subjects)]).unwrap();
+        assert_eq!(text.lines().skip(4).count(), 1);
     }
 
     #[test]

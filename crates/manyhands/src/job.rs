@@ -47,8 +47,8 @@ pub struct Job<'env> {
 
 /// What a job does, whatever its function and types.
 pub(crate) trait Run: Send + Sync {
-    /// Runs the task unless it was cancelled, as one of this thread's (see [`nested::run`]). `publish` is called just before its outcome can be
-    /// seen, and is told whether nobody is left to be told afterwards.
+    /// Runs the task unless it was cancelled, as one of this thread's (see [`nested::run`]). `publish` is called
+    /// just before its outcome can be seen, and is told whether nobody is left to be told afterwards.
     /// What is left is the host's to drop, when it has time for it.
     fn run<'env>(self: Arc<Self>, publish: &mut dyn FnMut(bool)) -> Option<Leftover<'env>>
     where

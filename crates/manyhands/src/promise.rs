@@ -751,19 +751,20 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
         if self.state().is_done() {
             return true;
         }
-        let patient = deadline.is_none_or(|deadline| Instant::now() < deadline);
-        if patient && spin::for_caller(|| self.state().is_done()) {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return false;
+        }
+        if spin::for_caller(|| self.state().is_done()) {
             return true;
         }
-        let sleeper = {
+        let sleeper = Arc::new(Sleeper::new());
+        {
             let mut body = self.body.lock();
-            if self.state().is_done() || !patient {
-                return self.state().is_done();
+            if self.state().is_done() {
+                return true;
             }
-            let sleeper = Arc::new(Sleeper::new());
             body.watchers.push_sleeper(Arc::clone(&sleeper));
-            sleeper
-        };
+        }
         sleeper.sleep(deadline);
         if !self.state().is_done() {
             self.body.lock().watchers.remove_sleeper(&sleeper);
