@@ -280,3 +280,44 @@ fn pools_come_and_go() {
         }
     }
 }
+
+/// A thread whose time is up takes itself from the list in which the others still wait.
+#[test]
+fn those_whose_time_is_up_leave_the_others_asleep() {
+    let _watched = watched();
+    for round in rounds(300) {
+        let future: Future<usize> = Future::new();
+        let cancelled = round % 5 == 0;
+        thread::scope(|scope| {
+            let patient: Vec<_> = (0..2).map(|_| scope.spawn(|| future.result(None))).collect();
+            let hasty: Vec<_> = (0..4_u64)
+                .map(|n| Duration::from_micros(20 * n + round as u64 % 60))
+                .map(|time| {
+                    scope.spawn({
+                        let future = &future;
+                        move || future.result(time)
+                    })
+                })
+                .collect();
+            thread::sleep(Duration::from_micros(round as u64 % 200));
+            if cancelled {
+                assert!(future.cancel());
+            } else {
+                future.set_result(round).unwrap();
+            }
+            for waiter in patient {
+                match waiter.join().unwrap() {
+                    Ok(value) => assert!(!cancelled && value == round),
+                    Err(error) => assert!(cancelled && matches!(error, FutureError::Cancelled)),
+                }
+            }
+            for waiter in hasty {
+                match waiter.join().unwrap() {
+                    Ok(value) => assert!(!cancelled && value == round),
+                    Err(FutureError::Cancelled) => assert!(cancelled),
+                    Err(error) => assert!(matches!(error, FutureError::TimedOut), "{error}"),
+                }
+            }
+        });
+    }
+}
