@@ -178,6 +178,23 @@ fn a_value_that_nobody_wants_is_gone_before_its_worker_runs_the_next_task() {
 }
 
 #[test]
+fn a_scoped_task_that_was_cancelled_and_panics_when_dropped_is_logged() {
+    let _watched = watched();
+    let builder = ThreadPoolExecutor::builder().max_workers(1);
+    let ran = builder.scope(|scope| {
+        let (sender, receiver) = mpsc::channel::<()>();
+        scope.spawn(move || receiver.recv()).unwrap();
+        let bomb = Bomb("scoped 2274");
+        assert!(scope.spawn(move || drop(bomb)).unwrap().cancel());
+        let next = scope.spawn(|| 1).unwrap();
+        drop(sender);
+        (next.result(None).unwrap(), scope.stats().workers)
+    });
+    assert_eq!(ran.unwrap(), (1, 1));
+    assert_eq!(logged("scoped 2274").len(), 1);
+}
+
+#[test]
 fn a_callback_whose_captive_panics_when_dropped_is_logged() {
     let _watched = watched();
     let pool = ThreadPoolExecutor::new(1).unwrap();

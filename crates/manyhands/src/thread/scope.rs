@@ -222,7 +222,9 @@ where
     where
         Self: 'env,
     {
-        if let (Some(((), place)), Some(call)) = (self.core.claim_placed(), self.call()) {
+        if let Some(((), place)) = self.core.claim_placed()
+            && let Some(call) = self.call()
+        {
             let running = Running { id: self.id(), name: C::name(), place, known_as: 0 };
             nested::run(running, || {
                 end(&self.core, attempt(call), publish, || Future::bare(Arc::clone(&self.core)));
