@@ -69,6 +69,11 @@ pub(crate) trait Run: Send + Sync {
     fn place(&self) -> Option<&'static Location<'static>>;
     /// Says that the pool of this number has accepted it, whose workers may run it in place.
     fn set_pool(&self, number: u32);
+
+    /// As the thread that runs it has it on its stack.
+    fn running(&self, place: Option<&'static Location<'static>>) -> Running {
+        Running { id: self.id(), name: self.name(), place, known_as: 0 }
+    }
 }
 
 /// What a promise may carry: a call, which can be run where it is waited for, or what makes the outcome from
@@ -258,9 +263,7 @@ where
         Self: 'env,
     {
         if let Some((call, place)) = self.claim_placed() {
-            let running =
-                Running { id: Run::id(&*self), name: C::function().name, place, known_as: 0 };
-            nested::run(running, || {
+            nested::run(self.running(place), || {
                 end(&self, attempt(call), publish, || Future::task(Arc::clone(&self) as _));
             });
         }

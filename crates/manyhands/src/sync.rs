@@ -41,12 +41,8 @@ impl<T> Mutex<T> {
     /// for some tens of nanoseconds, and a sleeper costs the owner a system call.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         #[cfg(not(loom))]
-        for _ in 0..100 {
-            match self.0.try_lock() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
-            }
+        if let Some(guard) = self.try_for(100, std::hint::spin_loop) {
+            return guard;
         }
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         #[cfg(loom)]
@@ -62,17 +58,22 @@ impl<T> Mutex<T> {
         #[cfg(loom)]
         return Some(self.lock());
         #[cfg(not(loom))]
-        for times in 0..5_000 {
+        self.try_for(100, std::hint::spin_loop).or_else(|| {
+            self.try_for(5_000, || std::thread::sleep(std::time::Duration::from_micros(20)))
+        })
+    }
+
+    /// Tries so many times, with a pause after each that found it held.
+    #[cfg(not(loom))]
+    #[inline]
+    fn try_for(&self, times: u32, pause: impl Fn()) -> Option<MutexGuard<'_, T>> {
+        for _ in 0..times {
             match self.0.try_lock() {
                 Ok(guard) => return Some(guard),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if times < 100 => std::hint::spin_loop(),
-                Err(TryLockError::WouldBlock) => {
-                    std::thread::sleep(std::time::Duration::from_micros(20));
-                }
+                Err(TryLockError::WouldBlock) => pause(),
             }
         }
-        #[cfg(not(loom))]
         None
     }
 }

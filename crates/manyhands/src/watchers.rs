@@ -157,43 +157,33 @@ impl<W> Watchers<W> {
     /// All who sleep, and of the others those that `which` picks, oldest first; the rest stay.
     pub(crate) fn take_watchers(
         &mut self,
-        mut which: impl FnMut(&W) -> bool,
+        which: impl FnMut(&W) -> bool,
     ) -> (Sleepers<W>, Wake<W>) {
-        let (mut sleepers, mut wake, mut rest) = (Self::new(), Self::new(), Self::new());
-        while let Some(node) = self.pop_node() {
-            match &node.told {
-                Told::Sleeper(_) => sleepers.push_node(node),
-                Told::Watcher(watcher) if which(watcher) => wake.push_node(node),
-                Told::Watcher(_) => rest.push_node(node),
-            }
-        }
-        self.put_back(rest);
-        (Sleepers(sleepers), Wake(wake))
+        let sleepers = self.take(|told| matches!(told, Told::Sleeper(_)));
+        (Sleepers(sleepers), self.take_if(which))
     }
 
     /// Those that `which` picks, oldest first; the others stay, and all who sleep.
-    pub(crate) fn take_if(&mut self, which: impl FnMut(&W) -> bool) -> Wake<W> {
-        let (sleepers, wake) = self.take_watchers(which);
-        self.put_back(sleepers.0);
-        wake
+    pub(crate) fn take_if(&mut self, mut which: impl FnMut(&W) -> bool) -> Wake<W> {
+        Wake(self.take(|told| matches!(told, Told::Watcher(watcher) if which(watcher))))
     }
 
     /// One who does not sleep any more.
     pub(crate) fn remove_sleeper(&mut self, gone: &Arc<Sleeper>) {
-        let mut rest = Self::new();
-        while let Some(node) = self.pop_node() {
-            if !matches!(&node.told, Told::Sleeper(sleeper) if Arc::ptr_eq(sleeper, gone)) {
-                rest.push_node(node);
-            }
-        }
-        self.put_back(rest);
+        let is_it = |sleeper: &_| Arc::ptr_eq(sleeper, gone);
+        drop(self.take(|told| matches!(told, Told::Sleeper(sleeper) if is_it(sleeper))));
     }
 
-    /// Who sleeps is woken in no order, so only that of the others has to stay.
-    fn put_back(&mut self, mut oldest_first: Self) {
-        while let Some(node) = oldest_first.pop_node() {
+    fn take(&mut self, mut which: impl FnMut(&Told<W>) -> bool) -> Self {
+        let (mut taken, mut rest) = (Self::new(), Self::new());
+        while let Some(node) = self.pop_node() {
+            let list = if which(&node.told) { &mut taken } else { &mut rest };
+            list.push_node(node);
+        }
+        while let Some(node) = rest.pop_node() {
             self.push_node(node);
         }
+        taken
     }
 }
 

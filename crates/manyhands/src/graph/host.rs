@@ -14,7 +14,7 @@ use crate::errors::{BrokenExecutor, Exception, GraphError};
 use crate::executor::Executor;
 use crate::job::{self, Job, Leftover};
 use crate::nested::graph::TaskId;
-use crate::nested::{self, Running, Waiting};
+use crate::nested::{self, Waiting};
 use crate::panic;
 use crate::sync::{Mutex, now};
 
@@ -183,10 +183,9 @@ impl job::Run for TicketJob {
     where
         Self: 'env,
     {
-        let (id, name) = (self.id(), self.name());
+        let running = self.running(Some(self.place));
         // A job has its task alone.
         let job = Arc::into_inner(self)?;
-        let running = Running { id, name, place: Some(job.place), known_as: 0 };
         nested::run(running, || {
             let place = job.ticket.work();
             publish(false);

@@ -17,8 +17,8 @@ use crate::errors::{BrokenExecutor, Exception, Refused};
 use crate::function::{Call, Fallible, Plain, attempt};
 use crate::future::{Core, Future};
 use crate::job::{Job, Leftover, Run, end, leftover};
+use crate::nested;
 use crate::nested::graph::TaskId;
-use crate::nested::{self, Running};
 use crate::panic;
 use crate::promise::Promise;
 
@@ -225,8 +225,7 @@ where
         if let Some(((), place)) = self.core.claim_placed()
             && let Some(call) = self.call()
         {
-            let running = Running { id: self.id(), name: C::name(), place, known_as: 0 };
-            nested::run(running, || {
+            nested::run(self.running(place), || {
                 end(&self.core, attempt(call), publish, || Future::bare(Arc::clone(&self.core)));
             });
         }
