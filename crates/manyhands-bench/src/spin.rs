@@ -30,8 +30,8 @@ pub(crate) fn turns_for(load: Duration) -> u64 {
     turns
 }
 
-/// Each turn needs the one before, so the processor cannot overlap them. The same code for all subjects: compiled into
-/// what runs a task, it would be a little quicker in one than in another.
+/// Each turn needs the one before, so the processor cannot overlap them. It is the same code for all subjects, and not
+/// compiled into what runs a task in each.
 #[inline(never)]
 pub(crate) fn turn(turns: u64) {
     let mut state = black_box(0x9e37_79b9_7f4a_7c15_u64);

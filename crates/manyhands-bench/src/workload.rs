@@ -45,7 +45,7 @@ pub(crate) enum Work {
     },
     /// Submit empty tasks and take them as they complete. Yields us per task.
     AsCompleted { tasks: u32 },
-    /// Let tasks pile up. Yields allocations and bytes per task.
+    /// Let tasks pile up. Yields allocations, bytes asked for and resident bytes per task.
     Pending { tasks: u32 },
 }
 
