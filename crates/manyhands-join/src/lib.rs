@@ -29,8 +29,8 @@
 //!
 //! [`map_slice`] is made of such closures: a function over a slice, whose values are written where they stay.
 //!
-//! With `manyhands-shm` and `manyhands-pybuffer` this crate has all the unsafe code of the workspace; what it
-//! offers is safe.
+//! With `manyhands-shm`, `manyhands-lock` and `manyhands-pybuffer` this crate has all the unsafe code of the
+//! workspace; what it offers is safe.
 
 mod deque;
 mod fill;

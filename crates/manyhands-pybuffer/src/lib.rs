@@ -3,7 +3,8 @@
 //! Python's become ours. And where Python's code is that calls us, which objects the collector of cycles looks at,
 //! what the GIL guards, and where our own memory comes from.
 //!
-//! With `manyhands-shm` and `manyhands-join` this crate has all the unsafe code of the workspace; what it offers is safe.
+//! With `manyhands-shm`, `manyhands-join` and `manyhands-lock` this crate has all the unsafe code of the workspace;
+//! what it offers is safe.
 //!
 //! | for | see |
 //! |---|---|

@@ -1,7 +1,8 @@
 //! Shared memory between one parent process and its worker processes: the lowest layer of what they
 //! tell each other. It knows frames of bytes, and no tasks.
 //!
-//! With `manyhands-join` and `manyhands-pybuffer` this crate has all the unsafe code of the workspace; what it offers is safe.
+//! With `manyhands-join`, `manyhands-lock` and `manyhands-pybuffer` this crate has all the unsafe code of the workspace;
+//! what it offers is safe.
 //!
 //! | for | see |
 //! |---|---|

@@ -42,8 +42,8 @@ use std::time::Instant;
 use crate::panic;
 use crate::sleeper::Sleeper;
 use crate::spin;
-use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use crate::sync::{Mutex, MutexGuard, sabotaged};
+use crate::sync::atomic::Ordering;
+use crate::sync::{WordMutex, WordMutexGuard, sabotaged};
 use crate::watchers::{Sleepers, Watchers};
 
 pub use crate::watchers::{Wake, Watch};
@@ -244,10 +244,9 @@ pub enum Held<'a, J, T, E, W> {
 /// # Ok::<(), mpsc::RecvError>(())
 /// ```
 pub struct Promise<J, T, E, W, P = ()> {
-    state: AtomicU8,
-    /// The number of the pool that has accepted its job; 0 before, and for ever where none will.
-    pool: AtomicU32,
-    body: Mutex<Body<J, T, E, W, P>>,
+    /// With its state in the byte beside it, and in the number that of the pool that has accepted its job; 0 before,
+    /// and for ever where none will.
+    body: WordMutex<Body<J, T, E, W, P>>,
 }
 
 struct Body<J, T, E, W, P> {
@@ -323,11 +322,8 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     }
 
     fn with_slot(slot: Slot<J, T, E, P>) -> Self {
-        Self {
-            state: AtomicU8::new(State::Pending as u8),
-            pool: AtomicU32::new(0),
-            body: Mutex::new(Body { slot, watchers: Watchers::new() }),
-        }
+        let body = Body { slot, watchers: Watchers::new() };
+        Self { body: WordMutex::new(State::Pending as u8, 0, body) }
     }
 
     /// What is known of it beside its job; `None` when it has ended with an outcome, or never had a job.
@@ -346,12 +342,12 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
 
     /// Where the task stands at this moment.
     pub fn state(&self) -> State {
-        State::from_u8(self.state.load(Ordering::Acquire))
+        State::from_u8(self.body.byte.load(Ordering::Acquire))
     }
 
     /// The number of the pool whose workers may run it; 0 for none.
     pub fn pool(&self) -> u32 {
-        self.pool.load(Ordering::Relaxed)
+        self.body.number.load(Ordering::Relaxed)
     }
 
     /// Says which pool has accepted it, before anybody else knows it.
@@ -365,7 +361,7 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!(task.pool(), 7);
     /// ```
     pub fn set_pool(&self, number: u32) {
-        self.pool.store(number, Ordering::Relaxed);
+        self.body.number.store(number, Ordering::Relaxed);
     }
 
     /// Whether one can look at it without waiting. In a forked child, what was made before the fork may
@@ -827,12 +823,12 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
 
     /// Called with the lock held, so that state and slot change together for all who take it.
     fn set(&self, state: State) {
-        self.state.store(state as u8, Ordering::Release);
+        self.body.byte.store(state as u8, Ordering::Release);
     }
 }
 
 /// After the transition that ends the task.
-fn let_go_and_wake<B, W>(body: MutexGuard<'_, B>, sleepers: Sleepers<W>) {
+fn let_go_and_wake<B, W>(body: WordMutexGuard<'_, B>, sleepers: Sleepers<W>) {
     drop(body);
     if !sabotaged("promise_end_wakes_nobody") {
         sleepers.wake();

@@ -13,6 +13,8 @@ pub(crate) use loom::sync::{Condvar as RawCondvar, Mutex as RawMutex, atomic};
 
 use std::sync::{PoisonError, TryLockError};
 
+#[cfg(not(loom))]
+pub(crate) use manyhands_lock::{WordMutex, WordMutexGuard};
 pub(crate) use manyhands_sabotage::sabotaged;
 
 pub(crate) struct Mutex<T>(RawMutex<T>);
@@ -28,12 +30,13 @@ impl<T> Mutex<T> {
         Self(RawMutex::new(value))
     }
 
-    pub(crate) fn into_inner(self) -> T {
+    #[cfg(loom)]
+    fn into_inner(self) -> T {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody holds it at this moment.
-    pub(crate) fn is_free(&self) -> bool {
+    #[cfg(loom)]
+    fn is_free(&self) -> bool {
         !matches!(self.0.try_lock(), Err(TryLockError::WouldBlock))
     }
 
@@ -75,6 +78,41 @@ impl<T> Mutex<T> {
             }
         }
         None
+    }
+}
+
+/// In models, loom's lock: that of `manyhands-lock` has models of its own, and its tries would be many schedules
+/// here.
+#[cfg(loom)]
+pub(crate) struct WordMutex<T> {
+    pub(crate) byte: atomic::AtomicU8,
+    pub(crate) number: atomic::AtomicU32,
+    value: Mutex<T>,
+}
+
+#[cfg(loom)]
+pub(crate) type WordMutexGuard<'a, T> = MutexGuard<'a, T>;
+
+#[cfg(loom)]
+impl<T> WordMutex<T> {
+    pub(crate) fn new(byte: u8, number: u32, value: T) -> Self {
+        Self {
+            byte: atomic::AtomicU8::new(byte),
+            number: atomic::AtomicU32::new(number),
+            value: Mutex::new(value),
+        }
+    }
+
+    pub(crate) fn is_free(&self) -> bool {
+        self.value.is_free()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.value.lock()
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.value.into_inner()
     }
 }
 

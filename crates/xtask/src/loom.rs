@@ -17,7 +17,7 @@ use crate::sabotage::{self, Verdict};
 use crate::shell::{Shell, Source, seconds, step};
 
 /// The crates that have models, each in `src/loom_models`.
-const PACKAGES: [&str; 3] = ["manyhands", "manyhands-join", "manyhands-shm"];
+const PACKAGES: [&str; 4] = ["manyhands", "manyhands-join", "manyhands-lock", "manyhands-shm"];
 
 /// Where the models are in a library.
 const ALL: &str = "loom_models::";
