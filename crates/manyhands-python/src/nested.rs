@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use manyhands::nested::graph::NOBODY;
 use manyhands::nested::graph::{How, TaskId};
-use manyhands::nested::{self, Compensate, Running, Targets, Waiting, Woken};
+use manyhands::nested::{self, CallSite, Compensate, Running, Targets, Waiting, Woken};
 use manyhands::process::host;
 use manyhands::promise::Held;
 use manyhands::ready::Ready;
@@ -67,7 +67,7 @@ pub(crate) use manyhands::nested::{Awaited, go_on_with, in_task};
 #[inline]
 pub(crate) fn run<R>(id: TaskId, place: Place, run: impl FnOnce() -> R) -> R {
     let known_as = place.map_or(0, NonZeroU32::get);
-    nested::run(Running { id, name: "", place: None, known_as }, run)
+    nested::run(Running { id, name: "", place: CallSite::UNKNOWN, known_as }, run)
 }
 
 /// Calls the function of a future that is made from others.

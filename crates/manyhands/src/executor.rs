@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::call_site::CallSite;
 use crate::compose::{self, Futures};
 use crate::crossing::Cross;
 use crate::errors::Refused;
@@ -462,7 +463,8 @@ where
     C::Value: Send + 'static,
     C::Error: Send + Sync + 'static,
 {
-    let core: Arc<Core<C, C::Value, C::Error>> = Arc::new(Promise::placed(call, Some(place)));
+    let core: Arc<Core<C, C::Value, C::Error>> =
+        Arc::new(Promise::placed(call, CallSite::of(place)));
     match executor.execute(Job::new(Arc::clone(&core) as _)) {
         Ok(()) => Ok(Future::task(core)),
         Err(refused) => match core.cancel() {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
 
+use crate::call_site::CallSite;
 use crate::crossing::{Cross, FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception};
 use crate::function::attempt;
@@ -71,7 +72,7 @@ pub(crate) trait Run: Send + Sync {
     fn set_pool(&self, number: u32);
 
     /// As the thread that runs it has it on its stack.
-    fn running(&self, place: Option<&'static Location<'static>>) -> Running {
+    fn running(&self, place: CallSite) -> Running {
         Running { id: self.id(), name: self.name(), place, known_as: 0 }
     }
 }
@@ -303,7 +304,7 @@ where
     }
 
     fn place(&self) -> Option<&'static Location<'static>> {
-        Promise::place(self).flatten()
+        Promise::place(self)?.location()
     }
 
     fn set_pool(&self, number: u32) {

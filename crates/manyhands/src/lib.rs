@@ -52,6 +52,7 @@
 //! its own kinds of jobs and threads on them.
 
 pub mod block;
+mod call_site;
 mod chunks;
 mod completion;
 mod compose;

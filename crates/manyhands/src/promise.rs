@@ -24,10 +24,10 @@
 //!
 //! | field | guarded by | written by |
 //! |---|---|---|
-//! | `body.slot` | the lock | every transition; holds the job while `PENDING`, unless it was sent away; then the outcome |
-//! | `body.watchers` | the lock | `watch`, `unwatch`, `wait` before it sleeps; emptied by the transition that ends the task |
-//! | `pool` | nobody | the pool that accepts it, before its workers know it |
-//! | `state` | written under the lock, read without it | mirrors `slot`, so that a look costs one load and a waiter can spin without touching the lock |
+//! | `slot` | the lock | every transition; holds the job while `PENDING`, unless it was sent away; then the outcome |
+//! | the watchers in it | the lock | `watch`, `unwatch`, `wait` before it sleeps; emptied by the transition that ends the task |
+//! | `slot.number`, the pool | nobody | the pool that accepts it, before its workers know it |
+//! | `slot.byte`, the state | written under the lock, read without it | mirrors the slot, so that a look costs one load and a waiter can spin without touching the lock |
 //!
 //! `hand_over` is the one way out of this diagram: from any state, the promise ends for all who look at
 //! it here, and the host goes on with its parts by itself.
@@ -246,38 +246,63 @@ pub enum Held<'a, J, T, E, W> {
 pub struct Promise<J, T, E, W, P = ()> {
     /// With its state in the byte beside it, and in the number that of the pool that has accepted its job; 0 before,
     /// and for ever where none will.
-    body: WordMutex<Body<J, T, E, W, P>>,
+    slot: WordMutex<Slot<J, T, E, W, P>>,
 }
 
-struct Body<J, T, E, W, P> {
-    slot: Slot<J, T, E, P>,
-    watchers: Watchers<W>,
-}
-
-/// Flat, and not with a `Result` in it or with a job that has its place: so the tag and a small job share eight bytes,
-/// and what a pending task takes is no more than what a value does.
-enum Slot<J, T, E, P> {
-    Bare,
-    Pending(J, P),
+/// Flat, and not with a `Result` in it or with a job that has its place, and those who are to be told lie where the
+/// outcome will, for then they are gone: so the tag, a place of three bytes and a number share a word, and what a pending
+/// task takes is no more than what a value does.
+enum Slot<J, T, E, W, P> {
+    Bare(Watchers<W>),
+    Pending(J, P, Watchers<W>),
     /// Pending, and its job is on its way to another process, with this executor.
-    Away(Option<NonZeroU32>, P),
+    Away(Option<NonZeroU32>, P, Watchers<W>),
     /// With the number of the executor that can stop it, if there is one.
-    Running(Option<NonZeroU32>, P),
-    Cancelled(P),
+    Running(Option<NonZeroU32>, P, Watchers<W>),
+    /// With those who wait for its executor to say so.
+    Cancelled(P, Watchers<W>),
     Done(T),
     Failed(E),
     Taken,
 }
 
-impl<J, T, E, P: Copy> Slot<J, T, E, P> {
+impl<J, T, E, W, P: Copy> Slot<J, T, E, W, P> {
     fn place(&self) -> Option<P> {
         match *self {
-            Self::Pending(_, place)
-            | Self::Away(_, place)
-            | Self::Running(_, place)
-            | Self::Cancelled(place) => Some(place),
-            Self::Bare | Self::Done(_) | Self::Failed(_) | Self::Taken => None,
+            Self::Pending(_, place, _)
+            | Self::Away(_, place, _)
+            | Self::Running(_, place, _)
+            | Self::Cancelled(place, _) => Some(place),
+            Self::Bare(_) | Self::Done(_) | Self::Failed(_) | Self::Taken => None,
         }
+    }
+
+    /// Those who are to be told; `None` once there is nothing left to tell.
+    fn watchers(&self) -> Option<&Watchers<W>> {
+        match self {
+            Self::Bare(watchers)
+            | Self::Pending(.., watchers)
+            | Self::Away(.., watchers)
+            | Self::Running(.., watchers)
+            | Self::Cancelled(_, watchers) => Some(watchers),
+            Self::Done(_) | Self::Failed(_) | Self::Taken => None,
+        }
+    }
+
+    fn watchers_mut(&mut self) -> Option<&mut Watchers<W>> {
+        match self {
+            Self::Bare(watchers)
+            | Self::Pending(.., watchers)
+            | Self::Away(.., watchers)
+            | Self::Running(.., watchers)
+            | Self::Cancelled(_, watchers) => Some(watchers),
+            Self::Done(_) | Self::Failed(_) | Self::Taken => None,
+        }
+    }
+
+    /// Those who are to be told, all of them; nobody stays.
+    fn take_watchers(&mut self) -> Watchers<W> {
+        self.watchers_mut().map_or_else(Watchers::new, std::mem::take)
     }
 
     fn take(&mut self) -> Option<T> {
@@ -286,6 +311,18 @@ impl<J, T, E, P: Copy> Slot<J, T, E, P> {
         }
         match std::mem::replace(self, Self::Taken) {
             Self::Done(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Of a task that is pending and carries its job: this, its place and those who are to be told; `None`, and
+    /// unchanged, of any other.
+    fn take_pending(&mut self) -> Option<(J, P, Watchers<W>)> {
+        if !matches!(self, Self::Pending(..)) {
+            return None;
+        }
+        match std::mem::replace(self, Self::Taken) {
+            Self::Pending(job, place, watchers) => Some((job, place, watchers)),
             _ => None,
         }
     }
@@ -303,7 +340,10 @@ impl<J, T, E, P: Copy> Slot<J, T, E, P> {
 impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// A pending task that carries its job, or a bare one.
     pub fn new(job: Option<J>) -> Self {
-        Self::with_slot(job.map_or(Slot::Bare, |job| Slot::Pending(job, P::default())))
+        Self::with_slot(match job {
+            Some(job) => Slot::Pending(job, P::default(), Watchers::new()),
+            None => Slot::Bare(Watchers::new()),
+        })
     }
 
     /// A pending task that carries its job and what is known of it.
@@ -318,12 +358,11 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!(task.place(), None);
     /// ```
     pub fn placed(job: J, place: P) -> Self {
-        Self::with_slot(Slot::Pending(job, place))
+        Self::with_slot(Slot::Pending(job, place, Watchers::new()))
     }
 
-    fn with_slot(slot: Slot<J, T, E, P>) -> Self {
-        let body = Body { slot, watchers: Watchers::new() };
-        Self { body: WordMutex::new(State::Pending as u8, 0, body) }
+    fn with_slot(slot: Slot<J, T, E, W, P>) -> Self {
+        Self { slot: WordMutex::new(State::Pending as u8, 0, slot) }
     }
 
     /// What is known of it beside its job; `None` when it has ended with an outcome, or never had a job.
@@ -337,17 +376,17 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!(task.place(), Some(7));
     /// ```
     pub fn place(&self) -> Option<P> {
-        self.body.lock().slot.place()
+        self.slot.lock().place()
     }
 
     /// Where the task stands at this moment.
     pub fn state(&self) -> State {
-        State::from_u8(self.body.byte.load(Ordering::Acquire))
+        State::from_u8(self.slot.byte.load(Ordering::Acquire))
     }
 
     /// The number of the pool whose workers may run it; 0 for none.
     pub fn pool(&self) -> u32 {
-        self.body.number.load(Ordering::Relaxed)
+        self.slot.number.load(Ordering::Relaxed)
     }
 
     /// Says which pool has accepted it, before anybody else knows it.
@@ -361,7 +400,7 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!(task.pool(), 7);
     /// ```
     pub fn set_pool(&self, number: u32) {
-        self.body.number.store(number, Ordering::Relaxed);
+        self.slot.number.store(number, Ordering::Relaxed);
     }
 
     /// Whether one can look at it without waiting. In a forked child, what was made before the fork may
@@ -376,7 +415,7 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert!(!task.look(|_| task.is_free()));
     /// ```
     pub fn is_free(&self) -> bool {
-        self.body.is_free()
+        self.slot.is_free()
     }
 
     /// PENDING to RUNNING, handing the job to the one who will run it. `None`: the task was
@@ -404,17 +443,16 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!((task.claim_placed(), task.claim_placed()), (Some(("job", 7)), None));
     /// ```
     pub fn claim_placed(&self) -> Option<(J, P)> {
-        let mut body = self.body.lock();
-        let Slot::Pending(_, place) = body.slot else { return None };
+        let mut slot = self.slot.lock();
         #[cfg(loom)]
-        if sabotaged("promise_claim_lets_go") {
-            body = body.let_go();
+        if sabotaged("promise_claim_lets_go") && matches!(*slot, Slot::Pending(..)) {
+            slot = slot.let_go();
+            self.set(State::Running);
         }
+        let (job, place, watchers) = slot.take_pending()?;
+        *slot = Slot::Running(None, place, watchers);
         self.set(State::Running);
-        match std::mem::replace(&mut body.slot, Slot::Running(None, place)) {
-            Slot::Pending(job, place) => Some((job, place)),
-            _ => None,
-        }
+        Some((job, place))
     }
 
     /// Hands the job to one who sends it to another process; the task stays PENDING. `executor` is the
@@ -430,12 +468,10 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!((task.state(), task.claim()), (State::Pending, None));
     /// ```
     pub fn send_away(&self, executor: Option<NonZeroU32>) -> Option<J> {
-        let mut body = self.body.lock();
-        let Slot::Pending(_, place) = body.slot else { return None };
-        match std::mem::replace(&mut body.slot, Slot::Away(executor, place)) {
-            Slot::Pending(job, _) => Some(job),
-            _ => None,
-        }
+        let mut slot = self.slot.lock();
+        let (job, place, watchers) = slot.take_pending()?;
+        *slot = Slot::Away(executor, place, watchers);
+        Some(job)
     }
 
     /// PENDING to RUNNING for a task that was sent away. `false`: the task was cancelled, and must not
@@ -451,13 +487,14 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!((task.state(), task.begin()), (State::Running, false));
     /// ```
     pub fn begin(&self) -> bool {
-        let mut body = self.body.lock();
-        let Slot::Away(executor, place) = body.slot else { return false };
+        let mut slot = self.slot.lock();
+        let Slot::Away(executor, place, _) = *slot else { return false };
         #[cfg(loom)]
         if sabotaged("promise_begin_lets_go") {
-            body = body.let_go();
+            slot = slot.let_go();
         }
-        body.slot = Slot::Running(executor, place);
+        let watchers = slot.take_watchers();
+        *slot = Slot::Running(executor, place, watchers);
         self.set(State::Running);
         true
     }
@@ -476,8 +513,8 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!(task.executor(), NonZeroU32::new(7));
     /// ```
     pub fn executor(&self) -> Option<NonZeroU32> {
-        match self.body.lock().slot {
-            Slot::Away(executor, _) | Slot::Running(executor, _) => executor,
+        match *self.slot.lock() {
+            Slot::Away(executor, ..) | Slot::Running(executor, ..) => executor,
             _ => None,
         }
     }
@@ -496,19 +533,20 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert!(matches!(task.set_running_or_notify_cancel(), Ok(Turn::Skip(_))));
     /// ```
     pub fn set_running_or_notify_cancel(&self) -> Result<Turn<W>, State> {
-        let mut body = self.body.lock();
-        match (&body.slot, self.state()) {
-            (Slot::Bare | Slot::Pending(..) | Slot::Away(..), _) => {
-                let place = body.slot.place().unwrap_or_default();
-                let pending = std::mem::replace(&mut body.slot, Slot::Running(None, place));
+        let mut slot = self.slot.lock();
+        match (&*slot, self.state()) {
+            (Slot::Bare(_) | Slot::Pending(..) | Slot::Away(..), _) => {
+                let place = slot.place().unwrap_or_default();
+                let watchers = slot.take_watchers();
+                let pending = std::mem::replace(&mut *slot, Slot::Running(None, place, watchers));
                 self.set(State::Running);
-                drop(body);
+                drop(slot);
                 drop(pending);
                 Ok(Turn::Run)
             }
             (_, State::Cancelled) => {
                 self.set(State::CancelledAndNotified);
-                Ok(Turn::Skip(body.watchers.take_all().1))
+                Ok(Turn::Skip(slot.take_watchers().take_all().1))
             }
             (_, state) => Err(state),
         }
@@ -535,26 +573,26 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
         outcome: Result<T, E>,
         publish: impl FnOnce(bool),
     ) -> Result<Wake<W>, (Result<T, E>, State)> {
-        let mut body = self.body.lock();
+        let mut slot = self.slot.lock();
         let state = self.state();
         if state.is_done() {
-            drop(body);
+            drop(slot);
             return Err((outcome, state));
         }
-        let (sleepers, wake) = body.watchers.take_all();
+        let (sleepers, wake) = slot.take_watchers().take_all();
         #[cfg(loom)]
         if sabotaged("promise_finish_lets_go") {
-            body = body.let_go();
+            slot = slot.let_go();
         }
         publish(wake.is_empty());
         let after = match outcome {
             Ok(value) => Slot::Done(value),
             Err(error) => Slot::Failed(error),
         };
-        let before = std::mem::replace(&mut body.slot, after);
+        let before = std::mem::replace(&mut *slot, after);
         self.set(State::Finished);
-        let_go_and_wake(body, sleepers);
-        if let Slot::Pending(never_claimed, _) = before {
+        let_go_and_wake(slot, sleepers);
+        if let Slot::Pending(never_claimed, ..) = before {
             panic::drop_caught(never_claimed);
         }
         Ok(wake)
@@ -591,35 +629,36 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert!(matches!(cancelled, Cancel::Now(None, _)) && executor == NonZeroU32::new(7));
     /// ```
     pub fn cancel_running(&self) -> (Cancel<J, W>, Option<NonZeroU32>) {
-        self.cancel_unless(|slot| matches!(slot, Slot::Running(None, _)))
+        self.cancel_unless(|slot| matches!(slot, Slot::Running(None, ..)))
     }
 
     fn cancel_unless(
         &self,
-        too_late: impl FnOnce(&Slot<J, T, E, P>) -> bool,
+        too_late: impl FnOnce(&Slot<J, T, E, W, P>) -> bool,
     ) -> (Cancel<J, W>, Option<NonZeroU32>) {
-        let mut body = self.body.lock();
-        match &body.slot {
-            Slot::Cancelled(_) => return (Cancel::Already, None),
+        let mut slot = self.slot.lock();
+        match &*slot {
+            Slot::Cancelled(..) => return (Cancel::Already, None),
             Slot::Done(_) | Slot::Failed(_) | Slot::Taken => {
                 return (Cancel::TooLate(self.state()), None);
             }
             slot if too_late(slot) => return (Cancel::TooLate(self.state()), None),
-            Slot::Bare | Slot::Pending(..) | Slot::Away(..) | Slot::Running(..) => (),
+            Slot::Bare(_) | Slot::Pending(..) | Slot::Away(..) | Slot::Running(..) => (),
         }
-        let place = body.slot.place().unwrap_or_default();
-        let before = std::mem::replace(&mut body.slot, Slot::Cancelled(place));
-        let (sleepers, wake) = if matches!(before, Slot::Bare) {
+        let mut watchers = slot.take_watchers();
+        let (sleepers, wake) = if matches!(*slot, Slot::Bare(_)) {
             self.set(State::Cancelled);
-            body.watchers.take_watchers(|w| !w.waits_for_notice())
+            watchers.take_watchers(|w| !w.waits_for_notice())
         } else {
             self.set(State::CancelledAndNotified);
-            body.watchers.take_all()
+            watchers.take_all()
         };
-        let_go_and_wake(body, sleepers);
+        let cancelled = Slot::Cancelled(slot.place().unwrap_or_default(), watchers);
+        let before = std::mem::replace(&mut *slot, cancelled);
+        let_go_and_wake(slot, sleepers);
         match before {
-            Slot::Pending(job, _) => (Cancel::Now(Some(job), wake), None),
-            Slot::Running(executor, _) => (Cancel::Now(None, wake), executor),
+            Slot::Pending(job, ..) => (Cancel::Now(Some(job), wake), None),
+            Slot::Running(executor, ..) => (Cancel::Now(None, wake), executor),
             _ => (Cancel::Now(None, wake), None),
         }
     }
@@ -640,12 +679,15 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!(task.watch(Tell(2)), Err(Tell(2)));
     /// ```
     pub fn watch(&self, watcher: W) -> Result<(), W> {
-        let mut body = self.body.lock();
+        let mut slot = self.slot.lock();
         let looked = self.state();
         if looked.is_notified() || (looked.is_done() && !watcher.waits_for_notice()) {
             return Err(watcher);
         }
-        body.watchers.push(watcher);
+        match slot.watchers_mut() {
+            Some(watchers) => watchers.push(watcher),
+            None => return Err(watcher),
+        }
         Ok(())
     }
 
@@ -665,14 +707,14 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert!(task.claim().is_none() && task.take().is_none() && task.wait(None));
     /// ```
     pub fn hand_over(&self) -> Parts<J, T, E, W> {
-        let mut body = self.body.lock();
+        let mut slot = self.slot.lock();
         let state = self.state();
-        let slot = std::mem::replace(&mut body.slot, Slot::Taken);
+        let (sleepers, watchers) = slot.take_watchers().take_all();
+        let before = std::mem::replace(&mut *slot, Slot::Taken);
         self.set(State::Finished);
-        let (sleepers, watchers) = body.watchers.take_all();
-        let_go_and_wake(body, sleepers);
-        let (job, outcome) = match slot {
-            Slot::Pending(job, _) => (Some(job), None),
+        let_go_and_wake(slot, sleepers);
+        let (job, outcome) = match before {
+            Slot::Pending(job, ..) => (Some(job), None),
             ended => (None, ended.into_outcome()),
         };
         Parts { state, job, outcome, watchers }
@@ -707,14 +749,19 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
         &self,
         mut visit: impl FnMut(Held<'_, J, T, E, W>) -> Result<(), S>,
     ) -> Result<(), S> {
-        let body = self.body.lock();
-        match &body.slot {
-            Slot::Pending(job, _) => visit(Held::Job(job))?,
+        let slot = self.slot.lock();
+        match &*slot {
+            Slot::Pending(job, ..) => visit(Held::Job(job))?,
             Slot::Done(value) => visit(Held::Done(value))?,
             Slot::Failed(error) => visit(Held::Failed(error))?,
-            Slot::Bare | Slot::Away(..) | Slot::Running(..) | Slot::Cancelled(_) | Slot::Taken => {}
+            Slot::Bare(_)
+            | Slot::Away(..)
+            | Slot::Running(..)
+            | Slot::Cancelled(..)
+            | Slot::Taken => {}
         }
-        body.watchers.iter().try_for_each(|watcher| visit(Held::Watcher(watcher)))
+        let mut watchers = slot.watchers().into_iter().flat_map(Watchers::iter);
+        watchers.try_for_each(|watcher| visit(Held::Watcher(watcher)))
     }
 
     /// Takes back the watchers that `which` picks.
@@ -729,7 +776,8 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert!(task.finish(Ok(5), |_| ()).unwrap().eq([Tell(2)]));
     /// ```
     pub fn unwatch(&self, which: impl FnMut(&W) -> bool) -> Wake<W> {
-        self.body.lock().watchers.take_if(which)
+        let mut slot = self.slot.lock();
+        slot.watchers_mut().map_or_else(Wake::default, |watchers| watchers.take_if(which))
     }
 
     /// Sleeps until the task is done, or until `deadline`; whether it is done.
@@ -755,15 +803,19 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
         }
         let sleeper = Arc::new(Sleeper::new());
         {
-            let mut body = self.body.lock();
+            let mut slot = self.slot.lock();
             if self.state().is_done() {
                 return true;
             }
-            body.watchers.push_sleeper(Arc::clone(&sleeper));
+            if let Some(watchers) = slot.watchers_mut() {
+                watchers.push_sleeper(Arc::clone(&sleeper));
+            }
         }
         sleeper.sleep(deadline);
-        if !self.state().is_done() {
-            self.body.lock().watchers.remove_sleeper(&sleeper);
+        if !self.state().is_done()
+            && let Some(watchers) = self.slot.lock().watchers_mut()
+        {
+            watchers.remove_sleeper(&sleeper);
         }
         self.state().is_done()
     }
@@ -779,12 +831,12 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert!(task.look(|view| matches!(view, View::Failed(error) if error == "no luck")));
     /// ```
     pub fn look<R>(&self, look: impl FnOnce(View<'_, T, E>) -> R) -> R {
-        let body = self.body.lock();
-        look(match &body.slot {
-            Slot::Bare | Slot::Pending(..) | Slot::Away(..) | Slot::Running(..) => {
+        let slot = self.slot.lock();
+        look(match &*slot {
+            Slot::Bare(_) | Slot::Pending(..) | Slot::Away(..) | Slot::Running(..) => {
                 View::Unfinished(self.state())
             }
-            Slot::Cancelled(_) => View::Cancelled,
+            Slot::Cancelled(..) => View::Cancelled,
             Slot::Done(value) => View::Done(value),
             Slot::Failed(error) => View::Failed(error),
             Slot::Taken => View::Taken,
@@ -803,7 +855,7 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!((task.take(), task.take()), (Some(5), None));
     /// ```
     pub fn take(&self) -> Option<T> {
-        self.body.lock().slot.take()
+        self.slot.lock().take()
     }
 
     /// The outcome of a task that nobody else knows: nobody need be kept out. `None`: it has not ended, was
@@ -818,18 +870,18 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// assert_eq!(task.into_outcome(), Some(Ok(5)));
     /// ```
     pub fn into_outcome(self) -> Option<Result<T, E>> {
-        self.body.into_inner().slot.into_outcome()
+        self.slot.into_inner().into_outcome()
     }
 
     /// Called with the lock held, so that state and slot change together for all who take it.
     fn set(&self, state: State) {
-        self.body.byte.store(state as u8, Ordering::Release);
+        self.slot.byte.store(state as u8, Ordering::Release);
     }
 }
 
 /// After the transition that ends the task.
-fn let_go_and_wake<B, W>(body: WordMutexGuard<'_, B>, sleepers: Sleepers<W>) {
-    drop(body);
+fn let_go_and_wake<S, W>(slot: WordMutexGuard<'_, S>, sleepers: Sleepers<W>) {
+    drop(slot);
     if !sabotaged("promise_end_wakes_nobody") {
         sleepers.wake();
     }

@@ -61,6 +61,13 @@ impl<W> Wake<W> {
     }
 }
 
+/// Nobody.
+impl<W> Default for Wake<W> {
+    fn default() -> Self {
+        Self(Watchers::new())
+    }
+}
+
 impl<W> Iterator for Wake<W> {
     type Item = W;
 
@@ -184,6 +191,12 @@ impl<W> Watchers<W> {
             self.push_node(node);
         }
         taken
+    }
+}
+
+impl<W> Default for Watchers<W> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

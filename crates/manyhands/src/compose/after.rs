@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::derived::{cancel, finish};
 use super::gather::{CloseOnDrop, Gather, Gathered};
+use crate::call_site::CallSite;
 use crate::crossing::{Answer, Body, Cross, Declared, DecodeError, EncodeError, FunctionType};
 use crate::errors::{DependencyFailed, Exception};
 use crate::executor::Executor;
@@ -60,7 +61,8 @@ where
         make,
         wanted: CloseOnDrop(Arc::clone(&gather)),
     };
-    let core: Arc<Core<_, C::Value, C::Error>> = Arc::new(Promise::placed(late, Some(place)));
+    let core: Arc<Core<_, C::Value, C::Error>> =
+        Arc::new(Promise::placed(late, CallSite::of(place)));
     let future = Future::task(Arc::clone(&core) as _);
     gather.then(move |gathered| match gathered {
         Gathered::All(slots) => {

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use super::outcome::Next;
+use crate::call_site::CallSite;
 use crate::errors::{Exception, FutureError};
 use crate::future::{Continue, Core, DERIVED, Future, Watcher, tell};
 use crate::job::{self, Carried, end};
@@ -64,7 +65,8 @@ where
             if let Some(With { transform, .. }) = self.send_away(Some(DERIVED)) {
                 let begun = self.begin();
                 let name = std::any::type_name::<F>();
-                let running = Running { id: self.id(), name, place: None, known_as: 0 };
+                let running =
+                    Running { id: self.id(), name, place: CallSite::UNKNOWN, known_as: 0 };
                 // Cancelled at this very moment, it is only dropped.
                 let run = move || begun.then(|| nested::run(running, || transform(source.take())));
                 let next = panic::catch(run);

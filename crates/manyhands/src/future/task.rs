@@ -2,11 +2,11 @@
 //! it, and whom it tells.
 
 use std::num::NonZeroU32;
-use std::panic::Location;
 use std::sync::{Arc, Weak};
 use std::task::{Wake as _, Waker};
 use std::time::Instant;
 
+use crate::call_site::CallSite;
 use crate::errors::{Deadlock, Exception};
 use crate::job::{Carried, Run};
 use crate::nested::graph::How;
@@ -23,8 +23,7 @@ use crate::nested::{Source, Sources};
 
 /// A promise as the Rust host has it. An exception is larger than most values and much rarer: it lies elsewhere.
 /// Until it ends, it knows where it was submitted, if that is known.
-pub(crate) type Core<J, T, E> =
-    Promise<J, T, Box<Exception<E>>, Watcher<T, E>, Option<&'static Location<'static>>>;
+pub(crate) type Core<J, T, E> = Promise<J, T, Box<Exception<E>>, Watcher<T, E>, CallSite>;
 
 type Callback<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
 
@@ -318,5 +317,17 @@ impl<T: Send, E: Send + Sync> Watcher<T, E> {
                 }
             }
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Core;
+
+    #[test]
+    fn a_pending_task_takes_no_more_than_what_the_documents_say() {
+        assert_eq!(size_of::<Core<(), (), String>>(), 24);
+        assert_eq!(size_of::<Core<[u64; 2], u64, String>>(), 40);
+        assert_eq!(size_of::<Core<(), String, String>>(), 32);
     }
 }

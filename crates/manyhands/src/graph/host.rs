@@ -9,6 +9,7 @@ use super::engine::{
     Attendant, Dependants, Edges, Elsewhere, Event, Host, Performed, Place, Plan, Submitted, Ticket,
 };
 use super::node::{Cause, End, Entry, Outcome, Value, Work};
+use crate::call_site::CallSite;
 use crate::crossing::{FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception, GraphError};
 use crate::executor::Executor;
@@ -183,7 +184,7 @@ impl job::Run for TicketJob {
     where
         Self: 'env,
     {
-        let running = self.running(Some(self.place));
+        let running = self.running(CallSite::of(self.place));
         // A job has its task alone.
         let job = Arc::into_inner(self)?;
         nested::run(running, || {

@@ -25,10 +25,10 @@ mod sleep;
 mod source;
 
 use std::cell::{Cell, RefCell};
-use std::panic::Location;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::call_site::CallSite;
 use crate::errors::WaitingTask;
 use graph::TaskId;
 
@@ -76,7 +76,7 @@ pub struct Running {
     /// Its function; empty where the host finds a name when one is asked for.
     pub name: &'static str,
     /// Where it was submitted, if that is known.
-    pub place: Option<&'static Location<'static>>,
+    pub place: CallSite,
     /// A number of the host's own, for where it has no name.
     pub known_as: u32,
 }
@@ -102,7 +102,7 @@ thread_local! {
         At {
             pool: Cell::new(0),
             depth: Cell::new(0),
-            tasks: [const { Cell::new(Running { id: 0, name: "", place: None, known_as: 0 }) }; KNOWN],
+            tasks: [const { Cell::new(Running { id: 0, name: "", place: CallSite::UNKNOWN, known_as: 0 }) }; KNOWN],
             awaiting: Cell::new(false),
         }
     };
@@ -205,7 +205,7 @@ fn tasks(describe: impl Fn(usize, Running) -> WaitingTask) -> Vec<(TaskId, Waiti
     let described = |(depth, task): (usize, Running)| {
         let named = || WaitingTask {
             name: task.name.to_owned(),
-            place: task.place.map(|place| format!("submitted at {place}")),
+            place: task.place.location().map(|place| format!("submitted at {place}")),
         };
         (task.id, if task.name.is_empty() { describe(depth, task) } else { named() })
     };

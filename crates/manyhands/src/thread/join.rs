@@ -18,6 +18,7 @@ use std::task::{Wake, Waker};
 use manyhands_join::{Deque, Fork, Part, Stolen};
 
 use super::pool::{Idle, Lender, Parts, Pool};
+use crate::call_site::CallSite;
 use crate::crossing::{FunctionType, Remote};
 use crate::errors::BrokenExecutor;
 use crate::job::{Job, Leftover, Run};
@@ -274,8 +275,12 @@ impl Wake for Bell {
 
 /// Runs a part in this thread.
 fn run(part: Part, deque: &Arc<Deque>) {
-    let running =
-        Running { id: part.id(), name: part.name(), place: Some(part.place()), known_as: 0 };
+    let running = Running {
+        id: part.id(),
+        name: part.name(),
+        place: CallSite::of(part.place()),
+        known_as: 0,
+    };
     nested::run(running, || part.run(deque));
 }
 

@@ -12,6 +12,7 @@ use super::builder::Options;
 use super::pool::{Stats, Worker};
 use super::standby::{Asking, Standby};
 use super::worker_loop::Workers;
+use crate::call_site::CallSite;
 use crate::crossing::{FunctionType, Remote};
 use crate::errors::{BrokenExecutor, Exception, Refused};
 use crate::function::{Call, Fallible, Plain, attempt};
@@ -137,7 +138,7 @@ impl<'scope> Scope<'scope, '_> {
         C::Value: Send + 'scope,
         C::Error: Send + Sync + 'scope,
     {
-        let core = Arc::new(Promise::placed((), Some(Location::caller())));
+        let core = Arc::new(Promise::placed((), CallSite::of(Location::caller())));
         let task = Arc::new(ScopedTask { core: Arc::clone(&core), call: Mutex::new(Some(call)) });
         match self.accept(Job::new(Arc::clone(&task) as _)) {
             Ok(()) => Ok(Future::bare(core)),
@@ -268,7 +269,7 @@ where
     }
 
     fn place(&self) -> Option<&'static Location<'static>> {
-        self.core.place().flatten()
+        self.core.place()?.location()
     }
 
     /// Nobody who waits for it has its call.
