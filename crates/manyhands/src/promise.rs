@@ -278,18 +278,7 @@ impl<J, T, E, W, P: Copy> Slot<J, T, E, W, P> {
     }
 
     /// Those who are to be told; `None` once there is nothing left to tell.
-    fn watchers(&self) -> Option<&Watchers<W>> {
-        match self {
-            Self::Bare(watchers)
-            | Self::Pending(.., watchers)
-            | Self::Away(.., watchers)
-            | Self::Running(.., watchers)
-            | Self::Cancelled(_, watchers) => Some(watchers),
-            Self::Done(_) | Self::Failed(_) | Self::Taken => None,
-        }
-    }
-
-    fn watchers_mut(&mut self) -> Option<&mut Watchers<W>> {
+    fn watchers(&mut self) -> Option<&mut Watchers<W>> {
         match self {
             Self::Bare(watchers)
             | Self::Pending(.., watchers)
@@ -302,7 +291,7 @@ impl<J, T, E, W, P: Copy> Slot<J, T, E, W, P> {
 
     /// Those who are to be told, all of them; nobody stays.
     fn take_watchers(&mut self) -> Watchers<W> {
-        self.watchers_mut().map_or_else(Watchers::new, std::mem::take)
+        self.watchers().map_or_else(Watchers::new, std::mem::take)
     }
 
     fn take(&mut self) -> Option<T> {
@@ -684,7 +673,7 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
         if looked.is_notified() || (looked.is_done() && !watcher.waits_for_notice()) {
             return Err(watcher);
         }
-        match slot.watchers_mut() {
+        match slot.watchers() {
             Some(watchers) => watchers.push(watcher),
             None => return Err(watcher),
         }
@@ -749,7 +738,7 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
         &self,
         mut visit: impl FnMut(Held<'_, J, T, E, W>) -> Result<(), S>,
     ) -> Result<(), S> {
-        let slot = self.slot.lock();
+        let mut slot = self.slot.lock();
         match &*slot {
             Slot::Pending(job, ..) => visit(Held::Job(job))?,
             Slot::Done(value) => visit(Held::Done(value))?,
@@ -760,8 +749,9 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
             | Slot::Cancelled(..)
             | Slot::Taken => {}
         }
-        let mut watchers = slot.watchers().into_iter().flat_map(Watchers::iter);
-        watchers.try_for_each(|watcher| visit(Held::Watcher(watcher)))
+        slot.watchers().map_or(Ok(()), |watchers| {
+            watchers.iter().try_for_each(|watcher| visit(Held::Watcher(watcher)))
+        })
     }
 
     /// Takes back the watchers that `which` picks.
@@ -777,7 +767,7 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
     /// ```
     pub fn unwatch(&self, which: impl FnMut(&W) -> bool) -> Wake<W> {
         let mut slot = self.slot.lock();
-        slot.watchers_mut().map_or_else(Wake::default, |watchers| watchers.take_if(which))
+        slot.watchers().map_or_else(Wake::default, |watchers| watchers.take_if(which))
     }
 
     /// Sleeps until the task is done, or until `deadline`; whether it is done.
@@ -807,13 +797,13 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
             if self.state().is_done() {
                 return true;
             }
-            if let Some(watchers) = slot.watchers_mut() {
+            if let Some(watchers) = slot.watchers() {
                 watchers.push_sleeper(Arc::clone(&sleeper));
             }
         }
         sleeper.sleep(deadline);
         if !self.state().is_done()
-            && let Some(watchers) = self.slot.lock().watchers_mut()
+            && let Some(watchers) = self.slot.lock().watchers()
         {
             watchers.remove_sleeper(&sleeper);
         }
