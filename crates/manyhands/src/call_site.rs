@@ -14,7 +14,8 @@ use std::sync::{PoisonError, RwLock};
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct CallSite([u8; 3]);
 
-/// All call sites that were ever asked for.
+/// All call sites that were ever asked for. The standard library's lock, for loom's cannot be in a static, and nobody
+/// waits for anything while he has it.
 static KNOWN: RwLock<Option<Known>> = RwLock::new(None);
 
 #[derive(Default)]
