@@ -31,7 +31,7 @@ const RECENT: usize = 16;
 thread_local! {
     /// By the lowest bits of the address that differ, the last one with these.
     static RECENTLY: [Cell<(usize, CallSite)>; RECENT] =
-        const { [const { Cell::new((0, CallSite([0; 3]))) }; RECENT] };
+        const { [const { Cell::new((0, CallSite::UNKNOWN)) }; RECENT] };
 }
 
 impl CallSite {

@@ -673,10 +673,8 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
         if looked.is_notified() || (looked.is_done() && !watcher.waits_for_notice()) {
             return Err(watcher);
         }
-        match slot.watchers() {
-            Some(watchers) => watchers.push(watcher),
-            None => return Err(watcher),
-        }
+        let Some(watchers) = slot.watchers() else { return Err(watcher) };
+        watchers.push(watcher);
         Ok(())
     }
 
@@ -797,9 +795,9 @@ impl<J, T, E, W: Watch, P: Copy + Default> Promise<J, T, E, W, P> {
             if self.state().is_done() {
                 return true;
             }
-            if let Some(watchers) = slot.watchers() {
-                watchers.push_sleeper(Arc::clone(&sleeper));
-            }
+            // None: nobody would come to wake it.
+            let Some(watchers) = slot.watchers() else { return true };
+            watchers.push_sleeper(Arc::clone(&sleeper));
         }
         sleeper.sleep(deadline);
         if !self.state().is_done()
